@@ -1,0 +1,20 @@
+//! The words on the wire between motley's processes, and the border types they are made of.
+//!
+//! Every process parses what it receives into these types once; a value that exists is valid.
+//! Nothing here does input or output except [`client`], the blocking side of the codec.
+
+pub mod admin;
+pub mod client;
+pub mod frame;
+pub mod identity;
+pub mod login;
+pub mod names;
+pub mod peer;
+pub mod rest;
+pub mod secret;
+pub mod task;
+pub mod text;
+
+pub use identity::{Audience, Identity, Issuer, Subject, UniqueId};
+pub use names::{Gid, GroupName, LoginName, Uid, UserName};
+pub use secret::Secret;

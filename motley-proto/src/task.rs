@@ -1,0 +1,273 @@
+//! Tasks: the only words that the root helper understands. Each is typed, none carries a command.
+
+use crate::{
+    identity::Identity,
+    names::{GroupName, Uid, UserName, text_type},
+};
+use serde::{Deserialize, Serialize};
+
+/// Why a text is no path that an account may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Does not begin with `/`.
+    #[error("is not an absolute path")]
+    NotAbsolute,
+    /// Longer than 256 bytes.
+    #[error("is longer than 256 bytes")]
+    TooLong,
+    /// Has an empty, `.` or `..` component, or ends in a slash.
+    #[error("has an empty component, `.` or `..`")]
+    Component,
+    /// Has a character other than letters, digits, `_ . - + @ /`: a colon would split the passwd line.
+    #[error("has a character that is not allowed (allowed: A-Z a-z 0-9 _ . - + @ /)")]
+    Character,
+}
+
+fn check_path(text: &str) -> Result<(), PathError> {
+    let rest = text.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
+    if text.len() > 256 {
+        return Err(PathError::TooLong);
+    }
+    if rest.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(PathError::Component);
+    }
+    let fits =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'+' | b'@' | b'/');
+    if text.bytes().all(fits) { Ok(()) } else { Err(PathError::Character) }
+}
+
+text_type! {
+    /// Absolute path of a login shell or home, free of `..` and of anything that splits a passwd line.
+    AccountPath, check_path, PathError
+}
+
+/// An account that shall exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewAccount {
+    /// Whose it is; its text form becomes the gecos field.
+    pub identity: Identity,
+    /// Name, never used before by another identity.
+    pub name: UserName,
+    /// Uid, never used before by another identity.
+    pub uid: Uid,
+    /// Primary group; made if it does not exist.
+    pub primary_group: GroupName,
+    /// Supplementary groups; made if they do not exist.
+    pub groups: Vec<GroupName>,
+    /// Login shell.
+    pub shell: AccountPath,
+    /// Directory in which the home is made, as `HOME_BASE/NAME`.
+    pub home_base: AccountPath,
+}
+
+/// What root shall do. Every kind but [`Task::Inspect`] names the identity that the account must
+/// belong to, and is refused when the ledger says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Task {
+    /// Says what is known about a name. Changes nothing.
+    Inspect {
+        /// The name.
+        name: UserName,
+    },
+    /// Makes an account. Repeating it after a crash finishes what was begun.
+    Create(NewAccount),
+    /// Takes an existing account into the ledger if its gecos field names exactly this identity.
+    Adopt {
+        /// Whose account it is said to be.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Joins and leaves managed supplementary groups; memberships that the local admin gave stay.
+    SetGroups {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// Groups to be a member of; made if they do not exist.
+        join: Vec<GroupName>,
+        /// Groups to leave, if motley joined them.
+        leave: Vec<GroupName>,
+    },
+    /// Sets the login shell.
+    SetShell {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// The shell; must be one that the helper's own configuration or `/etc/shells` lists.
+        shell: AccountPath,
+    },
+    /// Marks the account expired in shadow, so that no PAM login method works.
+    Expire {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Takes that mark back and restores an expiry date that was there before.
+    Unexpire {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Ends all sessions and processes of the account.
+    EndSessions {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Removes an account that a crash left half-made; refused once it was completed.
+    RollBack {
+        /// Whose account it was to be.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+}
+
+/// What is known about a local account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountFacts {
+    /// Name.
+    pub name: UserName,
+    /// Uid; may be one of the system when the name was not made by motley.
+    pub uid: u32,
+    /// Gid of the primary group.
+    pub gid: u32,
+    /// Name of the primary group, if the gid has one.
+    pub primary_group: Option<String>,
+    /// Supplementary groups, by name, sorted.
+    pub groups: Vec<String>,
+    /// Those of [`AccountFacts::groups`] that motley joined, by the ledger.
+    pub managed_groups: Vec<GroupName>,
+    /// Gecos field.
+    pub gecos: String,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+    /// True when shadow says that the account has expired.
+    pub expired: bool,
+    /// Whose it is by the ledger; `None` when motley neither made nor adopted it.
+    pub identity: Option<Identity>,
+}
+
+/// How many sessions and processes were ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsEnded {
+    /// Sessions that logind or the process table knew.
+    pub sessions: u32,
+    /// Processes that were sent a signal.
+    pub processes: u32,
+    /// Processes of the uid that still ran when the time was up.
+    pub remaining: u32,
+}
+
+/// What root did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TaskDone {
+    /// Answer to [`Task::Inspect`]; `None` when no such name exists.
+    Inspected(Option<AccountFacts>),
+    /// The account exists as asked, and how it looks now.
+    Account(AccountFacts),
+    /// Groups joined and left by [`Task::SetGroups`], and how the account looks now.
+    Groups {
+        /// Newly joined.
+        joined: Vec<GroupName>,
+        /// Left.
+        left: Vec<GroupName>,
+        /// The account.
+        account: AccountFacts,
+    },
+    /// Sessions ended.
+    Sessions(SessionsEnded),
+    /// A half-made account was removed, or was not there.
+    RolledBack,
+}
+
+/// Why root did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TaskRefusal {
+    /// The name belongs to somebody else, now or in the past.
+    #[error("the name {0} is taken")]
+    NameTaken(UserName),
+    /// The uid belongs to somebody else, now or in the past.
+    #[error("the uid {0} is taken")]
+    UidTaken(Uid),
+    /// This identity already has an account of another name.
+    #[error("the identity already owns the account {0}")]
+    IdentityHasAccount(UserName),
+    /// The account is not in the ledger, or belongs to another identity.
+    #[error("the account {0} was not made or adopted for this identity")]
+    NotManaged(UserName),
+    /// No such account.
+    #[error("no account {0}")]
+    NoSuchAccount(UserName),
+    /// A guard forbids it: protected group, shell or home outside what is configured.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// Another program holds the lock of the account files; try again.
+    #[error("the account files are locked; try again")]
+    Busy,
+    /// A command or file operation failed.
+    #[error("{step} failed: {detail}")]
+    Failed {
+        /// What was being done.
+        step: String,
+        /// What the system said, escaped.
+        detail: String,
+    },
+}
+
+/// Answer to a task.
+pub type TaskAnswer = Result<TaskDone, TaskRefusal>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r25_paths_that_leave_their_base_or_split_a_line_are_refused() {
+        for path in [
+            "",
+            "home",
+            "/home/../etc",
+            "/home//x",
+            "/home/",
+            "/",
+            "/a:b",
+            "/a\nb",
+            "/a b",
+            "/./a",
+            "/a,b",
+        ] {
+            assert!(AccountPath::new(path).is_err(), "{path:?}");
+        }
+        for path in ["/bin/bash", "/home", "/srv/home-1/a.b", "/usr/sbin/nologin"] {
+            assert!(AccountPath::new(path).is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn r27_a_task_with_an_unknown_field_or_kind_is_no_task() {
+        let good = r#"{"inspect":{"name":"jdoe"}}"#;
+        assert!(serde_json::from_str::<Task>(good).is_ok());
+        for bad in [
+            r#"{"inspect":{"name":"jdoe","command":"id"}}"#,
+            r#"{"run":{"name":"jdoe"}}"#,
+            r#"{"inspect":{"name":"root"}}"#,
+            r#"{"inspect":{"name":"jdoe"},"expire":{}}"#,
+        ] {
+            assert!(serde_json::from_str::<Task>(bad).is_err(), "{bad}");
+        }
+    }
+}
