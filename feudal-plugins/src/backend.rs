@@ -1,0 +1,269 @@
+//! The one contract between account work and whatever keeps the accounts.
+
+use crate::groups::Groups;
+use async_trait::async_trait;
+use motley_proto::{
+    GroupName, Identity, Uid, UserName,
+    rest::AccountState,
+    task::{AccountPath, SessionsEnded},
+};
+use std::fmt;
+
+/// Assurance shell tier: how much shell a person's identity proofing earns (RAF 2.0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// The least.
+    Restricted,
+    /// Between both.
+    Limited,
+    /// The usual shell.
+    Full,
+}
+
+impl Tier {
+    /// The word that configuration files use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Limited => "limited",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a back end shall make true for one identity. Carrying it out twice is the same as once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Intent {
+    /// Whose account it is.
+    pub identity: Identity,
+    /// Its name: reserved for this identity, or the one it has.
+    pub name: UserName,
+    /// Its uid, used when the account is made.
+    pub uid: Uid,
+    /// Primary and supplementary groups.
+    pub groups: Groups,
+    /// Login shell of the person's tier.
+    pub shell: AccountPath,
+    /// Directory in which the home is made, used when the account is made.
+    pub home_base: AccountPath,
+}
+
+/// An account as the back end sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whose it is; `None` when the back end knows nobody, as for accounts of local people.
+    pub identity: Option<Identity>,
+    /// Name.
+    pub name: UserName,
+    /// Uid. May be one of the system when the account is not of ours.
+    pub uid: u32,
+    /// Gid of the primary group.
+    pub gid: u32,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+    /// `Deployed`, `Suspended` or `Limited`.
+    pub state: AccountState,
+    /// Names of the supplementary groups, sorted.
+    pub groups: Vec<String>,
+}
+
+/// What a deployment did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployed {
+    /// The account as it is now.
+    pub account: Account,
+    /// True when it did not exist before.
+    pub created: bool,
+    /// Supplementary groups newly joined, the primary group of a new account left out.
+    pub joined: Vec<GroupName>,
+    /// Groups left.
+    pub left: Vec<GroupName>,
+}
+
+impl Deployed {
+    /// The sentence for the user.
+    pub fn message(&self) -> String {
+        crate::message::deployed(self.created, &self.joined, &self.left)
+    }
+}
+
+/// Groups joined and left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupChanges {
+    /// Newly joined.
+    pub joined: Vec<GroupName>,
+    /// Left.
+    pub left: Vec<GroupName>,
+}
+
+/// Why a back end did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// The name belongs to somebody else, now or in the past. Take the next candidate.
+    #[error("the name {0} is taken")]
+    NameTaken(UserName),
+    /// The uid belongs to somebody else, now or in the past. Take another one.
+    #[error("the uid {0} is taken")]
+    UidTaken(Uid),
+    /// The identity has an account of another name. Use that one.
+    #[error("the identity already owns the account {0}")]
+    HasAccount(UserName),
+    /// The identity has no account.
+    #[error("the identity has no account")]
+    NoAccount,
+    /// Another program works on the accounts just now. Try again in a moment.
+    #[error("the accounts are locked by another program; try again in a moment")]
+    Busy,
+    /// The back end will not do this, now or later.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The back end tried and the system failed.
+    #[error("{step} failed: {detail}")]
+    Failed {
+        /// What was being done.
+        step: String,
+        /// What the system said, escaped.
+        detail: String,
+    },
+    /// The back end can't be reached.
+    #[error("{what}; {cure}")]
+    Unavailable {
+        /// What happened.
+        what: String,
+        /// What an admin can do about it.
+        cure: String,
+    },
+}
+
+/// Keeps accounts: local unix accounts, a directory, a registration service.
+///
+/// Every operation may be repeated after a crash with the same outcome. Operations that change an
+/// account name it together with its identity, and a back end refuses when both do not belong
+/// together by its own records.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// Word of the configuration that selects it.
+    fn name(&self) -> &'static str;
+
+    /// The account of an identity.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] when it can't be found out; never a guess.
+    async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError>;
+
+    /// The account of a name, whoever it belongs to.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn by_name(&self, name: &UserName) -> Result<Option<Account>, BackendError>;
+
+    /// All accounts that carry an identity, for reconciliation and reports. States are those that
+    /// can be told without asking anybody: suspension may be missing.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn accounts(&self) -> Result<Vec<Account>, BackendError>;
+
+    /// True when the name is in use on this host, in any source of names (files, LDAP, SSSD).
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError>;
+
+    /// True when the uid is in use on this host, in any source of names.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError>;
+
+    /// Makes the intent true: creates the account, or adopts and updates the one that exists.
+    ///
+    /// A suspended account is left as it is.
+    ///
+    /// # Errors
+    /// [`BackendError::NameTaken`], [`BackendError::UidTaken`] and [`BackendError::HasAccount`]
+    /// ask for another intent; the others end the attempt.
+    async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError>;
+
+    /// Joins these supplementary groups and leaves others that this back end had joined.
+    ///
+    /// # Errors
+    /// [`BackendError::NoAccount`], or what keeps it from being done.
+    async fn set_groups(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        groups: &[GroupName],
+    ) -> Result<GroupChanges, BackendError>;
+
+    /// Sets the login shell.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn set_shell(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError>;
+
+    /// Locks the account for every way of logging in. Sessions are left alone.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
+
+    /// Takes the lock back.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
+
+    /// Leaves the account a shell in which nobody can work.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
+
+    /// Gives a limited account a shell again.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn unlimit(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError>;
+
+    /// Ends all sessions and processes of the account and counts them.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError>;
+
+    /// Removes what a crash left half-made under a reserved name. An account that was completed
+    /// stays, and that is no error.
+    ///
+    /// # Errors
+    /// What keeps it from being done.
+    async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
+
+    /// Whether the back end could work just now.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] with the cure.
+    async fn check(&self) -> Result<(), BackendError>;
+}

@@ -1,0 +1,235 @@
+//! Local groups of a person: entitlements or group claims, filtered, mapped and made into names.
+
+mod mapping;
+mod mask;
+mod select;
+
+pub use mapping::{Mapping, MappingError};
+pub use mask::mask;
+pub use select::{Asserted, Source, select};
+
+use crate::{
+    claims::Claims,
+    names::{Made, NoName, ShadowVariant, make},
+    pattern::{Pattern, TooManySteps},
+};
+use motley_proto::{GroupName, names::NameError};
+
+/// Which of the asserted groups count.
+#[derive(Debug, Clone, Default)]
+pub enum Policy {
+    /// All.
+    #[default]
+    All,
+    /// Those in which one of the patterns is found. An empty list keeps all.
+    Listed {
+        /// Patterns for entitlements, matched against the whole entitlement.
+        entitlements: Vec<Pattern>,
+        /// Patterns for the plain `groups` claim.
+        groups: Vec<Pattern>,
+    },
+}
+
+/// How an entitlement becomes a group name.
+#[derive(Debug, Clone, Default)]
+pub enum Method {
+    /// `NAMESPACE[-SUBNS...]_GROUP[_SUBGROUP...]`.
+    #[default]
+    Classic,
+    /// Search and replace.
+    Regex(Mapping),
+}
+
+/// What becomes of sub-groups in method classic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SubGroups {
+    /// They are part of the name.
+    #[default]
+    Keep,
+    /// A member of a sub-group is a member of the group.
+    Strip,
+}
+
+/// How groups are made.
+#[derive(Debug, Clone, Default)]
+pub struct GroupRules {
+    /// Which asserted groups count.
+    pub policy: Policy,
+    /// How an entitlement becomes a name.
+    pub method: Method,
+    /// What becomes of sub-groups.
+    pub sub_groups: SubGroups,
+    /// Primary group of everybody, if configured.
+    pub primary_group: Option<String>,
+    /// Primary group of people without a group, if configured.
+    pub fallback_group: Option<String>,
+    /// Groups that everybody gets.
+    pub additional_groups: Vec<String>,
+    /// How a text is made into a group name ([`ShadowVariant::Punch`] for `punch4nfdi = yes`).
+    pub shadow: ShadowVariant,
+}
+
+/// Why an asserted group is not among the groups of the account.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DropReason {
+    /// It can't be made into a name.
+    #[error(transparent)]
+    NoName(#[from] NoName),
+    /// What it makes can't be a group of ours.
+    #[error("`{0}` {1}")]
+    Invalid(String, NameError),
+    /// Shortening made it the same as another group of the person. The group exists once, under the
+    /// other's name, and stands for both.
+    #[error("shortening makes it `{0}`, which `{1}` is already")]
+    Collides(String, String),
+}
+
+/// A group that has no local group of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// The group as asserted or configured.
+    pub group: String,
+    /// Why.
+    pub reason: DropReason,
+}
+
+/// The groups that an account shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// Primary group.
+    pub primary: GroupName,
+    /// Supplementary groups, sorted, none twice; the primary group is among them.
+    pub supplementary: Vec<GroupName>,
+    /// Those that were left out, for the log.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Why a person gets no groups.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// No group is left and none is configured.
+    #[error(
+        "the person brings no usable group; set fallback_group or primary_group in [ldf_adapter]"
+    )]
+    NoPrimary,
+    /// A configured group can't be used.
+    #[error("option {option} = {value} can't be used: {reason}")]
+    Configured {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        reason: DropReason,
+    },
+    /// A pattern of the configuration needs too many steps.
+    #[error(transparent)]
+    Pattern(#[from] TooManySteps),
+}
+
+impl GroupRules {
+    /// Tells whether every configured group can be used; for the start, so that no login finds out.
+    ///
+    /// # Errors
+    /// Names the option and what is wrong with its value.
+    pub fn check(&self) -> Result<(), GroupError> {
+        let single =
+            [("primary_group", &self.primary_group), ("fallback_group", &self.fallback_group)];
+        for (option, value) in single {
+            if let Some(value) = value {
+                self.configured(option, value)?;
+            }
+        }
+        for value in &self.additional_groups {
+            self.configured("additional_groups", value)?;
+        }
+        Ok(())
+    }
+
+    fn configured(&self, option: &'static str, value: &str) -> Result<GroupName, GroupError> {
+        group_name(value, self.shadow).map_err(|reason| GroupError::Configured {
+            option,
+            value: value.to_owned(),
+            reason,
+        })
+    }
+}
+
+/// Makes one text into a group name.
+///
+/// # Errors
+/// Says why no group can have that name.
+pub fn group_name(text: &str, variant: ShadowVariant) -> Result<GroupName, DropReason> {
+    name_and_cut(text, variant).map(|(name, _)| name)
+}
+
+fn name_and_cut(text: &str, variant: ShadowVariant) -> Result<(GroupName, bool), DropReason> {
+    let Made { name, shortened } = make(text, variant)?;
+    match GroupName::new(name.as_str()) {
+        Ok(group) => Ok((group, shortened)),
+        Err(error) => Err(DropReason::Invalid(name, error)),
+    }
+}
+
+/// The groups that a person's account shall have.
+///
+/// Groups that can't be named here are left out with a reason; they never end the deployment.
+///
+/// # Errors
+/// When no primary group is left, or the configuration can't be applied.
+pub fn groups(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError> {
+    let mut asserted = select(rules, claims)?.names;
+    asserted.sort();
+    let mut chosen = Chosen::default();
+    for text in asserted {
+        chosen.add(text, rules.shadow);
+    }
+    let primary = primary_group(rules, chosen.first())?;
+    for text in &rules.additional_groups {
+        chosen.add(text.clone(), rules.shadow);
+    }
+    let mut supplementary: Vec<GroupName> =
+        chosen.named.into_iter().map(|(_, name)| name).collect();
+    supplementary.push(primary.clone());
+    supplementary.sort();
+    supplementary.dedup();
+    Ok(Groups { primary, supplementary, dropped: chosen.dropped })
+}
+
+#[derive(Default)]
+struct Chosen {
+    named: Vec<(String, GroupName)>,
+    dropped: Vec<Dropped>,
+}
+
+impl Chosen {
+    fn add(&mut self, text: String, variant: ShadowVariant) {
+        match name_and_cut(&text, variant) {
+            Err(reason) => self.dropped.push(Dropped { group: text, reason }),
+            Ok((name, shortened)) => match self.named.iter().find(|(_, known)| *known == name) {
+                Some((other, _)) if shortened && *other != text => {
+                    let reason = DropReason::Collides(name.into(), other.clone());
+                    self.dropped.push(Dropped { group: text, reason });
+                }
+                _ => self.named.push((text, name)),
+            },
+        }
+    }
+
+    /// The name of the alphabetically first group.
+    fn first(&self) -> Option<&GroupName> {
+        self.named.first().map(|(_, name)| name)
+    }
+}
+
+fn primary_group(rules: &GroupRules, first: Option<&GroupName>) -> Result<GroupName, GroupError> {
+    match (&rules.primary_group, first, &rules.fallback_group) {
+        (Some(text), _, _) => rules.configured("primary_group", text),
+        (None, Some(name), _) => Ok(name.clone()),
+        (None, None, Some(text)) => rules.configured("fallback_group", text),
+        (None, None, None) => Err(GroupError::NoPrimary),
+    }
+}
+
+#[cfg(test)]
+mod tests;

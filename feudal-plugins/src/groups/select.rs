@@ -1,0 +1,117 @@
+//! Which groups a person's claims assert, in their plain form.
+
+use super::{GroupRules, Method, Policy, SubGroups, mask};
+use crate::{
+    claims::Claims,
+    entitlement::Entitlement,
+    pattern::{Pattern, TooManySteps},
+};
+
+/// Where the groups come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Entitlements.
+    Entitlements,
+    /// The plain `groups` claim.
+    Groups,
+}
+
+/// What the claims assert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asserted {
+    /// Where the names come from.
+    pub source: Source,
+    /// Entitlements that could be read and pass the policy.
+    pub entitlements: Vec<Entitlement>,
+    /// Plain form of the group names, in the order of the claims, none twice.
+    pub names: Vec<String>,
+}
+
+/// Claims that hold entitlements; the first that is not empty counts.
+const ENTITLEMENT_CLAIMS: [&str; 3] = ["entitlements", "eduperson_entitlement", "wlcg.groups"];
+
+/// Reads the groups that the claims assert and the policy keeps.
+///
+/// # Errors
+/// When a pattern needs too many steps.
+pub fn select(rules: &GroupRules, claims: &Claims) -> Result<Asserted, TooManySteps> {
+    let entitlements = entitlements(rules, claims)?;
+    if entitlements.is_empty() {
+        let names = plain_groups(rules, claims)?;
+        return Ok(Asserted { source: Source::Groups, entitlements, names });
+    }
+    let mut names = Vec::with_capacity(entitlements.len());
+    for entitlement in &entitlements {
+        let text = match &rules.method {
+            Method::Classic => classic(entitlement, rules.sub_groups),
+            Method::Regex(mapping) => mapping.apply(&entitlement.to_string())?,
+        };
+        add(&mut names, mask(&text));
+    }
+    Ok(Asserted { source: Source::Entitlements, entitlements, names })
+}
+
+fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>, TooManySteps> {
+    let Some(claim) = ENTITLEMENT_CLAIMS.iter().find(|name| claims.has(name)) else {
+        return Ok(Vec::new());
+    };
+    let mut kept = Vec::new();
+    for entitlement in claims.texts(claim).into_iter().filter_map(Entitlement::parse) {
+        let keeps = match &rules.policy {
+            Policy::All => true,
+            Policy::Listed { entitlements, .. } => {
+                is_listed(entitlements, &entitlement.to_string())?
+            }
+        };
+        if keeps {
+            kept.push(entitlement);
+        }
+    }
+    Ok(kept)
+}
+
+fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Vec<String>, TooManySteps> {
+    let mut kept = Vec::new();
+    for group in claims.texts("groups") {
+        let keeps = match &rules.policy {
+            Policy::All => true,
+            Policy::Listed { groups, .. } => is_listed(groups, group)?,
+        };
+        if keeps {
+            add(&mut kept, mask(group));
+        }
+    }
+    Ok(kept)
+}
+
+fn add(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+fn is_listed(patterns: &[Pattern], text: &str) -> Result<bool, TooManySteps> {
+    for pattern in patterns {
+        if pattern.is_found(text)? {
+            return Ok(true);
+        }
+    }
+    Ok(patterns.is_empty())
+}
+
+fn classic(entitlement: &Entitlement, sub_groups: SubGroups) -> String {
+    let mut text = entitlement.delegated_namespace.clone();
+    for part in &entitlement.subnamespaces {
+        text.push('-');
+        text.push_str(part);
+    }
+    text.push('_');
+    text.push_str(&entitlement.group);
+    if sub_groups == SubGroups::Keep {
+        for part in &entitlement.subgroups {
+            text.push('_');
+            text.push_str(part);
+        }
+    }
+    text
+}

@@ -1,0 +1,19 @@
+//! Account back ends behind one trait, and the rules that turn claims into user and group names.
+//!
+//! Data flows one way: [`claims::Claims`] → [`groups`] → [`names`] → [`backend::Intent`] →
+//! [`backend::Backend`]. Everything before the back end is a pure function.
+
+pub mod backend;
+pub mod claims;
+pub mod entitlement;
+pub mod groups;
+pub mod local_unix;
+pub mod login_info;
+pub mod memory;
+pub mod message;
+pub mod names;
+pub mod pattern;
+
+pub use backend::{Account, Backend, BackendError, Deployed, Intent, Tier};
+pub use claims::Claims;
+pub use login_info::LoginInfo;

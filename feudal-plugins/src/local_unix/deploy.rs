@@ -1,0 +1,76 @@
+//! Makes an intent true: creates the account, or adopts and updates the one that exists.
+
+use super::{
+    LocalUnix,
+    facts::{account_facts, account_of, unexpected, without},
+};
+use crate::backend::{Backend, BackendError, Deployed, GroupChanges, Intent};
+use motley_proto::{
+    GroupName, Identity,
+    task::{AccountFacts, NewAccount, Task, TaskDone},
+};
+
+impl LocalUnix {
+    pub(super) async fn create(&self, intent: &Intent) -> Result<Deployed, BackendError> {
+        let primary = &intent.groups.primary;
+        let task = Task::Create(NewAccount {
+            identity: intent.identity.clone(),
+            name: intent.name.clone(),
+            uid: intent.uid,
+            primary_group: primary.clone(),
+            groups: without(&intent.groups.supplementary, Some(primary.as_str())),
+            shell: intent.shell.clone(),
+            home_base: intent.home_base.clone(),
+        });
+        let facts = account_facts(self.root.run(&task).await?)?;
+        let joined = without(&intent.groups.supplementary, facts.primary_group.as_deref());
+        let account = account_of(facts, Some(intent.identity.clone()));
+        Ok(Deployed { account, created: true, joined, left: Vec::new() })
+    }
+
+    pub(super) async fn update(
+        &self,
+        intent: &Intent,
+        facts: AccountFacts,
+    ) -> Result<Deployed, BackendError> {
+        let owner = Some(intent.identity.clone());
+        if facts.identity.is_none() {
+            self.adopt(&intent.identity, &intent.name).await?;
+        }
+        if facts.expired {
+            let account = account_of(facts, owner);
+            return Ok(Deployed { account, created: false, joined: vec![], left: vec![] });
+        }
+        let wanted = without(&intent.groups.supplementary, facts.primary_group.as_deref());
+        let (mut facts, changes) = self.join_and_leave(&intent.identity, &facts, &wanted).await?;
+        if self.config.is_tier_shell(&facts.shell) && facts.shell != intent.shell.as_str() {
+            self.set_shell(&intent.identity, &intent.name, &intent.shell).await?;
+            facts.shell = intent.shell.as_str().to_owned();
+        }
+        let account = account_of(facts, owner);
+        Ok(Deployed { account, created: false, joined: changes.joined, left: changes.left })
+    }
+
+    pub(super) async fn join_and_leave(
+        &self,
+        identity: &Identity,
+        facts: &AccountFacts,
+        wanted: &[GroupName],
+    ) -> Result<(AccountFacts, GroupChanges), BackendError> {
+        let is_member = |group: &GroupName| facts.groups.iter().any(|name| name == group.as_str());
+        let join: Vec<_> = wanted.iter().filter(|group| !is_member(group)).cloned().collect();
+        let leave: Vec<_> =
+            facts.managed_groups.iter().filter(|group| !wanted.contains(group)).cloned().collect();
+        if join.is_empty() && leave.is_empty() {
+            return Ok((facts.clone(), GroupChanges::default()));
+        }
+        let (identity_, name) = (identity.clone(), facts.name.clone());
+        let task = Task::SetGroups { identity: identity_, name, join, leave };
+        match self.change(identity, &facts.name, &task).await? {
+            TaskDone::Groups { joined, left, account } => {
+                Ok((account, GroupChanges { joined, left }))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+}

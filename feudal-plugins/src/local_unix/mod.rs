@@ -1,0 +1,286 @@
+//! Local unix accounts: reads the account files itself and has everything else done by the root helper.
+
+mod account_files;
+mod channel;
+mod config;
+mod deploy;
+mod facts;
+mod name_service;
+#[cfg(test)]
+mod tests;
+
+pub use config::LocalUnixConfig;
+pub use name_service::{NameService, SystemNames};
+
+use crate::backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent};
+use account_files::{AccountFiles, Stamp};
+use async_trait::async_trait;
+use channel::Channel;
+use facts::{owner, unexpected, without};
+use motley_proto::{
+    GroupName, Identity, Uid, UserName,
+    rest::AccountState,
+    task::{AccountFacts, AccountPath, SessionsEnded, Task, TaskDone, TaskRefusal},
+};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Longest time for which a look-up in another source of names may take.
+const NAME_SERVICE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the answer "has (not) expired" is kept: an expiry date can be reached without any file
+/// being changed.
+const EXPIRY_KEPT: Duration = Duration::from_secs(60);
+/// A name that nobody has, to ask the root helper for.
+const PROBE: &str = "motley-probe";
+
+/// The back end `local_unix`.
+pub struct LocalUnix {
+    config: LocalUnixConfig,
+    files: AccountFiles,
+    names: Arc<dyn NameService>,
+    root: Channel,
+    expiry: Mutex<HashMap<UserName, Expiry>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Expiry {
+    expired: bool,
+    shadow: Stamp,
+    seen: Instant,
+}
+
+impl LocalUnix {
+    /// Works on the accounts of this host through the root helper behind `socket`.
+    pub fn new(config: LocalUnixConfig, socket: &Path) -> Self {
+        Self::with_sources(config, socket, Path::new("/"), Arc::new(SystemNames))
+    }
+
+    /// As [`LocalUnix::new`], with the account files under another file-system root and another
+    /// source of names.
+    pub fn with_sources(
+        config: LocalUnixConfig,
+        socket: &Path,
+        file_system: &Path,
+        names: Arc<dyn NameService>,
+    ) -> Self {
+        Self {
+            config,
+            files: AccountFiles::under(file_system),
+            names,
+            root: Channel::new(socket),
+            expiry: Mutex::default(),
+        }
+    }
+
+    /// The options it works by.
+    pub fn config(&self) -> &LocalUnixConfig {
+        &self.config
+    }
+
+    async fn inspect(&self, name: &UserName) -> Result<Option<AccountFacts>, BackendError> {
+        let shadow = self.files.shadow_stamp();
+        match self.root.run(&Task::Inspect { name: name.clone() }).await? {
+            TaskDone::Inspected(facts) => {
+                let mut kept = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+                if let (Some(facts), Some(shadow)) = (&facts, shadow) {
+                    let seen = Expiry { expired: facts.expired, shadow, seen: Instant::now() };
+                    kept.retain(|_, old| old.shadow == shadow);
+                    kept.insert(name.clone(), seen);
+                }
+                Ok(facts)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn kept_expiry(&self, name: &UserName) -> Option<bool> {
+        let shadow = self.files.shadow_stamp()?;
+        let kept = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = kept.get(name)?;
+        (seen.shadow == shadow && seen.seen.elapsed() < EXPIRY_KEPT).then_some(seen.expired)
+    }
+
+    /// Completes the state: whether an account has expired is in shadow, which only root reads.
+    async fn with_expiry(&self, mut account: Account) -> Result<Account, BackendError> {
+        let expired = match self.kept_expiry(&account.name) {
+            Some(expired) => expired,
+            None => self.inspect(&account.name).await?.is_some_and(|facts| facts.expired),
+        };
+        if expired {
+            account.state = AccountState::Suspended;
+        }
+        Ok(account)
+    }
+
+    /// Has root change an account, and take it into its ledger first if it is not there yet.
+    async fn change(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        task: &Task,
+    ) -> Result<TaskDone, BackendError> {
+        match self.root.ask(task).await? {
+            Ok(done) => Ok(done),
+            Err(TaskRefusal::NotManaged(_)) => {
+                self.adopt(identity, name).await?;
+                self.root.run(task).await
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn adopt(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        let task = Task::Adopt { identity: identity.clone(), name: name.clone() };
+        self.root.run(&task).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Backend for LocalUnix {
+    fn name(&self) -> &'static str {
+        "local_unix"
+    }
+
+    async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
+        match self.files.snapshot().await?.find(identity)? {
+            Some(account) => self.with_expiry(account).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn by_name(&self, name: &UserName) -> Result<Option<Account>, BackendError> {
+        match self.files.snapshot().await?.by_name(name) {
+            // Local people's accounts are none of our business: their logins must not depend on
+            // the root helper being up.
+            Some(account) if account.identity.is_none() => Ok(Some(account)),
+            Some(account) => self.with_expiry(account).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, BackendError> {
+        Ok(self.files.snapshot().await?.with_identity())
+    }
+
+    async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
+        if self.files.snapshot().await?.has_name(name.as_str()) {
+            return Ok(true);
+        }
+        let name = name.clone();
+        self.ask_names(move |names| names.has_user(&name)).await
+    }
+
+    async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
+        if self.files.snapshot().await?.has_uid(uid.get()) {
+            return Ok(true);
+        }
+        self.ask_names(move |names| names.has_uid(uid)).await
+    }
+
+    async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
+        if let Some(account) = self.files.snapshot().await?.find(&intent.identity)?
+            && account.name != intent.name
+        {
+            return Err(BackendError::HasAccount(account.name));
+        }
+        match self.inspect(&intent.name).await? {
+            None => self.create(intent).await,
+            Some(facts) if owner(&facts).as_ref() == Some(&intent.identity) => {
+                self.update(intent, facts).await
+            }
+            Some(_) => Err(BackendError::NameTaken(intent.name.clone())),
+        }
+    }
+
+    async fn set_groups(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        groups: &[GroupName],
+    ) -> Result<GroupChanges, BackendError> {
+        let facts = self.inspect(name).await?.ok_or(BackendError::NoAccount)?;
+        let wanted = without(groups, facts.primary_group.as_deref());
+        self.join_and_leave(identity, &facts, &wanted).await.map(|(_, changes)| changes)
+    }
+
+    async fn set_shell(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        let task =
+            Task::SetShell { identity: identity.clone(), name: name.clone(), shell: shell.clone() };
+        self.change(identity, name, &task).await.map(|_| ())
+    }
+
+    async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        let task = Task::Expire { identity: identity.clone(), name: name.clone() };
+        self.change(identity, name, &task).await.map(|_| ())
+    }
+
+    async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        let task = Task::Unexpire { identity: identity.clone(), name: name.clone() };
+        self.change(identity, name, &task).await.map(|_| ())
+    }
+
+    async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.set_shell(identity, name, &self.config.nologin).await
+    }
+
+    async fn unlimit(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        self.set_shell(identity, name, shell).await
+    }
+
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError> {
+        let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
+        match self.change(identity, name, &task).await? {
+            TaskDone::Sessions(ended) => Ok(ended),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        let task = Task::RollBack { identity: identity.clone(), name: name.clone() };
+        self.root.run(&task).await.map(|_| ())
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        self.files.snapshot().await?;
+        match UserName::new(PROBE) {
+            Ok(name) => self.inspect(&name).await.map(|_| ()),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl LocalUnix {
+    /// Asks all sources of names of the host; a directory that hangs must not hang us.
+    async fn ask_names(
+        &self,
+        question: impl FnOnce(&dyn NameService) -> bool + Send + 'static,
+    ) -> Result<bool, BackendError> {
+        let names = Arc::clone(&self.names);
+        let answer = tokio::task::spawn_blocking(move || question(names.as_ref()));
+        match tokio::time::timeout(NAME_SERVICE_LIMIT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            _ => Err(BackendError::Unavailable {
+                what: "the host's name service gives no answer".to_owned(),
+                cure: "check the sources of `passwd` in /etc/nsswitch.conf".to_owned(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The back end against a scripted root helper.

@@ -1,0 +1,274 @@
+//! An in-memory back end: a stand-in for tests of what uses a back end. It changes no account.
+
+use crate::backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent};
+use async_trait::async_trait;
+use motley_proto::{
+    GroupName, Identity, Uid, UserName,
+    rest::AccountState,
+    task::{AccountPath, SessionsEnded},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Shell of limited accounts.
+const NOLOGIN: &str = "/sbin/nologin";
+
+/// Accounts in memory, with the same rules about names, uids and owners as a real back end.
+#[derive(Debug, Default)]
+pub struct MemoryBackend {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    accounts: BTreeMap<UserName, Kept>,
+    foreign_names: BTreeSet<String>,
+    failures: VecDeque<BackendError>,
+    sessions: BTreeMap<UserName, u32>,
+    calls: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    account: Account,
+    managed: Vec<GroupName>,
+    shell_before: Option<String>,
+}
+
+impl MemoryBackend {
+    /// No accounts yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A name that somebody else has, in a directory or by hand.
+    pub fn occupy(&self, name: &str) {
+        self.lock().foreign_names.insert(name.to_owned());
+    }
+
+    /// An account that exists already, as the Python stack or an admin would have made it.
+    pub fn insert(&self, account: Account) {
+        let kept = Kept { managed: Vec::new(), shell_before: None, account };
+        self.lock().accounts.insert(kept.account.name.clone(), kept);
+    }
+
+    /// The next operation that changes something fails like this.
+    pub fn fail_next(&self, error: BackendError) {
+        self.lock().failures.push_back(error);
+    }
+
+    /// So many sessions are running on the account.
+    pub fn open_sessions(&self, name: &UserName, count: u32) {
+        self.lock().sessions.insert(name.clone(), count);
+    }
+
+    /// The operations that were asked for and would change something, oldest first: `deploy jdoe`.
+    pub fn calls(&self) -> Vec<String> {
+        self.lock().calls.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, call: &str, name: &UserName) -> Result<MutexGuard<'_, State>, BackendError> {
+        let mut state = self.lock();
+        state.calls.push(format!("{call} {name}"));
+        match state.failures.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+
+    fn change<T>(
+        &self,
+        call: &str,
+        identity: &Identity,
+        name: &UserName,
+        act: impl FnOnce(&mut Kept) -> T,
+    ) -> Result<T, BackendError> {
+        let mut state = self.begin(call, name)?;
+        let kept = state.accounts.get_mut(name).ok_or(BackendError::NoAccount)?;
+        if kept.account.identity.as_ref() == Some(identity) {
+            Ok(act(kept))
+        } else {
+            Err(BackendError::Refused(format!("the account {name} is not of this identity")))
+        }
+    }
+}
+
+fn regroup(kept: &mut Kept, wanted: &[GroupName]) -> GroupChanges {
+    let groups = &mut kept.account.groups;
+    let left: Vec<GroupName> =
+        kept.managed.iter().filter(|group| !wanted.contains(group)).cloned().collect();
+    let joined: Vec<GroupName> = wanted
+        .iter()
+        .filter(|group| !groups.iter().any(|name| name == group.as_str()))
+        .cloned()
+        .collect();
+    groups.retain(|name| !left.iter().any(|group| group.as_str() == name));
+    groups.extend(joined.iter().map(|group| group.as_str().to_owned()));
+    groups.sort_unstable();
+    kept.managed.retain(|group| !left.contains(group));
+    kept.managed.extend(joined.iter().cloned());
+    GroupChanges { joined, left }
+}
+
+fn supplementary(intent: &Intent) -> Vec<GroupName> {
+    let primary = &intent.groups.primary;
+    intent.groups.supplementary.iter().filter(|group| *group != primary).cloned().collect()
+}
+
+fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
+    if state.foreign_names.contains(intent.name.as_str()) {
+        return Err(BackendError::NameTaken(intent.name.clone()));
+    }
+    if state.accounts.values().any(|kept| kept.account.uid == intent.uid.get()) {
+        return Err(BackendError::UidTaken(intent.uid));
+    }
+    let account = Account {
+        identity: Some(intent.identity.clone()),
+        name: intent.name.clone(),
+        uid: intent.uid.get(),
+        gid: intent.uid.get(),
+        home: format!("{}/{}", intent.home_base, intent.name),
+        shell: intent.shell.as_str().to_owned(),
+        state: state_of(intent.shell.as_str()),
+        groups: Vec::new(),
+    };
+    let mut kept = Kept { account, managed: Vec::new(), shell_before: None };
+    let changes = regroup(&mut kept, &supplementary(intent));
+    let account = kept.account.clone();
+    state.accounts.insert(intent.name.clone(), kept);
+    Ok(Deployed { account, created: true, joined: changes.joined, left: changes.left })
+}
+
+fn state_of(shell: &str) -> AccountState {
+    if shell == NOLOGIN { AccountState::Limited } else { AccountState::Deployed }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
+        let state = self.lock();
+        let mut accounts = state.accounts.values().map(|kept| &kept.account);
+        Ok(accounts.find(|account| account.identity.as_ref() == Some(identity)).cloned())
+    }
+
+    async fn by_name(&self, name: &UserName) -> Result<Option<Account>, BackendError> {
+        Ok(self.lock().accounts.get(name).map(|kept| kept.account.clone()))
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, BackendError> {
+        let state = self.lock();
+        let accounts = state.accounts.values().map(|kept| &kept.account);
+        Ok(accounts.filter(|account| account.identity.is_some()).cloned().collect())
+    }
+
+    async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
+        let state = self.lock();
+        Ok(state.accounts.contains_key(name) || state.foreign_names.contains(name.as_str()))
+    }
+
+    async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
+        Ok(self.lock().accounts.values().any(|kept| kept.account.uid == uid.get()))
+    }
+
+    async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
+        let has = self.find(&intent.identity).await?.map(|account| account.name);
+        let mut state = self.begin("deploy", &intent.name)?;
+        if let Some(name) = has.filter(|name| *name != intent.name) {
+            return Err(BackendError::HasAccount(name));
+        }
+        let Some(kept) = state.accounts.get_mut(&intent.name) else {
+            return make(&mut state, intent);
+        };
+        if kept.account.identity.as_ref() != Some(&intent.identity) {
+            return Err(BackendError::NameTaken(intent.name.clone()));
+        }
+        let mut changes = GroupChanges::default();
+        if kept.account.state != AccountState::Suspended {
+            changes = regroup(kept, &supplementary(intent));
+            kept.account.shell = intent.shell.as_str().to_owned();
+            kept.account.state = state_of(&kept.account.shell);
+        }
+        let account = kept.account.clone();
+        Ok(Deployed { account, created: false, joined: changes.joined, left: changes.left })
+    }
+
+    async fn set_groups(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        groups: &[GroupName],
+    ) -> Result<GroupChanges, BackendError> {
+        self.change("set_groups", identity, name, |kept| regroup(kept, groups))
+    }
+
+    async fn set_shell(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        self.change("set_shell", identity, name, |kept| {
+            kept.account.shell = shell.as_str().to_owned();
+        })
+    }
+
+    async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.change("suspend", identity, name, |kept| {
+            kept.account.state = AccountState::Suspended;
+        })
+    }
+
+    async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.change("resume", identity, name, |kept| {
+            kept.account.state = state_of(&kept.account.shell);
+        })
+    }
+
+    async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.change("limit", identity, name, |kept| {
+            kept.shell_before =
+                Some(std::mem::replace(&mut kept.account.shell, NOLOGIN.to_owned()));
+            kept.account.state = AccountState::Limited;
+        })
+    }
+
+    async fn unlimit(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        self.change("unlimit", identity, name, |kept| {
+            kept.account.shell = shell.as_str().to_owned();
+            kept.account.state = state_of(&kept.account.shell);
+        })
+    }
+
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError> {
+        self.change("end_sessions", identity, name, |_| ())?;
+        let count = self.lock().sessions.remove(name).unwrap_or_default();
+        Ok(SessionsEnded { sessions: count, processes: count, remaining: 0 })
+    }
+
+    async fn roll_back(&self, _: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.begin("roll_back", name).map(|_| ())
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+}

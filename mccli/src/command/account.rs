@@ -1,0 +1,126 @@
+//! `mccli status`, `deploy`, `suspend` and `admin`: an account, asked about or changed.
+
+use super::{endpoint::real_name, modern};
+use crate::{
+    cli::{AdminCommand, Options, Person},
+    context::{self, Wishes},
+    error::{Error, Result},
+    http::Http,
+    service::{Service, Standing},
+    tty,
+};
+use motley_proto::{Issuer, Secret, rest::AccountState, text::escape};
+use std::process::ExitCode;
+
+/// One call at a service, with a token that it accepts.
+pub(super) struct Visit {
+    http: Http,
+}
+
+impl Visit {
+    /// Opens nothing yet.
+    pub(super) fn new(options: &Options) -> Self {
+        Self { http: Http::new(options.trust()) }
+    }
+
+    /// Finds the service and a token, and calls.
+    pub(super) fn with_token<T>(
+        &self,
+        options: &Options,
+        host: Option<&str>,
+        call: impl FnOnce(&Service<'_>, &Secret) -> Result<T>,
+    ) -> Result<T> {
+        let hostname = match (host, &options.mc_endpoint) {
+            (Some(host), None) => Some(real_name(host)?),
+            _ => None,
+        };
+        let service = context::find_service(&self.http, options, hostname.as_deref())?;
+        let facts = service.info()?;
+        let token = context::find_token(options, &Wishes::new(&service, &facts))?;
+        call(&service, &token.secret)
+    }
+}
+
+/// Prints state and name; exit codes 6 and 7 say pending and locked.
+pub(super) fn status(options: &Options, host: Option<&str>) -> Result<()> {
+    let standing =
+        Visit::new(options).with_token(options, host, |service, token| service.status(token))?;
+    show(&standing)
+}
+
+/// Makes the account, unless it is suspended: the service could answer as if it were not.
+pub(super) fn deploy(options: &Options, host: Option<&str>) -> Result<()> {
+    let standing = Visit::new(options).with_token(options, host, |service, token| {
+        let before = service.status(token)?;
+        match before.state {
+            AccountState::Suspended | AccountState::Limited | AccountState::Rejected => Ok(before),
+            _ => service.deploy(token),
+        }
+    })?;
+    show(&standing)
+}
+
+/// Locks the user's own account.
+pub(super) fn suspend(options: &Options, host: Option<&str>, yes: bool) -> Result<()> {
+    confirm(yes, "Lock your own account? Only an admin can unlock it.")?;
+    let standing =
+        Visit::new(options).with_token(options, host, |service, token| service.suspend(token))?;
+    print(&standing);
+    Ok(())
+}
+
+/// Locks or unlocks somebody's account.
+pub(super) fn administer(outer: Options, command: AdminCommand) -> ExitCode {
+    let (verb, person) = match command {
+        AdminCommand::Suspend(person) => ("suspend", person),
+        AdminCommand::Resume(person) => ("resume", person),
+    };
+    let Person { confirmed, sub, of_iss } = person;
+    let target = confirmed.target;
+    modern(outer.over(target.options), |options| {
+        let issuer = Issuer::new(of_iss.as_str())
+            .map_err(|why| Error::Usage(format!("--of-iss {of_iss} {why}")))?;
+        let question = format!("{verb} the account of {} at {issuer}?", escape(&sub, 255));
+        confirm(confirmed.yes, &question)?;
+        let standing = Visit::new(&options).with_token(
+            &options,
+            target.host.as_deref(),
+            |service, token| service.administer(verb, &sub, &issuer, token),
+        )?;
+        print(&standing);
+        Ok(())
+    })
+}
+
+fn confirm(yes: bool, question: &str) -> Result<()> {
+    if yes {
+        return Ok(());
+    }
+    if !tty::is_there() {
+        return Err(Error::Usage("nobody can be asked here; confirm with --yes".to_owned()));
+    }
+    match tty::ask(&format!("{question} [y/N] ")) {
+        Ok(answer) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
+        _ => Err(Error::NotConfirmed),
+    }
+}
+
+fn print(standing: &Standing) {
+    println!("state: {}", standing.state);
+    if let Some(name) = &standing.name {
+        println!("username: {}", escape(name, 64));
+    }
+    println!("message: {}", escape(&standing.message, 500));
+}
+
+fn show(standing: &Standing) -> Result<()> {
+    print(standing);
+    let message = || escape(&standing.message, 500);
+    match standing.state {
+        AccountState::Pending => Err(Error::Pending(message(), String::new())),
+        AccountState::Suspended | AccountState::Limited | AccountState::Rejected => {
+            Err(Error::Locked(standing.state, message()))
+        }
+        _ => Ok(()),
+    }
+}

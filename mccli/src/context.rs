@@ -1,0 +1,112 @@
+//! What most commands start with: the endpoint of a host, its facts, and a token that fits.
+
+use crate::{
+    claims,
+    cli::Options,
+    endpoint,
+    error::{Error, Result},
+    http::Http,
+    report,
+    service::{Facts, Service},
+    source::{self, Needs, Requirements, Token},
+};
+use motley_proto::Issuer;
+use std::cell::RefCell;
+
+/// The service that belongs to the host or to `--mc-endpoint`.
+///
+/// # Errors
+/// [`Error::Usage`] when neither is given, else as [`endpoint::find`].
+pub(crate) fn find_service<'a>(
+    http: &'a Http,
+    options: &Options,
+    host: Option<&str>,
+) -> Result<Service<'a>> {
+    let url = match (&options.mc_endpoint, host) {
+        (Some(url), _) => endpoint::check(http, url)?,
+        (None, Some(host)) => endpoint::find(http, host)?,
+        (None, None) => {
+            return Err(Error::Usage("give a HOST, or the service with --mc-endpoint".to_owned()));
+        }
+    };
+    let near = reqwest::Url::parse(&url)
+        .is_ok_and(|url| url.host_str().is_some_and(crate::http::is_loopback));
+    if url.starts_with("http://") && !near {
+        report::warning(&format!("{url} is not encrypted; the token can be read on the way"));
+    }
+    report::info(&format!("service at {url}"));
+    Ok(Service::new(http, url))
+}
+
+/// A token for the service, from the first source that has one.
+///
+/// # Errors
+/// [`Error::NoToken`].
+pub(crate) fn find_token(options: &Options, needs: &dyn Requirements) -> Result<Token> {
+    let sources = source::in_order(options, &source::environment, needs);
+    source::first_token(&sources, needs, source::now_s())
+}
+
+/// The service's wishes, from `/info` and, for services that keep them there, `/info/op`.
+pub(crate) struct Wishes<'a> {
+    service: &'a Service<'a>,
+    facts: &'a Facts,
+    asked: RefCell<Vec<(String, Option<motley_proto::rest::OpInfo>)>>,
+}
+
+impl<'a> Wishes<'a> {
+    /// Of this service.
+    pub(crate) fn new(service: &'a Service<'a>, facts: &'a Facts) -> Self {
+        Self { service, facts, asked: RefCell::default() }
+    }
+
+    fn ask(&self, issuer: &str) -> Result<Option<motley_proto::rest::OpInfo>> {
+        if let Some((_, op)) = self.asked.borrow().iter().find(|(asked, _)| asked == issuer) {
+            return Ok(op.clone());
+        }
+        let op = self.service.op(issuer)?;
+        self.asked.borrow_mut().push((issuer.to_owned(), op.clone()));
+        Ok(op)
+    }
+}
+
+impl Requirements for Wishes<'_> {
+    fn of(&self, issuer: &str) -> Needs {
+        let wanted = Issuer::canonical(issuer);
+        let listed = self.facts.info.ops_info.iter();
+        if let Some((_, op)) = listed.into_iter().find(|(key, _)| Issuer::canonical(key) == wanted)
+        {
+            return Needs::Op(op.clone());
+        }
+        match self.ask(issuer) {
+            Ok(Some(op)) => Needs::Op(op),
+            Ok(None) => Needs::Unsupported,
+            Err(error) => {
+                report::debug(&error.to_string());
+                Needs::Unknown
+            }
+        }
+    }
+
+    fn issuers(&self) -> Vec<String> {
+        self.facts.info.supported_ops.clone()
+    }
+}
+
+/// The wishes of nobody: for looking at a token without a service.
+pub(crate) struct NoService;
+
+impl Requirements for NoService {
+    fn of(&self, _issuer: &str) -> Needs {
+        Needs::Unknown
+    }
+
+    fn issuers(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Seconds that a token is still valid, if it says so.
+pub(crate) fn seconds_left(token: &motley_proto::Secret) -> Option<f64> {
+    claims::Claims::of(token)?.seconds_left(source::now_s())
+}

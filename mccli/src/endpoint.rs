@@ -1,0 +1,205 @@
+//! Finds the REST interface that belongs to an ssh host: all candidates at once, best one wins.
+
+use crate::{
+    error::{Error, Result},
+    http::{self, Answer, Http, Trust},
+    report,
+};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use motley_proto::rest;
+use reqwest::Client;
+use std::{net::ToSocketAddrs, time::Duration};
+
+/// Limit for one probe; long enough for one lost packet.
+const PROBE_LIMIT: Duration = Duration::from_millis(3050);
+/// How long a better candidate is waited for once another one has answered.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// What came of one candidate.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// The candidate.
+    pub(crate) url: String,
+    /// True if the service answered there.
+    pub(crate) found: bool,
+    /// What came instead, for people.
+    pub(crate) remark: String,
+    tls: bool,
+}
+
+/// Candidates for a host, best first. Plain http only where it is allowed.
+pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let mut urls = vec![
+        format!("https://{host}/motley_cue"),
+        format!("https://{host}:8443/motley_cue"),
+        format!("https://{host}"),
+        format!("https://{host}:8443"),
+    ];
+    if trust.allow_http || http::is_loopback(&host) {
+        urls.push(format!("http://{host}:8080/motley_cue"));
+        urls.push(format!("http://{host}:8080"));
+    }
+    urls
+}
+
+/// The endpoint of a host.
+///
+/// # Errors
+/// [`Error::NoService`] with what each candidate answered, [`Error::Tls`] when certificates are
+/// the only obstacle.
+pub(crate) fn find(http: &Http, host: &str) -> Result<String> {
+    let urls = candidates(host, http.trust());
+    let probes = probe(http, urls)?;
+    if let Some(best) = probes.iter().find(|probe| probe.found) {
+        return Ok(best.url.clone());
+    }
+    if (host, 443).to_socket_addrs().is_err() {
+        return Err(Error::NoService(format!(
+            "Could not resolve hostname. ('{host}')\nCheck the spelling, or give the service's URL with --mc-endpoint."
+        )));
+    }
+    Err(failure(
+        probes,
+        format!(
+            "No motley_cue service found on host '{host}' on port 443, 8443 or 8080. Please specify motley_cue endpoint via --mc-endpoint."
+        ),
+    ))
+}
+
+/// The endpoint that the user named; without a scheme https comes first.
+///
+/// # Errors
+/// [`Error::NoService`], [`Error::Tls`], or [`Error::PlainHttp`].
+pub(crate) fn check(http: &Http, given: &str) -> Result<String> {
+    let given = given.trim_end_matches('/');
+    let urls = if given.contains("://") {
+        http::check_scheme(given, http.trust())?;
+        vec![given.to_owned()]
+    } else {
+        let secure = format!("https://{given}");
+        let plain = format!("http://{given}");
+        let allowed = http::check_scheme(&plain, http.trust()).is_ok();
+        if allowed { vec![secure, plain] } else { vec![secure] }
+    };
+    let probes = probe(http, urls)?;
+    match probes.iter().find(|probe| probe.found) {
+        Some(best) => Ok(best.url.clone()),
+        None => Err(failure(
+            probes,
+            format!(
+                "No motley_cue service found at '{given}'. Please specify a valid motley_cue endpoint."
+            ),
+        )),
+    }
+}
+
+/// Asks all candidates at once; the answers come in the order of the candidates.
+///
+/// Candidates that were not waited for are left out.
+///
+/// # Errors
+/// When the HTTP client can't be built.
+pub(crate) fn probe(http: &Http, urls: Vec<String>) -> Result<Vec<Probe>> {
+    http.run(|client| race(client, http.trust(), urls))
+}
+
+async fn race(client: Client, trust: &Trust, urls: Vec<String>) -> Vec<Probe> {
+    let mut done: Vec<(usize, Probe)> = Vec::new();
+    let count = urls.len();
+    let mut running: FuturesUnordered<_> = urls
+        .into_iter()
+        .enumerate()
+        .map(|(rank, url)| {
+            let client = client.clone();
+            async move { (rank, ask(client, trust, url).await) }
+        })
+        .collect();
+    let mut grace = None;
+    while let Some(next) = next_before(&mut running, grace).await {
+        done.push(next);
+        if let Some(best) = done.iter().filter(|(_, p)| p.found).map(|(rank, _)| *rank).min() {
+            let better_left = (0..best).any(|rank| done.iter().all(|(seen, _)| *seen != rank));
+            if !better_left {
+                break;
+            }
+            grace = grace.or(Some(tokio::time::Instant::now() + GRACE));
+        }
+    }
+    report::debug(&format!("{} of {count} candidates answered in time", done.len()));
+    done.sort_by_key(|(rank, _)| *rank);
+    done.into_iter().map(|(_, probe)| probe).collect()
+}
+
+async fn next_before<F: Future<Output = (usize, Probe)>>(
+    running: &mut FuturesUnordered<F>,
+    limit: Option<tokio::time::Instant>,
+) -> Option<(usize, Probe)> {
+    match limit {
+        Some(limit) => tokio::time::timeout_at(limit, running.next()).await.ok().flatten(),
+        None => running.next().await,
+    }
+}
+
+async fn ask(client: Client, trust: &Trust, url: String) -> Probe {
+    let limit = PROBE_LIMIT.min(Duration::from_secs(trust.timeout_s.max(1)));
+    let mut outcome = http::get(client.clone(), trust, url.clone(), None, limit).await;
+    if matches!(&outcome, Ok(answer) if (300..400).contains(&answer.status)) {
+        // A proxy that adds the last slash often names a scheme or host that is not followed.
+        outcome = http::get(client, trust, format!("{url}/"), None, limit).await;
+    }
+    let (found, tls, remark) = match outcome {
+        Ok(answer) if is_the_service(&answer) => (true, false, "found".to_owned()),
+        Ok(answer) => (false, false, format!("HTTP {}, but not this service", answer.status)),
+        Err(Error::Tls { reason, .. }) => (false, true, format!("TLS: {reason}")),
+        Err(Error::Network { reason, .. }) => (false, false, reason),
+        Err(other) => (false, false, other.to_string()),
+    };
+    Probe { url, found, remark, tls }
+}
+
+fn is_the_service(answer: &Answer) -> bool {
+    answer.status == 200
+        && answer.json::<serde_json::Value>().is_ok_and(|body| {
+            body.get("description").and_then(|text| text.as_str()) == Some(rest::DESCRIPTION)
+        })
+}
+
+/// One certificate problem among silent candidates is the cause; otherwise each is reported.
+fn failure(probes: Vec<Probe>, text: String) -> Error {
+    if let Some(tls) = probes.iter().find(|probe| probe.tls) {
+        return Error::Tls {
+            url: tls.url.clone(),
+            reason: tls.remark.trim_start_matches("TLS: ").to_owned(),
+        };
+    }
+    let lines: Vec<String> =
+        probes.iter().map(|probe| format!("  {}: {}", probe.url, probe.remark)).collect();
+    Error::NoService(format!("{text}\n{}", lines.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trust(allow_http: bool) -> Trust {
+        Trust { ca_file: None, any_certificate: false, allow_http, timeout_s: 5 }
+    }
+
+    #[test]
+    fn r38_candidates_are_https_unless_the_host_is_this_machine_or_http_is_allowed() {
+        let urls = candidates("cue.example.org", &trust(false));
+        assert_eq!(
+            urls,
+            [
+                "https://cue.example.org/motley_cue",
+                "https://cue.example.org:8443/motley_cue",
+                "https://cue.example.org",
+                "https://cue.example.org:8443",
+            ]
+        );
+        assert_eq!(candidates("cue.example.org", &trust(true)).len(), 6);
+        assert_eq!(candidates("127.0.0.7", &trust(false)).len(), 6);
+        assert_eq!(candidates("::1", &trust(false))[0], "https://[::1]/motley_cue");
+    }
+}

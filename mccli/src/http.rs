@@ -1,0 +1,264 @@
+//! HTTPS requests with a bearer token: verified, bounded in time and size, one runtime thread.
+
+use crate::error::{Error, Result};
+use motley_proto::Secret;
+use reqwest::{Certificate, Client, Url, header, redirect};
+use serde::de::DeserializeOwned;
+use std::{cell::OnceCell, path::PathBuf, time::Duration};
+use tokio::runtime::Runtime;
+
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+/// Longest time to connect; the one that the endpoint probes always had.
+const CONNECT_LIMIT: Duration = Duration::from_millis(3050);
+/// Variables that name a file of more certificate authorities.
+const CA_VARIABLE: &str = "REQUESTS_CA_BUNDLE";
+
+/// How servers are trusted and how long they may take.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Trust {
+    /// PEM file of authorities that are trusted beside the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Accept any certificate: `--insecure`.
+    pub(crate) any_certificate: bool,
+    /// Plain http to hosts beyond the loopback interface: `--allow-http`.
+    pub(crate) allow_http: bool,
+    /// Limit for one request, in seconds.
+    pub(crate) timeout_s: u64,
+}
+
+/// Status and body of an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// HTTP status code.
+    pub(crate) status: u16,
+    /// The body.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON of that type, or what serde says.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> std::result::Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+/// A client that is built at its first request, so that commands without network start at once.
+pub(crate) struct Http {
+    trust: Trust,
+    parts: OnceCell<(Runtime, Client)>,
+}
+
+impl Http {
+    /// Remembers how to ask; nothing is opened yet.
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self { trust, parts: OnceCell::new() }
+    }
+
+    /// How servers are trusted.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Asks once, with the token if there is one.
+    ///
+    /// # Errors
+    /// [`Error::PlainHttp`], [`Error::Tls`] or [`Error::Network`]; any status is an answer.
+    pub(crate) fn get(&self, url: &str, token: Option<&Secret>) -> Result<Answer> {
+        let limit = Duration::from_secs(self.trust.timeout_s);
+        self.run(|client| get(client, &self.trust, url.to_owned(), token.cloned(), limit))?
+    }
+
+    /// Asks and gives the server six times the usual limit: it may create an account meanwhile.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub(crate) fn get_patiently(&self, url: &str, token: &Secret) -> Result<Answer> {
+        let limit = Duration::from_secs(self.trust.timeout_s.saturating_mul(6));
+        self.run(|client| get(client, &self.trust, url.to_owned(), Some(token.clone()), limit))?
+    }
+
+    /// Runs a future that uses the client to its end.
+    ///
+    /// # Errors
+    /// When the client can't be built: a bad CA file.
+    pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Client) -> F) -> Result<F::Output> {
+        if self.parts.get().is_none() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(Error::Output)?;
+            let client = build(&self.trust)?;
+            let _ = self.parts.set((runtime, client));
+        }
+        match self.parts.get() {
+            Some((runtime, client)) => Ok(runtime.block_on(future(client.clone()))),
+            None => Err(Error::Ssh("the HTTP client was lost".to_owned())),
+        }
+    }
+}
+
+fn build(trust: &Trust) -> Result<Client> {
+    // Fails only if it is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut builder = Client::builder()
+        .user_agent(concat!("mccli/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_LIMIT)
+        .redirect(redirect::Policy::custom(stay_on_the_host));
+    if trust.any_certificate {
+        builder = builder.tls_danger_accept_invalid_certs(true);
+    } else if let Some(path) = ca_file(trust) {
+        let failed = |source| Error::File { path: path.clone(), source };
+        let pem = std::fs::read(&path).map_err(failed)?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .map_err(|error| failed(std::io::Error::other(format!("no certificates: {error}"))))?;
+        builder = builder.tls_certs_merge(certificates);
+    }
+    builder
+        .build()
+        .map_err(|error| Error::Ssh(format!("the HTTP client can't be set up: {}", chain(&error))))
+}
+
+fn ca_file(trust: &Trust) -> Option<PathBuf> {
+    let from_variable = || std::env::var_os(CA_VARIABLE).filter(|v| !v.is_empty());
+    trust
+        .ca_file
+        .clone()
+        .or_else(|| from_variable().map(PathBuf::from).filter(|path| path.is_file()))
+}
+
+/// Follows redirects within one host and never from https to http: a token must not travel on.
+fn stay_on_the_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let next = attempt.url();
+    let fits = attempt.previous().first().is_some_and(|first| {
+        first.host_str() == next.host_str()
+            && first.port_or_known_default() == next.port_or_known_default()
+            && first.scheme() == next.scheme()
+    });
+    if !fits || attempt.previous().len() > 3 { attempt.stop() } else { attempt.follow() }
+}
+
+/// True for hosts that are this machine by their very text.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Refuses plain http, except to this machine or when the user allows it.
+///
+/// # Errors
+/// [`Error::PlainHttp`], or [`Error::Network`] for what is no URL.
+pub(crate) fn check_scheme(url: &str, trust: &Trust) -> Result<Url> {
+    let parsed = Url::parse(url)
+        .map_err(|error| Error::Network { url: url.to_owned(), reason: error.to_string() })?;
+    let near = parsed.host_str().is_some_and(is_loopback);
+    match parsed.scheme() {
+        "https" => Ok(parsed),
+        "http" if near || trust.allow_http => Ok(parsed),
+        _ => Err(Error::PlainHttp(url.to_owned())),
+    }
+}
+
+/// One request, for callers that run several at once.
+///
+/// # Errors
+/// As [`Http::get`].
+pub(crate) async fn get(
+    client: Client,
+    trust: &Trust,
+    url: String,
+    token: Option<Secret>,
+    limit: Duration,
+) -> Result<Answer> {
+    let parsed = check_scheme(&url, trust)?;
+    let mut request = client.get(parsed).timeout(limit);
+    if let Some(token) = &token {
+        request = request.header(header::AUTHORIZATION, authorization(token)?);
+    }
+    let mut answer = request.send().await.map_err(|error| classify(&url, &error))?;
+    let status = answer.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&url, &error))? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            let reason = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
+            return Err(Error::Network { url, reason });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, body })
+}
+
+fn authorization(token: &Secret) -> Result<header::HeaderValue> {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+    let mut value = header::HeaderValue::from_str(&text).map_err(|_| {
+        Error::NoToken("the token has characters that no token can have (RFC 6750)".to_owned())
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn classify(url: &str, error: &reqwest::Error) -> Error {
+    let reason = chain(error);
+    let url = url.to_owned();
+    let lower = reason.to_lowercase();
+    if lower.contains("certificate") || lower.contains("tls") || lower.contains("handshake") {
+        Error::Tls { url, reason }
+    } else if lower.contains("dns error") {
+        Error::Network { url, reason: format!("Could not resolve hostname. ({reason})") }
+    } else if error.is_timeout() {
+        Error::Network { url, reason: "no answer within the time limit".to_owned() }
+    } else {
+        Error::Network { url, reason }
+    }
+}
+
+/// The error and its causes, without the URL that each of them would repeat.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        parts.push(cause.to_string());
+        next = cause.source();
+    }
+    if parts.is_empty() {
+        parts.push(error.to_string());
+    }
+    parts.dedup();
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trust(allow_http: bool) -> Trust {
+        Trust { ca_file: None, any_certificate: false, allow_http, timeout_s: 5 }
+    }
+
+    #[test]
+    fn r38_plain_http_is_refused_except_to_this_machine_or_when_allowed() {
+        for (url, strict, allowed) in [
+            ("https://cue.example.org/x", true, true),
+            ("http://cue.example.org/x", false, true),
+            ("http://127.0.0.1:8080/x", true, true),
+            ("http://127.8.9.1/", true, true),
+            ("http://[::1]:8080/", true, true),
+            ("http://localhost/", true, true),
+            ("http://localhost.example.org/", false, true),
+            ("http://127.0.0.1.example.org/", false, true),
+            ("http://localhost@example.org/", false, true),
+            ("ftp://127.0.0.1/", false, false),
+            ("file:///etc/passwd", false, false),
+        ] {
+            assert_eq!(check_scheme(url, &trust(false)).is_ok(), strict, "{url}");
+            assert_eq!(check_scheme(url, &trust(true)).is_ok(), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_tls_client_can_be_built() {
+        assert!(build(&trust(false)).is_ok());
+        let insecure = Trust { any_certificate: true, ..trust(false) };
+        assert!(build(&insecure).is_ok());
+    }
+}

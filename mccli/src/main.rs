@@ -1,0 +1,55 @@
+//! mccli: log in over ssh with your home organisation's identity, in one command.
+
+mod account;
+mod argv;
+mod askpass;
+mod broker;
+mod claims;
+mod cli;
+mod command;
+mod context;
+mod credential;
+mod endpoint;
+mod error;
+mod ffi;
+mod http;
+mod report;
+mod service;
+mod shell_words;
+mod source;
+mod ssh_config;
+mod tty;
+
+use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+use std::{ffi::OsString, process::ExitCode};
+
+fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    if let Some((socket, prompt)) = askpass::wanted(&argv) {
+        return askpass::run(&socket, &prompt);
+    }
+    if argv.len() == 2 && argv.last().is_some_and(|word| word == broker::BROKER_ARGUMENT) {
+        return broker::keep();
+    }
+    match parse(argv) {
+        Ok(cli) => command::run(cli),
+        Err(code) => code,
+    }
+}
+
+fn parse(argv: Vec<OsString>) -> Result<cli::Cli, ExitCode> {
+    let mut command = cli::Cli::command();
+    command.build();
+    let sorted = argv::sort_out(argv, &command);
+    let parsed = command
+        .try_get_matches_from_mut(sorted)
+        .and_then(|matches| cli::Cli::from_arg_matches(&matches));
+    parsed.map_err(|error| {
+        if error.kind() == ErrorKind::DisplayVersion {
+            println!("mccli, {}", env!("CARGO_PKG_VERSION"));
+            return ExitCode::SUCCESS;
+        }
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    })
+}

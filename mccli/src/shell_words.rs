@@ -1,0 +1,35 @@
+//! Writes an argument list as a line that a shell reads back as the same list.
+
+use std::ffi::OsString;
+
+/// The words with blanks between them, quoted where a shell would take them apart.
+pub(crate) fn join(words: &[OsString]) -> String {
+    words.iter().map(|word| quote(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+/// One word, in single quotes unless it is plain.
+pub(crate) fn quote(word: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_=+.,:/@%".contains(&b);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        let words = ["plain", "a b", "it's", "", "$(id)", "a\nb", "-o", "X=%h:%p", "*?"];
+        let line = join(&words.map(OsString::from));
+        let output = std::process::Command::new("sh")
+            .args(["-c", &format!("printf '%s\\0' {line}")])
+            .output()
+            .unwrap();
+        let read = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(read.split_terminator('\0').collect::<Vec<_>>(), words);
+    }
+}

@@ -1,0 +1,152 @@
+//! Questions that belong to the user, on a pseudo-terminal made by script(1).
+
+mod double;
+
+use double::{
+    HOST, PATIENCE, PROMPT, Stage,
+    service::{Manner, Service},
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::Instant,
+};
+
+const TOKEN: &str = "canary-30aa-token";
+
+/// A shell line on a terminal of its own.
+struct Terminal {
+    child: Child,
+    shown: String,
+    news: Receiver<Vec<u8>>,
+}
+
+impl Terminal {
+    fn run(stage: &Stage, line: &str) -> Self {
+        let mut command = Command::new("script");
+        stage.furnish(&mut command);
+        let mut child = command
+            .args(["-qec", line, "/dev/null"])
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let (send, news) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0u8; 4096];
+            while let Ok(count @ 1..) = out.read(&mut buffer) {
+                let _ = send.send(buffer[..count].to_vec());
+            }
+        });
+        Self { child, shown: String::new(), news }
+    }
+
+    fn expect(&mut self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.shown.contains(text) {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.news.recv_timeout(left) {
+                Ok(bytes) => self.shown.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_) => panic!("{text:?} did not come: {}", self.shown),
+            }
+        }
+    }
+
+    fn type_in(&mut self, text: &str) {
+        let input = self.child.stdin.as_mut().unwrap();
+        input.write_all(text.as_bytes()).unwrap();
+        input.flush().unwrap();
+    }
+
+    fn end(mut self) -> String {
+        self.child.wait().unwrap();
+        while let Ok(bytes) = self.news.recv() {
+            self.shown.push_str(&String::from_utf8_lossy(&bytes));
+        }
+        self.shown
+    }
+}
+
+fn line(service: &Service, rest: &str) -> String {
+    format!(
+        "{} --token {TOKEN} --mc-endpoint {} ssh {} {rest}",
+        env!("CARGO_BIN_EXE_mccli"),
+        service.url(),
+        HOST.join(" ")
+    )
+}
+
+#[test]
+fn the_user_answers_host_key_questions_and_passwords_and_the_broker_the_token() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let question = "Are you sure you want to continue connecting (yes/no/[fingerprint])? ";
+    let hidden = "(alice@cue.example.org) Password:";
+    let stage = Stage::new().prompts(&[question, PROMPT, hidden]).then("stty -a < /dev/tty");
+    let mut terminal = Terminal::run(&stage, &line(&service, "id"));
+    terminal.expect(question);
+    terminal.type_in("yes\n");
+    terminal.expect(hidden);
+    terminal.type_in("hunter2\n");
+    let shown = terminal.end();
+    assert_eq!(stage.answered(1).answer, "yes");
+    assert_eq!(stage.answered(2).answer, TOKEN);
+    assert_eq!(stage.answered(3).answer, "hunter2");
+    assert!(!shown.contains("hunter2") && !shown.contains(TOKEN), "{shown}");
+    assert!(shown.contains("? yes") && shown.contains(" echo "), "{shown}");
+    assert!(!stage.argv().iter().any(|word| word.contains("StrictHostKeyChecking")));
+}
+
+#[test]
+fn breaking_off_at_a_hidden_question_leaves_the_echo_on() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let hidden = "Enter passphrase for key '/k': ";
+    let stage = Stage::new().prompts(&[hidden]);
+    let line = format!("trap : INT; {}; stty -a < /dev/tty", line(&service, ""));
+    let mut terminal = Terminal::run(&stage, &line);
+    terminal.expect(hidden);
+    terminal.type_in("half\u{3}");
+    let shown = terminal.end();
+    assert!(shown.contains(" echo ") && !shown.contains("half"), "{shown}");
+    assert_eq!(fs::read_to_string(stage.path("answer.1")).unwrap(), "");
+}
+
+#[test]
+fn batch_mode_asks_nobody() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new().prompts(&["(alice@cue.example.org) Password:", PROMPT]);
+    let shown = Terminal::run(&stage, &line(&service, "-oBatchMode=yes")).end();
+    assert_eq!(stage.answered(1).code, "1");
+    assert_eq!(stage.answered(2).answer, TOKEN);
+    assert!(!shown.contains("Password"), "{shown}");
+}
+
+#[test]
+fn confirmations_and_notices_of_ssh_are_shown() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new().prompts(&[]).then(
+        "SSH_ASKPASS_PROMPT=none \"$SSH_ASKPASS\" 'Touch the key.' && SSH_ASKPASS_PROMPT=confirm \"$SSH_ASKPASS\" 'Allow forwarding?' && echo allowed; SSH_ASKPASS_PROMPT=confirm \"$SSH_ASKPASS\" 'Allow more?' || echo forbidden",
+    );
+    let mut terminal = Terminal::run(&stage, &line(&service, ""));
+    terminal.expect("Allow forwarding? (y/n) ");
+    assert!(terminal.shown.contains("Touch the key.\r\n"));
+    terminal.type_in("y\n");
+    terminal.expect("Allow more? (y/n) ");
+    terminal.type_in("n\n");
+    let shown = terminal.end();
+    assert!(shown.contains("allowed\r\n") && shown.contains("forbidden\r\n"), "{shown}");
+}
+
+#[test]
+fn what_a_server_says_can_not_act_on_the_terminal() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new().prompts(&["(alice@cue.example.org) \u{1b}[2JPIN:\u{7}"]);
+    let mut terminal = Terminal::run(&stage, &line(&service, ""));
+    terminal.expect("[2JPIN:");
+    terminal.type_in("1\n");
+    let shown = terminal.end();
+    assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7}'), "{shown:?}");
+}

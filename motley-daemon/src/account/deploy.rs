@@ -1,0 +1,283 @@
+//! Deployment: an identity gets its account, or the account follows the identity's claims.
+
+use super::{AccountError, Accounts};
+use crate::{
+    audit::Event,
+    store::{AccountRecord, Phase, Reservation, StoreError},
+    verified::Verified,
+};
+use feudal_plugins::{
+    Account, BackendError, Claims, Intent, LoginInfo, Tier,
+    groups::{GroupRules, Groups, groups},
+    local_unix::LocalUnixConfig,
+    message,
+    names::{NameRules, candidates},
+};
+use motley_proto::{
+    Identity, Uid, UserName,
+    rest::{AccountState, StateAnswer},
+};
+
+/// How accounts are named, grouped and equipped.
+#[derive(Debug, Clone)]
+pub struct AccountRules {
+    /// User names.
+    pub names: NameRules,
+    /// Groups.
+    pub groups: GroupRules,
+    /// Shells and homes.
+    pub local_unix: LocalUnixConfig,
+    /// Texts for the user.
+    pub login_info: LoginInfo,
+    /// First uid to be given.
+    pub first_uid: u32,
+}
+
+/// Outcome of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// State of the account afterwards.
+    pub state: AccountState,
+    /// What was done, in the established words.
+    pub message: String,
+    /// The local name.
+    pub name: UserName,
+}
+
+impl Deployment {
+    /// The answer of `/user/deploy`.
+    pub fn answer(&self, info: &LoginInfo) -> StateAnswer {
+        StateAnswer {
+            state: self.state,
+            message: self.message.clone(),
+            credentials: info.credentials(&self.name),
+        }
+    }
+}
+
+/// Why there is no account now.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// No name can be given to this identity.
+    #[error("{0}")]
+    Rejected(String),
+    /// Account work failed.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl From<StoreError> for DeployError {
+    fn from(error: StoreError) -> Self {
+        Self::Account(error.into())
+    }
+}
+
+impl From<BackendError> for DeployError {
+    fn from(error: BackendError) -> Self {
+        Self::Account(error.into())
+    }
+}
+
+/// What a deployment works with.
+struct Wish<'a> {
+    identity: &'a Identity,
+    claims: Claims,
+    groups: Groups,
+    tier: Tier,
+    request: &'a str,
+}
+
+/// How many uids in a row may turn out to be taken by others before the attempt ends.
+const UID_ATTEMPTS: u32 = 100_000;
+/// How many names that were tried are told to the user.
+const SHOWN_CANDIDATES: usize = 32;
+
+impl Accounts {
+    /// Gives a verified and authorised identity its account, or updates the one it has.
+    ///
+    /// Two deployments of one identity follow one another; the second finds what the first made.
+    ///
+    /// # Errors
+    /// [`DeployError::Rejected`] when no name is left, [`DeployError::Account`] when the work fails.
+    pub async fn deploy(
+        &self,
+        verified: &Verified,
+        tier: Tier,
+        request: &str,
+    ) -> Result<Deployment, DeployError> {
+        let claims = Claims::new(verified.merged());
+        let groups = groups(&self.rules.groups, &claims)
+            .map_err(|error| DeployError::Rejected(error.to_string()))?;
+        let wish = Wish { identity: verified.identity(), claims, groups, tier, request };
+        let _held = self.locks.hold(wish.identity).await;
+        let record = self.store.account_of(wish.identity).await?;
+        let standing = self.standing_of(wish.identity, record.as_ref()).await?;
+        match (standing.state, standing.account) {
+            (AccountState::Suspended, Some(account)) => Ok(Deployment {
+                state: AccountState::Suspended,
+                message: message::deployed(false, &[], &[]),
+                name: account.name,
+            }),
+            (AccountState::Suspended, None) => Err(DeployError::Rejected(
+                "this identity is suspended; ask the administrators of this service".to_owned(),
+            )),
+            (_, Some(account)) => self.update(&wish, account, record).await,
+            (_, None) => self.create(&wish, record).await,
+        }
+    }
+
+    fn shell(&self, tier: Tier) -> &motley_proto::task::AccountPath {
+        self.rules.local_unix.shell_for(tier)
+    }
+
+    fn audit_deployment(
+        &self,
+        wish: &Wish<'_>,
+        name: &UserName,
+        what: &str,
+    ) -> Result<(), DeployError> {
+        let event = Event::Deployed {
+            request: wish.request.to_owned(),
+            identity: wish.identity.clone(),
+            name: name.clone(),
+            what: format!("{what} tier {}", wish.tier),
+        };
+        self.audit.record(event).map_err(|error| DeployError::Account(error.into()))
+    }
+
+    /// The account exists: recognise it, let groups and tier follow the claims.
+    async fn update(
+        &self,
+        wish: &Wish<'_>,
+        account: Account,
+        record: Option<AccountRecord>,
+    ) -> Result<Deployment, DeployError> {
+        let uid = Uid::new(account.uid).map_err(|_| {
+            BackendError::Refused(format!("the account {} has a uid of the system", account.name))
+        })?;
+        let known = record
+            .as_ref()
+            .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
+        if !known {
+            self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
+        }
+        // The tier acts when it changes; a shell that an admin set in between stays.
+        let applied = record.and_then(|record| record.tier);
+        let follows = applied.is_some_and(|tier| self.shell(tier).as_str() == account.shell);
+        let shell = match applied {
+            Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
+            _ => motley_proto::task::AccountPath::new(account.shell.clone())
+                .unwrap_or_else(|_| self.shell(wish.tier).clone()),
+        };
+        let intent = self.intent(wish, account.name.clone(), uid, shell);
+        let done = self.backend.deploy(&intent).await?;
+        if applied != Some(wish.tier) && (applied.is_none() || follows) {
+            self.store.set_tier(wish.identity, wish.tier).await?;
+        }
+        let message = message::deployed(false, &done.joined, &done.left);
+        self.audit_deployment(wish, &account.name, &message)?;
+        Ok(Deployment { state: AccountState::Deployed, message, name: account.name })
+    }
+
+    fn intent(
+        &self,
+        wish: &Wish<'_>,
+        name: UserName,
+        uid: Uid,
+        shell: motley_proto::task::AccountPath,
+    ) -> Intent {
+        Intent {
+            identity: wish.identity.clone(),
+            name,
+            uid,
+            groups: wish.groups.clone(),
+            shell,
+            home_base: self.rules.local_unix.home_base.clone(),
+        }
+    }
+
+    /// There is no account: go on with a promise that a crash left, or try the names in turn.
+    async fn create(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<AccountRecord>,
+    ) -> Result<Deployment, DeployError> {
+        if let Some(record) = record.filter(|record| record.phase != Phase::None) {
+            match self.fulfil(wish, record).await? {
+                Some(deployment) => return Ok(deployment),
+                None => {
+                    tracing::info!(request = wish.request, "the promised name was taken meanwhile")
+                }
+            }
+        }
+        let promised = self.store.promised_names().await?;
+        let mut tried = Vec::new();
+        for candidate in candidates(&self.rules.names, &wish.claims, wish.groups.primary.as_str()) {
+            if tried.len() < SHOWN_CANDIDATES {
+                tried.push(candidate.wanted);
+            }
+            let name = candidate.name;
+            if promised.contains(name.as_str()) || self.backend.is_taken(&name).await? {
+                continue;
+            }
+            let Some(promise) = self.promise(wish.identity, &name).await? else { continue };
+            if let Some(deployment) = self.fulfil(wish, promise).await? {
+                return Ok(deployment);
+            }
+        }
+        let list = tried.join(", ");
+        Err(DeployError::Rejected(format!(
+            "I cannot create usernames. The list of tried ones is: {list}."
+        )))
+    }
+
+    /// Promises the name with a uid that nobody has; `None` when the name went to somebody else.
+    async fn promise(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<Option<AccountRecord>, DeployError> {
+        let mut next = self.store.next_uid(self.rules.first_uid).await?;
+        for _ in 0..UID_ATTEMPTS {
+            let Ok(uid) = Uid::new(next) else {
+                next = next.saturating_add(1);
+                continue;
+            };
+            if self.backend.is_uid_taken(uid).await? {
+                next = next.saturating_add(1);
+                continue;
+            }
+            match self.store.reserve(identity, name, uid, self.clock.now()).await? {
+                Reservation::Held(record) => return Ok(Some(*record)),
+                Reservation::NameTaken => return Ok(None),
+                Reservation::UidTaken => next = self.store.next_uid(next.saturating_add(1)).await?,
+            }
+        }
+        Err(BackendError::Refused("no free uid was found".to_owned()).into())
+    }
+
+    /// Makes the promised account; `None` when name or uid turn out to be taken, which retires both.
+    async fn fulfil(
+        &self,
+        wish: &Wish<'_>,
+        promise: AccountRecord,
+    ) -> Result<Option<Deployment>, DeployError> {
+        let (Some(name), Some(uid)) = (promise.name.clone(), promise.uid) else {
+            return Err(StoreError::Corrupt("reservation").into());
+        };
+        let intent = self.intent(wish, name.clone(), uid, self.shell(wish.tier).clone());
+        let done = match self.backend.deploy(&intent).await {
+            Ok(done) => done,
+            Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
+                self.store.release(&promise, self.clock.now()).await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
+        self.store.set_tier(wish.identity, wish.tier).await?;
+        let message = message::deployed(true, &done.joined, &done.left);
+        self.audit_deployment(wish, &name, &message)?;
+        Ok(Some(Deployment { state: AccountState::Deployed, message, name }))
+    }
+}

@@ -1,0 +1,187 @@
+//! Accounts of identities: what state they are in, and how they come, change and are locked.
+//!
+//! The back end says whether an account exists; the store says what was promised and forbidden.
+//! About suspension the stricter of both wins.
+
+mod deploy;
+mod locks;
+mod reconcile;
+mod suspend;
+
+pub use deploy::{AccountRules, DeployError, Deployment};
+pub use suspend::{SuspendError, Suspender};
+
+use crate::{
+    audit::Audit,
+    clock::Clock,
+    otp::OneTimePasswords,
+    store::{AccountRecord, Phase, Store, StoreError},
+};
+use feudal_plugins::{Account, Backend, BackendError, message};
+use locks::IdentityLocks;
+use motley_proto::{
+    Identity, UserName,
+    rest::{AccountState, StateAnswer},
+};
+use std::sync::Arc;
+
+/// Why the state of an account could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The back end failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The audit log could not be written, so nothing was done.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+}
+
+/// State of one identity's account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub state: AccountState,
+    /// The account in the back end, if there is one.
+    pub account: Option<Account>,
+}
+
+impl Standing {
+    /// The local name, if there is an account.
+    pub fn name(&self) -> Option<&UserName> {
+        self.account.as_ref().map(|account| &account.name)
+    }
+
+    /// The answer of `/user/get_status`.
+    pub fn answer(&self) -> StateAnswer {
+        StateAnswer {
+            state: self.state,
+            message: message::status(self.name()),
+            credentials: serde_json::Map::new(),
+        }
+    }
+}
+
+/// Called when an identity was suspended or resumed, so that nothing cached outlives it.
+pub trait Forget: Send + Sync {
+    /// Drops every cached decision about the identity.
+    fn forget(&self, identity: &Identity);
+}
+
+/// Everything that account work needs.
+pub struct Accounts {
+    pub(crate) store: Store,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) passwords: Arc<OneTimePasswords>,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) forget: Arc<dyn Forget>,
+    pub(crate) rules: AccountRules,
+    locks: IdentityLocks,
+}
+
+/// The parts that [`Accounts`] is made of.
+pub struct AccountParts {
+    /// What was promised and forbidden.
+    pub store: Store,
+    /// Where the accounts are.
+    pub backend: Arc<dyn Backend>,
+    /// Dropped on suspension.
+    pub passwords: Arc<OneTimePasswords>,
+    /// Written before an effect is told.
+    pub audit: Arc<Audit>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Told about suspensions.
+    pub forget: Arc<dyn Forget>,
+    /// Names, groups and shells.
+    pub rules: AccountRules,
+}
+
+impl Accounts {
+    /// Puts the parts together.
+    pub fn new(parts: AccountParts) -> Self {
+        let AccountParts { store, backend, passwords, audit, clock, forget, rules } = parts;
+        Self {
+            store,
+            backend,
+            passwords,
+            audit,
+            clock,
+            forget,
+            rules,
+            locks: IdentityLocks::default(),
+        }
+    }
+
+    /// State of an identity's account.
+    ///
+    /// # Errors
+    /// When store or back end do not answer; never a guess.
+    pub async fn standing(&self, identity: &Identity) -> Result<Standing, AccountError> {
+        let record = self.store.account_of(identity).await?;
+        self.standing_of(identity, record.as_ref()).await
+    }
+
+    async fn standing_of(
+        &self,
+        identity: &Identity,
+        record: Option<&AccountRecord>,
+    ) -> Result<Standing, AccountError> {
+        let account = self.backend.find(identity).await?;
+        let state = match (record, &account) {
+            // Stricter wins: a mark in the store holds whatever the back end shows.
+            (Some(record), _) if record.is_suspended() => AccountState::Suspended,
+            // Reserved and half-made: not to be used before it is finished.
+            (Some(record), Some(_)) if record.phase == Phase::Reserved => AccountState::NotDeployed,
+            (_, Some(account)) => account.state,
+            (_, None) => AccountState::NotDeployed,
+        };
+        let account = account.filter(|_| state != AccountState::NotDeployed);
+        Ok(Standing { state, account })
+    }
+
+    /// State of the account of a local name; `None` when it is not one of ours.
+    ///
+    /// # Errors
+    /// When store or back end do not answer.
+    pub async fn standing_of_name(
+        &self,
+        name: &UserName,
+    ) -> Result<Option<(Identity, Standing)>, AccountError> {
+        let identity = match self.store.account_named(name).await? {
+            Some(record) => Some(record.identity),
+            None => self.backend.by_name(name).await?.and_then(|account| account.identity),
+        };
+        match identity {
+            None => Ok(None),
+            Some(identity) => {
+                let standing = self.standing(&identity).await?;
+                Ok(Some((identity, standing)))
+            }
+        }
+    }
+
+    /// Writes an event to the audit log.
+    ///
+    /// # Errors
+    /// When it can't be written; what it tells of must then not happen.
+    pub fn record(&self, event: crate::audit::Event) -> Result<(), AccountError> {
+        Ok(self.audit.record(event)?)
+    }
+
+    /// The store, for reports.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The back end, for reports.
+    pub fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

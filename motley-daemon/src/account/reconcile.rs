@@ -1,0 +1,67 @@
+//! Repair at start and from time to time: what lies between two states is finished or taken back.
+
+use super::{AccountError, Accounts};
+use crate::store::{AccountRecord, Phase};
+
+impl Accounts {
+    /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
+    /// for each repair.
+    ///
+    /// # Errors
+    /// When the store does not answer. What the back end can't do yet stays for the next time.
+    pub async fn reconcile(&self) -> Result<Vec<String>, AccountError> {
+        let mut done = Vec::new();
+        for record in self.store.unfinished().await? {
+            let _held = self.locks.hold(&record.identity).await;
+            // Somebody may have finished it while this waited for the lock.
+            let Some(record) = self.store.account_of(&record.identity).await? else { continue };
+            if record.phase == Phase::Reserved {
+                done.extend(self.settle_reservation(&record).await?);
+            }
+            if record.unsettled {
+                done.extend(self.settle_suspension(&record).await?);
+            }
+        }
+        Ok(done)
+    }
+
+    /// A promise without a commit: the account either was completed, or goes away again. The
+    /// promise stays, so the same person gets the same name and uid next time.
+    async fn settle_reservation(
+        &self,
+        record: &AccountRecord,
+    ) -> Result<Option<String>, AccountError> {
+        let (Some(name), Some(uid)) = (&record.name, record.uid) else { return Ok(None) };
+        match self.backend.roll_back(&record.identity, name).await {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%name, %error, "a half-made account could not be looked after yet");
+                return Ok(None);
+            }
+        }
+        match self.backend.find(&record.identity).await {
+            Ok(Some(account)) if account.name == *name && account.uid == uid.get() => {
+                self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
+                Ok(Some(format!("{name}: the account was complete; noted it")))
+            }
+            Ok(_) => Ok(None),
+            Err(error) => {
+                tracing::warn!(%name, %error, "an account could not be looked up");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn settle_suspension(
+        &self,
+        record: &AccountRecord,
+    ) -> Result<Option<String>, AccountError> {
+        let id = record.identity.unique_id();
+        if !record.is_suspended() {
+            self.store.settle(&record.identity).await?;
+            return Ok(None);
+        }
+        let receipt = self.carry_out(&record.identity).await;
+        Ok(receipt.pending.is_empty().then(|| format!("{id}: the suspension is complete")))
+    }
+}

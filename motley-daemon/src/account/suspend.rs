@@ -1,0 +1,216 @@
+//! Suspension and resumption: the mark first, then everything that could still let somebody in.
+
+use super::{AccountError, Accounts};
+use crate::audit::Event;
+use feudal_plugins::{
+    BackendError,
+    message::{self, Change},
+};
+use motley_proto::{
+    Identity, UserName,
+    admin::Receipt,
+    rest::{AccountState, StateAnswer},
+    task::SessionsEnded,
+};
+
+/// Who asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Suspender {
+    /// The person.
+    Oneself,
+    /// An admin with a token.
+    Admin(Identity),
+    /// An admin on this host.
+    Host {
+        /// Uid of the admin's process.
+        uid: u32,
+    },
+}
+
+impl std::fmt::Display for Suspender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Oneself => f.write_str("oneself"),
+            Self::Admin(identity) => write!(f, "admin {}", identity.unique_id()),
+            Self::Host { uid } => write!(f, "admin on the host, uid {uid}"),
+        }
+    }
+}
+
+/// Why nothing was changed.
+pub type SuspendError = AccountError;
+
+/// The sentence of the REST interface about what was, or was not, done.
+pub(crate) fn answer(receipt: &Receipt, change: Change, changed: bool) -> StateAnswer {
+    let message = if changed {
+        message::changed(change, &receipt.identity)
+    } else {
+        message::not_possible(change, &receipt.identity, receipt.state)
+    };
+    StateAnswer { state: receipt.state, message, credentials: serde_json::Map::new() }
+}
+
+impl Accounts {
+    /// Suspends the account of an identity, over REST: only from `deployed` and `limited`.
+    ///
+    /// # Errors
+    /// When store, audit log or back end do not answer before anything was changed.
+    pub async fn suspend_account(
+        &self,
+        identity: &Identity,
+        by: Suspender,
+        request: &str,
+    ) -> Result<StateAnswer, SuspendError> {
+        let state = self.standing(identity).await?.state;
+        if !matches!(state, AccountState::Deployed | AccountState::Limited) {
+            return Ok(answer(&unchanged(identity, state), Change::Suspend, false));
+        }
+        let receipt = self.suspend(identity, by, request).await?;
+        Ok(answer(&receipt, Change::Suspend, true))
+    }
+
+    /// Resumes the account of an identity, over REST: only from `suspended`.
+    ///
+    /// # Errors
+    /// As [`Accounts::suspend_account`].
+    pub async fn resume_account(
+        &self,
+        identity: &Identity,
+        by: Suspender,
+        request: &str,
+    ) -> Result<StateAnswer, SuspendError> {
+        let state = self.standing(identity).await?.state;
+        if state != AccountState::Suspended {
+            return Ok(answer(&unchanged(identity, state), Change::Resume, false));
+        }
+        let receipt = self.resume(identity, by, request).await?;
+        Ok(answer(&receipt, Change::Resume, true))
+    }
+
+    /// Suspends an identity, with or without an account: from now on it gets nothing.
+    ///
+    /// The mark in the store comes first, so that a crash or a failing back end leaves the person
+    /// out, not in. What fails is named in the receipt and retried until it is done.
+    ///
+    /// # Errors
+    /// When the audit log or the store can't be written; then nothing was changed.
+    pub async fn suspend(
+        &self,
+        identity: &Identity,
+        by: Suspender,
+        request: &str,
+    ) -> Result<Receipt, SuspendError> {
+        let _held = self.locks.hold(identity).await;
+        self.audit.record(Event::Suspended {
+            request: request.to_owned(),
+            identity: identity.clone(),
+            by: by.to_string(),
+        })?;
+        self.store.suspend(identity, &by.to_string(), self.clock.now()).await?;
+        Ok(self.carry_out(identity).await)
+    }
+
+    /// Lifts a suspension. Sessions that were ended stay ended.
+    ///
+    /// # Errors
+    /// As [`Accounts::suspend`].
+    pub async fn resume(
+        &self,
+        identity: &Identity,
+        by: Suspender,
+        request: &str,
+    ) -> Result<Receipt, SuspendError> {
+        let _held = self.locks.hold(identity).await;
+        self.audit.record(Event::Resumed {
+            request: request.to_owned(),
+            identity: identity.clone(),
+            by: by.to_string(),
+        })?;
+        // The reverse order of suspension: the back end opens first, the mark goes last.
+        self.store.unsettle(identity).await?;
+        let mut pending = Vec::new();
+        if let Some(name) = self.local_name(identity).await? {
+            match self.backend.resume(identity, &name).await {
+                Ok(()) | Err(BackendError::NoAccount) => {}
+                Err(error) => pending.push(format!("resume the account: {error}")),
+            }
+        }
+        self.forget.forget(identity);
+        if pending.is_empty() {
+            self.store.resume(identity).await?;
+        }
+        let standing = self.standing(identity).await?;
+        Ok(Receipt {
+            identity: identity.clone(),
+            name: standing.name().cloned(),
+            state: standing.state,
+            one_time_passwords: 0,
+            sessions: SessionsEnded::default(),
+            pending,
+        })
+    }
+
+    /// Does everything that follows from a suspension mark. Repeating it is harmless.
+    pub(super) async fn carry_out(&self, identity: &Identity) -> Receipt {
+        self.forget.forget(identity);
+        let mut receipt = unchanged(identity, AccountState::Suspended);
+        match self.passwords.drop_all_of(identity).await {
+            Ok(count) => receipt.one_time_passwords = u32::try_from(count).unwrap_or(u32::MAX),
+            Err(error) => receipt.pending.push(format!("drop one-time passwords: {error}")),
+        }
+        match self.local_name(identity).await {
+            Ok(Some(name)) => {
+                self.lock_out(identity, &name, &mut receipt).await;
+                receipt.name = Some(name);
+            }
+            Ok(None) => {}
+            Err(error) => receipt.pending.push(format!("find the account: {error}")),
+        }
+        if receipt.pending.is_empty() {
+            if let Err(error) = self.store.settle(identity).await {
+                receipt.pending.push(format!("note that all is done: {error}"));
+            }
+        } else {
+            tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "suspension is not complete; retrying");
+        }
+        receipt
+    }
+
+    /// The name of the identity's account, by the store or by the back end.
+    async fn local_name(&self, identity: &Identity) -> Result<Option<UserName>, AccountError> {
+        if let Some(name) = self.store.account_of(identity).await?.and_then(|record| record.name) {
+            return Ok(Some(name));
+        }
+        Ok(self.backend.find(identity).await?.map(|account| account.name))
+    }
+
+    async fn lock_out(&self, identity: &Identity, name: &UserName, receipt: &mut Receipt) {
+        match self.backend.suspend(identity, name).await {
+            Ok(()) | Err(BackendError::NoAccount) => {}
+            Err(error) => receipt.pending.push(format!("lock the account: {error}")),
+        }
+        match self.backend.end_sessions(identity, name).await {
+            Ok(sessions) => {
+                receipt.sessions = sessions;
+                if sessions.remaining > 0 {
+                    receipt
+                        .pending
+                        .push(format!("end {} processes that still run", sessions.remaining));
+                }
+            }
+            Err(BackendError::NoAccount) => {}
+            Err(error) => receipt.pending.push(format!("end sessions: {error}")),
+        }
+    }
+}
+
+fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
+    Receipt {
+        identity: identity.clone(),
+        name: None,
+        state,
+        one_time_passwords: 0,
+        sessions: SessionsEnded::default(),
+        pending: Vec::new(),
+    }
+}

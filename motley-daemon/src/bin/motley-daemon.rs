@@ -1,0 +1,115 @@
+//! `motley-daemon`: starts the service, or checks its configuration.
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use motley_daemon::{
+    config::{self, Config, Paths, Surroundings},
+    daemon, ffi,
+};
+use std::{path::PathBuf, process::ExitCode};
+use tracing_subscriber::{EnvFilter, fmt};
+
+/// Lets people log in to this host with the OpenID Connect identity of their home organisation.
+#[derive(Parser)]
+#[command(name = "motley-daemon", version, about)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the service in the foreground until SIGTERM.
+    Serve(Files),
+    /// Read both configuration files, say everything that is wrong with them, and end.
+    CheckConfig(Files),
+}
+
+#[derive(Args)]
+struct Files {
+    /// Configuration of the service. Else $MOTLEY_CUE_CONFIG, ~/.config/motley_cue/motley_cue.conf,
+    /// /etc/motley_cue/motley_cue.conf.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Configuration of names, groups and accounts. Else $FEUDAL_ADAPTER_CONFIG and the usual places.
+    #[arg(long, value_name = "FILE")]
+    adapter_config: Option<PathBuf>,
+}
+
+impl Files {
+    fn load(self) -> Result<Config, ExitCode> {
+        let paths = Paths { config: self.config, adapter: self.adapter_config };
+        match config::load(&paths, &Surroundings::of_process()) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    eprintln!("motley-daemon: warning: {warning}");
+                }
+                Ok(config)
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                Err(ExitCode::from(78)) // EX_CONFIG of sysexits(3)
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Command::parse().verb {
+        Verb::CheckConfig(files) => match files.load() {
+            Ok(config) => {
+                println!("the configuration is valid; {} providers are trusted", config.ops.len());
+                ExitCode::SUCCESS
+            }
+            Err(code) => code,
+        },
+        Verb::Serve(files) => match files.load() {
+            Ok(config) => match serve(config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("motley-daemon: {error:#}");
+                    ExitCode::FAILURE
+                }
+            },
+            Err(code) => code,
+        },
+    }
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        bail!(
+            "refusing to run as root: this process talks to the network; start it as the user motley"
+        );
+    }
+    harden().context("cannot harden this process")?;
+    start_log(&config);
+    let passed = ffi::passed_sockets().context("sockets passed by the service manager")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(daemon::run(config, passed));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    done
+}
+
+/// Tokens pass through this memory: no core dumps, no debugger, no file that others can read.
+fn harden() -> nix::Result<()> {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)
+}
+
+fn start_log(config: &Config) {
+    let level = config.mapper.log_level.to_string().to_lowercase();
+    // The libraries below never speak more loudly than this, whatever level is configured: their
+    // debug output could hold what they send.
+    let filter = format!("warn,motley_daemon={level},feudal_plugins={level}");
+    let filter = EnvFilter::try_new(filter).unwrap_or_default();
+    // The journal adds the time by itself.
+    let under_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false);
+    if under_journal { builder.without_time().init() } else { builder.init() }
+}

@@ -1,0 +1,160 @@
+//! `motleyctl`: the admin's command on the host, over the daemon's admin socket.
+
+use clap::{Args, Parser, Subcommand};
+use motley_proto::{
+    Identity, Issuer, Subject, UserName,
+    admin::{AdminAnswer, AdminRequest, DaemonStatus, Receipt, Target},
+    client::Connection,
+    frame::Cap,
+    text::escape,
+};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// Looks after the accounts that motley-daemon gives to OpenID Connect identities.
+#[derive(Parser)]
+#[command(name = "motleyctl", version, about)]
+struct Command {
+    /// Socket of the daemon.
+    #[arg(long, global = true, value_name = "PATH", default_value = "/run/motley_cue/admin.sock")]
+    socket: PathBuf,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// How the daemon is: version, listeners, providers, number of accounts, root helper.
+    Status,
+    /// All identities that the daemon knows, with their local names and states.
+    Users,
+    /// Refuse a person from now on and end the sessions, even without an account.
+    Suspend(Whom),
+    /// Let a person in again.
+    Resume(Whom),
+    /// Finish or take back whatever a crash left behind.
+    Reconcile,
+}
+
+#[derive(Args)]
+struct Whom {
+    /// Local user name.
+    #[arg(required_unless_present = "sub", conflicts_with_all = ["sub", "iss"])]
+    name: Option<UserName>,
+    /// Subject of the identity.
+    #[arg(long, requires = "iss")]
+    sub: Option<Subject>,
+    /// Issuer of the identity, exactly as in its tokens.
+    #[arg(long, requires = "sub")]
+    iss: Option<Issuer>,
+}
+
+impl Whom {
+    fn target(self) -> Result<Target, String> {
+        match (self.name, self.iss, self.sub) {
+            (Some(name), _, _) => Ok(Target::Name(name)),
+            (None, Some(issuer), Some(subject)) => {
+                Ok(Target::Identity(Identity::new(issuer, subject)))
+            }
+            _ => Err("name a local user, or --sub and --iss".to_owned()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    match run(command) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("motleyctl: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, String> {
+    let request = match command.verb {
+        Verb::Status => AdminRequest::Status,
+        Verb::Users => AdminRequest::Accounts,
+        Verb::Suspend(whom) => AdminRequest::Suspend { target: whom.target()? },
+        Verb::Resume(whom) => AdminRequest::Resume { target: whom.target()? },
+        Verb::Reconcile => AdminRequest::Reconcile,
+    };
+    let deadline = Instant::now() + Duration::from_secs(35);
+    let answer: AdminAnswer = Connection::open(&command.socket, Cap::ADMIN, deadline)
+        .and_then(|mut connection| {
+            connection.send(&request)?;
+            connection.receive()
+        })
+        .map_err(|error| error.to_string())?;
+    if let AdminAnswer::Refused(why) = &answer {
+        return Err(escape(why, 1000));
+    }
+    if command.json {
+        let text = serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?;
+        println!("{text}");
+    } else {
+        show(&answer);
+    }
+    Ok(if is_complete(&answer) { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// False when something that was asked for is still to be done.
+fn is_complete(answer: &AdminAnswer) -> bool {
+    !matches!(answer, AdminAnswer::Receipt(receipt) if !receipt.pending.is_empty())
+}
+
+fn show(answer: &AdminAnswer) {
+    match answer {
+        AdminAnswer::Status(status) => show_status(status),
+        AdminAnswer::Accounts(rows) => {
+            println!("{:<32} {:<12} IDENTITY", "NAME", "STATE");
+            for row in rows {
+                let name = row.name.as_ref().map(UserName::as_str).unwrap_or("-");
+                println!(
+                    "{name:<32} {:<12} {}",
+                    row.state.as_str(),
+                    escape(&row.identity.to_string(), 500)
+                );
+            }
+        }
+        AdminAnswer::Receipt(receipt) => show_receipt(receipt),
+        AdminAnswer::Reconciled(lines) if lines.is_empty() => {
+            println!("nothing was left to be done")
+        }
+        AdminAnswer::Reconciled(lines) => {
+            lines.iter().for_each(|line| println!("{}", escape(line, 500)))
+        }
+        AdminAnswer::Refused(why) => println!("{}", escape(why, 1000)),
+    }
+}
+
+fn show_status(status: &DaemonStatus) {
+    println!("version      {}", status.version);
+    for place in &status.listening {
+        println!("listening    {place}");
+    }
+    for issuer in &status.issuers {
+        println!("provider     {}", escape(issuer, 500));
+    }
+    println!("accounts     {}", status.accounts);
+    println!("root helper  {}", if status.root_helper { "answers" } else { "DOES NOT ANSWER" });
+}
+
+fn show_receipt(receipt: &Receipt) {
+    println!("identity             {}", escape(&receipt.identity.to_string(), 500));
+    println!("local name           {}", receipt.name.as_ref().map(UserName::as_str).unwrap_or("-"));
+    println!("state                {}", receipt.state);
+    println!("one-time passwords   {} dropped", receipt.one_time_passwords);
+    println!("sessions             {} ended", receipt.sessions.sessions);
+    println!("processes            {} ended", receipt.sessions.processes);
+    for pending in &receipt.pending {
+        println!("STILL TO BE DONE     {}", escape(pending, 500));
+    }
+}

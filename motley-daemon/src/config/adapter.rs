@@ -1,0 +1,226 @@
+//! Names, groups and the back end: `feudal_adapter.conf` as the rules of feudal-plugins.
+
+use super::finding::{FindingKind, Findings, quoted};
+use super::raw::{Origin, RawFile, Settings};
+use feudal_plugins::{
+    LoginInfo,
+    groups::{GroupRules, Mapping, Method, Policy, SubGroups, group_name},
+    local_unix::LocalUnixConfig,
+    names::{NameRules, ShadowVariant, Strategy},
+    pattern::Pattern,
+};
+use motley_proto::task::AccountPath;
+use std::path::PathBuf;
+
+/// How accounts are named, grouped and kept.
+#[derive(Debug, Clone)]
+pub struct AdapterConfig {
+    /// How user names are made.
+    pub names: NameRules,
+    /// How groups are made.
+    pub groups: GroupRules,
+    /// Accounts of this host.
+    pub local_unix: LocalUnixConfig,
+    /// Texts for users.
+    pub login_info: LoginInfo,
+    /// Script for each new account.
+    pub post_create_script: Option<PathBuf>,
+}
+
+/// Validates the file; `None` if there is a problem without which nothing can be built.
+pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConfig> {
+    let general = raw.section("ldf_adapter")?;
+    check_backend(general, found);
+    check_approval(raw.section("approval")?, found);
+    let unix = raw.section("backend.local_unix")?;
+    let local_unix = local_unix(unix, found);
+    let groups = groups(raw, general, local_unix.as_ref(), found);
+    let names = names(raw.section("username_generator")?, unix, found);
+    Some(AdapterConfig {
+        names: names?,
+        groups: groups?,
+        local_unix: local_unix?,
+        login_info: login_info(raw.section("login_info")?),
+        post_create_script: unix.filled("post_create_script").map(PathBuf::from),
+    })
+}
+
+/// One of several words; notes a problem for any other.
+fn choose<T: Copy>(
+    settings: &Settings,
+    option: &str,
+    words: &[(&str, T)],
+    found: &mut Findings,
+) -> Option<T> {
+    let word = settings.text(option);
+    let chosen = words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value);
+    if chosen.is_none() {
+        let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+        let what = format!("{} is none of the words it can be", quoted(word));
+        let cure = format!("write {}", known.join(" or "));
+        found.problem(settings.finding(FindingKind::Value, option, what, cure));
+    }
+    chosen
+}
+
+fn check_backend(general: &Settings, found: &mut Findings) {
+    let known = [("local_unix", true), ("ldap", false), ("bonsai_ldap", false), ("bwidm", false)];
+    if choose(general, "backend", &known, found) == Some(false) {
+        let what = format!("back end {} is not available in this version", general.text("backend"));
+        let cure = "write backend = local_unix";
+        found.problem(general.finding(FindingKind::NotAvailable, "backend", what, cure));
+    }
+}
+
+fn check_approval(approval: &Settings, found: &mut Findings) {
+    if approval.is_on("enabled") {
+        // Ignoring it would hand out accounts that somebody wants to look at first.
+        let what = "approval of accounts is not available in this version";
+        let cure = "write enabled = no if accounts may be made without it";
+        found.problem(approval.finding(FindingKind::NotAvailable, "enabled", what, cure));
+    }
+}
+
+const VARIANTS: [(&str, ShadowVariant); 3] = [
+    ("default", ShadowVariant::Default),
+    ("v044", ShadowVariant::V044),
+    ("punch", ShadowVariant::Punch),
+];
+
+fn local_unix(unix: &Settings, found: &mut Findings) -> Option<LocalUnixConfig> {
+    let mut path = |option: &str| {
+        let text = unix.text(option);
+        let made = AccountPath::new(text.trim_end_matches('/'));
+        if let Err(error) = &made {
+            let what = format!("{} {error}", quoted(text));
+            let cure = "write an absolute path of plain letters and digits";
+            found.problem(unix.finding(FindingKind::Value, option, what, cure));
+        }
+        made.ok()
+    };
+    let shell = path("shell");
+    let shell_limited = path("shell_limited");
+    let shell_restricted = path("shell_restricted");
+    let home_base = path("home_base");
+    let shadow = choose(unix, "shadow_compatibility_function", &VARIANTS, found);
+    Some(LocalUnixConfig {
+        shell: shell?,
+        shell_limited: shell_limited?,
+        shell_restricted: shell_restricted?,
+        home_base: home_base?,
+        shadow_compatibility: shadow?,
+        punch4nfdi: unix.is_on("punch4nfdi"),
+        ..LocalUnixConfig::standard().ok()?
+    })
+}
+
+fn names(generator: &Settings, unix: &Settings, found: &mut Findings) -> Option<NameRules> {
+    let pooled = choose(generator, "mode", &[("friendly", false), ("pooled", true)], found);
+    let digits = u8::try_from(generator.number("pool_digits")).ok().filter(|d| (1..=9).contains(d));
+    if digits.is_none() {
+        let what = "the number of digits is not between 1 and 9";
+        let cure = "write a number that is, as 3";
+        found.problem(generator.finding(FindingKind::Value, "pool_digits", what, cure));
+    }
+    let word = unix.text("shadow_compatibility_function");
+    let shadow = VARIANTS.iter().find(|(known, _)| *known == word).map(|(_, variant)| *variant);
+    let prefix = generator.filled("pool_prefix").map(str::to_owned);
+    let strategy = match pooled? {
+        true => Strategy::Pooled { prefix, digits: digits? },
+        false => Strategy::Friendly,
+    };
+    Some(NameRules { strategy, shadow: shadow? })
+}
+
+fn groups(
+    raw: &RawFile,
+    general: &Settings,
+    local_unix: Option<&LocalUnixConfig>,
+    found: &mut Findings,
+) -> Option<GroupRules> {
+    let settings = raw.section("groups")?;
+    let listed = choose(settings, "policy", &[("all", false), ("listed", true)], found);
+    let regex = choose(settings, "method", &[("classic", false), ("regex", true)], found);
+    let entitlements = patterns(settings, "supported_entitlements", found);
+    let group_patterns = patterns(settings, "supported_groups", found);
+    let mapping = mapping(settings, found);
+    let shadow = local_unix?.group_shadow();
+    check_group_names(general, shadow, found);
+    let strip = raw.section("username_generator")?.is_on("strip_sub_groups");
+    Some(GroupRules {
+        policy: match listed? {
+            true => Policy::Listed { entitlements, groups: group_patterns },
+            false => Policy::All,
+        },
+        method: if regex? { Method::Regex(mapping?) } else { Method::Classic },
+        sub_groups: if strip { SubGroups::Strip } else { SubGroups::Keep },
+        primary_group: general.filled("primary_group").map(str::to_owned),
+        fallback_group: general.filled("fallback_group").map(str::to_owned),
+        additional_groups: general.list("additional_groups").to_vec(),
+        shadow,
+    })
+}
+
+/// One pattern in each line.
+fn patterns(settings: &Settings, option: &str, found: &mut Findings) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for line in settings.text(option).lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match Pattern::new(line) {
+            Ok(pattern) => patterns.push(pattern),
+            Err(error) => {
+                let cure = "correct it, one pattern in each line, remarks on lines of their own";
+                let what = error.to_string();
+                found.problem(settings.finding(FindingKind::Value, option, what, cure));
+            }
+        }
+    }
+    patterns
+}
+
+fn mapping(settings: &Settings, found: &mut Findings) -> Option<Mapping> {
+    match Mapping::parse(settings.text("mapping")) {
+        Ok(mapping) => Some(mapping),
+        Err(error) => {
+            let cure = "correct it, one rule `PATTERN -> REPLACEMENT` in each line";
+            let what = error.to_string();
+            found.problem(settings.finding(FindingKind::Value, "mapping", what, cure));
+            None
+        }
+    }
+}
+
+/// Groups that everybody would be refused for, or silently not get, are found at start.
+fn check_group_names(general: &Settings, shadow: ShadowVariant, found: &mut Findings) {
+    for option in ["primary_group", "fallback_group"] {
+        let Some(text) = general.filled(option) else { continue };
+        if let Err(reason) = group_name(text, shadow) {
+            let what = format!("{} can't be a group here: {reason}", quoted(text));
+            let cure = "name another group";
+            found.problem(general.finding(FindingKind::Value, option, what, cure));
+        }
+    }
+    for text in general.list("additional_groups") {
+        let strange = text.contains(['[', ']', ',', '"', '\'', '#']);
+        let what = match group_name(text, shadow) {
+            Err(reason) => format!("nobody will join {}: {reason}", quoted(text)),
+            Ok(name) if strange => format!("{} makes the group {name}", quoted(text)),
+            Ok(_) => continue,
+        };
+        let cure = "write names of groups that are no system groups, between blanks only";
+        found.warn(general.finding(FindingKind::Doubtful, "additional_groups", what, cure));
+    }
+    let nobody = general.filled("primary_group").is_none()
+        && general.filled("fallback_group").is_none()
+        && matches!(general.origin("fallback_group"), Origin::Section(_) | Origin::Default(_));
+    if nobody {
+        let what = "users who bring no group get no account";
+        let cure = "name a group if they shall";
+        found.warn(general.finding(FindingKind::Doubtful, "fallback_group", what, cure));
+    }
+}
+
+fn login_info(settings: &Settings) -> LoginInfo {
+    let known = settings.settings.iter().map(|setting| setting.spec.name);
+    let known = known.map(|option| (option.to_owned(), settings.text(option).to_owned()));
+    LoginInfo::new(known.chain(settings.extras.iter().cloned()))
+}

@@ -1,0 +1,267 @@
+//! Configuration: today's files read unchanged, held against one option table, and validated.
+//!
+//! Data flows one way: [`search`] finds the files, [`permissions`] reads them, [`ini`] and
+//! [`interpolate`] take them apart, [`raw`] gives them types by the table in [`options`], and what
+//! comes out is a [`Config`] in which every value is valid, or a list of everything that is wrong.
+
+mod adapter;
+mod check;
+pub mod finding;
+pub mod ini;
+pub mod interpolate;
+mod ops;
+pub mod options;
+pub mod permissions;
+pub mod raw;
+pub mod search;
+mod service;
+pub mod values;
+
+pub use adapter::AdapterConfig;
+pub use finding::{ConfigError, Finding, FindingKind, Warning};
+pub use ops::OpConfig;
+pub use options::{render_reference, render_sample};
+pub use permissions::Owners;
+pub use search::{Paths, Surroundings};
+pub use service::{
+    AdminConfig, AuditConfig, LimitsConfig, Listen, LoginConfig, MapperConfig, OtpConfig,
+    PrivacyConfig, RootConfig, ServerConfig, StoreConfig,
+};
+
+use finding::Findings;
+use motley_proto::Issuer;
+use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
+use permissions::read_guarded;
+use raw::{Origin, RawFile};
+use std::path::PathBuf;
+use values::Value;
+
+/// Everything that is configured.
+#[derive(Clone)]
+pub struct Config {
+    /// The service as a whole.
+    pub mapper: MapperConfig,
+    /// One-time passwords.
+    pub otp: OtpConfig,
+    /// The privacy statement.
+    pub privacy: PrivacyConfig,
+    /// The REST interface.
+    pub server: ServerConfig,
+    /// The conversation with the PAM module.
+    pub login: LoginConfig,
+    /// Administration on the host.
+    pub admin: AdminConfig,
+    /// The helper with root's rights.
+    pub root: RootConfig,
+    /// The database.
+    pub store: StoreConfig,
+    /// Bounds.
+    pub limits: LimitsConfig,
+    /// The audit trail.
+    pub audit: AuditConfig,
+    /// The trusted providers, in the order of the file.
+    pub ops: Vec<OpConfig>,
+    /// Names, groups and the back end.
+    pub adapter: AdapterConfig,
+    /// The files that were read.
+    pub files: [PathBuf; 2],
+    effective: Vec<EffectiveSetting>,
+}
+
+/// One option with the value that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EffectiveSetting {
+    /// File as it was named.
+    pub file: String,
+    /// Section.
+    pub section: String,
+    /// Option.
+    pub option: String,
+    /// Value as text; secrets are not shown.
+    pub value: String,
+    /// Line that sets it; `None` for a built-in default.
+    pub line: Option<usize>,
+}
+
+impl Config {
+    /// The section of a provider by its issuer, equal but for slashes at the end.
+    pub fn op(&self, issuer: &Issuer) -> Option<&OpConfig> {
+        self.ops.iter().find(|op| op.issuer.trimmed() == issuer.trimmed())
+    }
+
+    /// The section of a provider as people name it: without regard to scheme, `www.`, case and one
+    /// slash. Never used to decide trust.
+    pub fn op_by_name(&self, url: &str) -> Option<&OpConfig> {
+        let wanted = Issuer::canonical(url);
+        self.ops.iter().find(|op| Issuer::canonical(op.issuer.as_str()) == wanted)
+    }
+
+    /// Every option with the value that is in force and where it comes from.
+    pub fn effective(&self) -> &[EffectiveSetting] {
+        &self.effective
+    }
+}
+
+/// The text of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path, as it is named in messages.
+    pub path: PathBuf,
+    /// What it holds.
+    pub text: String,
+    /// True when people other than its owner can read it.
+    pub is_public: bool,
+}
+
+/// Finds, reads and validates both files.
+///
+/// # Errors
+/// Everything that is wrong in them, each with file, line and cure.
+pub fn load(
+    paths: &Paths,
+    around: &Surroundings<'_>,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let mut found = Findings::default();
+    let config = read_source(search::find_config(paths, around), around.owners, &mut found);
+    let adapter = read_source(search::find_adapter(paths, around), around.owners, &mut found);
+    build(config, adapter, around.owners, found)
+}
+
+/// Validates the texts of both files.
+///
+/// # Errors
+/// As [`load`].
+pub fn validate(
+    config: Source,
+    adapter: Source,
+    owners: Owners,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    build(Some(config), Some(adapter), owners, Findings::default())
+}
+
+fn read_source(
+    path: Result<PathBuf, Finding>,
+    owners: Owners,
+    found: &mut Findings,
+) -> Option<Source> {
+    let read = path.and_then(|path| {
+        let content = read_guarded(&path, owners)?;
+        Ok(Source { path, text: content.text, is_public: content.is_public })
+    });
+    read.map_err(|finding| found.problem(finding)).ok()
+}
+
+/// A missing file does not end the work: one start shows the problems of both.
+fn build(
+    config: Option<Source>,
+    adapter: Option<Source>,
+    owners: Owners,
+    mut found: Findings,
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let raw = config.as_ref().and_then(|source| read_raw(&MOTLEY_CUE, source, &mut found));
+    let raw_adapter =
+        adapter.as_ref().and_then(|source| read_raw(&FEUDAL_ADAPTER, source, &mut found));
+    let service = raw.as_ref().and_then(|raw| service::service(raw, &mut found));
+    let ops = raw.as_ref().map(|raw| ops::ops(raw, owners, &mut found));
+    let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, &mut found));
+    let warnings = found.finish()?;
+    let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();
+    match (config, adapter, service, ops, rules) {
+        (Some(config), Some(adapter), Some(service), Some(ops), Some(rules)) => {
+            let files = [config.path, adapter.path];
+            Ok((Config::assemble(service, ops, rules, files, effective), warnings))
+        }
+        _ => Err(ConfigError { problems: vec![incomplete()] }),
+    }
+}
+
+/// Only a mistake in the option table leads here; a wrong file has been reported before.
+fn incomplete() -> Finding {
+    let what = "the configuration could not be built from the option table";
+    Finding::new(FindingKind::NotAvailable, MOTLEY_CUE.name, what, "report this as a bug")
+}
+
+/// Parses a file and gives its values types.
+pub fn read_raw(spec: &'static FileSpec, source: &Source, found: &mut Findings) -> Option<RawFile> {
+    let ini = match ini::parse(&source.path.display().to_string(), &source.text) {
+        Ok(ini) => ini,
+        Err(problems) => {
+            found.problems.extend(problems);
+            return None;
+        }
+    };
+    let raw = raw::read(spec, &ini, found);
+    if source.is_public {
+        warn_about_public_secrets(&raw, found);
+    }
+    Some(raw)
+}
+
+fn warn_about_public_secrets(raw: &RawFile, found: &mut Findings) {
+    for section in &raw.sections {
+        for setting in &section.settings {
+            let is_secret = matches!(&setting.value, Value::Secret(secret) if !secret.is_empty());
+            if is_secret && setting.origin != Origin::BuiltIn {
+                let what = "others can read this secret";
+                let cure = format!("chmod o-r {}", raw.file);
+                let option = setting.spec.name;
+                found.warn(section.finding(FindingKind::Permissions, option, what, cure));
+            }
+        }
+    }
+}
+
+impl Config {
+    fn assemble(
+        service: service::Service,
+        ops: Vec<OpConfig>,
+        adapter: AdapterConfig,
+        files: [PathBuf; 2],
+        effective: Vec<EffectiveSetting>,
+    ) -> Self {
+        let service::Service {
+            mapper,
+            otp,
+            privacy,
+            server,
+            login,
+            admin,
+            root,
+            store,
+            limits,
+            audit,
+        } = service;
+        Self {
+            mapper,
+            otp,
+            privacy,
+            server,
+            login,
+            admin,
+            root,
+            store,
+            limits,
+            audit,
+            ops,
+            adapter,
+            files,
+            effective,
+        }
+    }
+}
+
+fn effective_settings(raw: &RawFile) -> Vec<EffectiveSetting> {
+    let mut all = Vec::new();
+    for section in &raw.sections {
+        for setting in &section.settings {
+            all.push(EffectiveSetting {
+                file: raw.file.clone(),
+                section: section.name.clone(),
+                option: setting.spec.name.to_owned(),
+                value: setting.value.shown(),
+                line: setting.origin.line(),
+            });
+        }
+    }
+    all
+}

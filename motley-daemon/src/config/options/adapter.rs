@@ -1,0 +1,311 @@
+//! Options of `feudal_adapter.conf`: names, groups and the back end that keeps the accounts.
+
+use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
+
+const LOGGED: &str =
+    "[mapper] log_level of motley_cue.conf decides what is logged, and logs go to the journal";
+const NO_BACKEND: &str = "back end local_unix is the only one so far";
+const NO_DUMP: &str = "claims are never written to files";
+const MOVED_TEXTS: &str = "its texts have moved to [login_info]";
+const NO_APPROVAL: &str = "approvals come with a later version";
+
+const LDF_ADAPTER: &[OptionSpec] = &[
+    OptionSpec::new("backend", Kind::Text, "local_unix", "What keeps the accounts: local_unix."),
+    OptionSpec::new(
+        "backend_supports_preferring_existing_user",
+        Kind::Bool,
+        "no",
+        "Keeps the name of an existing account.",
+    )
+    .obsolete("an existing account always keeps its name"),
+    OptionSpec::unset(
+        "primary_group",
+        Kind::OptionalText,
+        "Primary group of everybody. Not set or empty: the only group that a user brings, else the alphabetically first.",
+    ),
+    OptionSpec::new(
+        "fallback_group",
+        Kind::OptionalText,
+        "nogroup",
+        "Primary group of users who bring no group. Empty: such users get no account.",
+    ),
+    OptionSpec::new(
+        "additional_groups",
+        Kind::Words,
+        "",
+        "Groups that everybody joins, between blanks. Made if they do not exist.",
+    ),
+    OptionSpec::new("interactive", Kind::Bool, "no", "Asks users for a name.")
+        .obsolete("nobody is asked; names are chosen"),
+];
+
+const MESSAGES: &[OptionSpec] = &[
+    OptionSpec::new("log_file", Kind::Text, "/var/log/feudal/adapter.log", "File for the log.")
+        .obsolete(LOGGED),
+    OptionSpec::unset("log_level", Kind::OptionalText, "How much is logged.").obsolete(LOGGED),
+    OptionSpec::new("log_to_console", Kind::Text, "", "Also logs to the console.").obsolete(LOGGED),
+    OptionSpec::new("log_name_changes", Kind::Bool, "yes", "Logs changed names.").obsolete(LOGGED),
+    OptionSpec::new(
+        "log_primary_group_definition",
+        Kind::Bool,
+        "yes",
+        "Logs the choice of the primary group.",
+    )
+    .obsolete(LOGGED),
+    OptionSpec::new("log_username_creation", Kind::Bool, "no", "Logs the names that are tried.")
+        .obsolete(LOGGED),
+];
+
+const APPROVAL: &[OptionSpec] = &[
+    OptionSpec::new(
+        "enabled",
+        Kind::Bool,
+        "no",
+        "New accounts wait for an admin's approval. Not available in this version: with yes, the service does not start.",
+    ),
+    OptionSpec::new(
+        "user_db_location",
+        Kind::Text,
+        "/var/lib/feudal/pending_users.db",
+        "File of waiting requests.",
+    )
+    .later(NO_APPROVAL),
+    OptionSpec::new("notifier", Kind::Text, "email", "How admins learn of them.")
+        .later(NO_APPROVAL),
+];
+
+const EMAIL: &[OptionSpec] = &[
+    OptionSpec::new("smtp_server", Kind::Text, "localhost", "Mail server.").later(NO_APPROVAL),
+    OptionSpec::new("smtp_port", Kind::Number, "25", "Its port.").later(NO_APPROVAL),
+    OptionSpec::new("use_ssl", Kind::Bool, "no", "Speaks TLS with it.").later(NO_APPROVAL),
+    OptionSpec::new("sent_from", Kind::Text, "admin@localhost", "Sender.").later(NO_APPROVAL),
+    OptionSpec::unset("sent_from_password", Kind::Secret, "Password of the sender.")
+        .later(NO_APPROVAL),
+    OptionSpec::new("admin_email", Kind::Text, "admin@localhost", "Receiver.").later(NO_APPROVAL),
+    OptionSpec::new(
+        "templates_dir",
+        Kind::Text,
+        "/etc/feudal/templates",
+        "Directory of the texts.",
+    )
+    .later(NO_APPROVAL),
+];
+
+const COURIER: &[OptionSpec] =
+    &[OptionSpec::unset("api_key", Kind::Secret, "Key of the service.").later(NO_APPROVAL)];
+
+const USERNAME_GENERATOR: &[OptionSpec] = &[
+    OptionSpec::new(
+        "mode",
+        Kind::Text,
+        "friendly",
+        "friendly makes names from the user's name and e-mail address; pooled numbers them (pool001).",
+    ),
+    OptionSpec::unset(
+        "pool_prefix",
+        Kind::OptionalText,
+        "Text before the number. Not set or empty: the user's primary group.",
+    ),
+    OptionSpec::new("pool_digits", Kind::Number, "3", "Digits of the number, 1 to 9."),
+    OptionSpec::new(
+        "strip_sub_groups",
+        Kind::Bool,
+        "no",
+        "Leaves sub-groups out of group names, so that their members share the group.",
+    ),
+];
+
+const GROUPS: &[OptionSpec] = &[
+    OptionSpec::new("policy", Kind::Text, "all", "Which groups count: all, or listed."),
+    OptionSpec::new(
+        "method",
+        Kind::Text,
+        "classic",
+        "How an entitlement becomes a group name: classic, or regex.",
+    ),
+    OptionSpec::new(
+        "mapping",
+        Kind::Text,
+        "",
+        "Rules PATTERN -> REPLACEMENT of method regex, one in each line, applied in order.",
+    ),
+    OptionSpec::new(
+        "supported_entitlements",
+        Kind::Text,
+        "",
+        "Patterns of policy listed for entitlements, one in each line. None: all count.",
+    ),
+    OptionSpec::new("supported_groups", Kind::Text, "", "The same for the plain groups claim."),
+];
+
+const LOGIN_INFO: &[OptionSpec] = &[
+    OptionSpec::new("description", Kind::Text, "Local SSH Test Service", "What this service is."),
+    OptionSpec::new("login_help", Kind::Text, "Login via `mccli ssh {ssh_host}`", "How to log in."),
+    OptionSpec::new("ssh_host", Kind::Text, "localhost", "Name under which users reach this host."),
+];
+
+const SHELL: OptionSpec =
+    OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell of tier full.");
+const SHELL_LIMITED: OptionSpec =
+    OptionSpec::new("shell_limited", Kind::Text, "/sbin/nologin", "Login shell of tier limited.");
+const SHELL_RESTRICTED: OptionSpec = OptionSpec::new(
+    "shell_restricted",
+    Kind::Text,
+    "/sbin/nologin",
+    "Login shell of tier restricted.",
+);
+const HOME_BASE: OptionSpec =
+    OptionSpec::new("home_base", Kind::Text, "/home", "Directory in which homes are made.");
+const HOOK: OptionSpec = OptionSpec::unset(
+    "post_create_script",
+    Kind::OptionalText,
+    "Script that is run for each new account.",
+);
+
+const LOCAL_UNIX: &[OptionSpec] = &[
+    SHELL,
+    SHELL_LIMITED,
+    SHELL_RESTRICTED,
+    HOME_BASE,
+    OptionSpec::new("deploy_user_ssh_keys", Kind::Bool, "yes", "Writes ssh keys of users.")
+        .obsolete("ssh keys are not handled; users keep their own authorized_keys"),
+    OptionSpec::new("punch4nfdi", Kind::Bool, "no", "Names groups by the rules of PUNCH4NFDI."),
+    HOOK.later("it is not run in this version"),
+    OptionSpec::new(
+        "shadow_compatibility_function",
+        Kind::Text,
+        "default",
+        "How texts become names that shadow-utils take: default, v044 or punch.",
+    ),
+    OptionSpec::new("use_sudo", Kind::Bool, "no", "Runs commands through sudo.")
+        .obsolete("motley-root does what needs root"),
+];
+
+/// Marks all options of a back end that does not exist yet.
+const fn later_all<const N: usize>(mut options: [OptionSpec; N]) -> [OptionSpec; N] {
+    let mut index = 0;
+    while index < N {
+        options[index] = options[index].later(NO_BACKEND);
+        index += 1;
+    }
+    options
+}
+
+const LDAP: &[OptionSpec] = &later_all(DIRECTORY);
+
+const BONSAI_LDAP: &[OptionSpec] = &{
+    let pool =
+        OptionSpec::new("connection_pool_size", Kind::Number, "10", "Connections kept open.");
+    let mut options = [pool; DIRECTORY.len() + 1];
+    let mut index = 0;
+    while index < DIRECTORY.len() {
+        options[index] = DIRECTORY[index];
+        index += 1;
+    }
+    later_all(options)
+};
+
+const DIRECTORY: [OptionSpec; 19] = [
+    OptionSpec::new("mode", Kind::Text, "read_only", "read_only, pre_created or full_access."),
+    OptionSpec::new("host", Kind::Text, "localhost", "Directory server."),
+    OptionSpec::unset("port", Kind::Number, "Its port. Not set: 636 with tls, else 1389."),
+    OptionSpec::unset("admin_user", Kind::OptionalText, "DN to bind as."),
+    OptionSpec::unset("admin_password", Kind::Secret, "Its password."),
+    OptionSpec::new("tls", Kind::Bool, "no", "Speaks TLS."),
+    OptionSpec::new("user_base", Kind::Text, "ou=users,dc=example", "Where users are."),
+    OptionSpec::new("group_base", Kind::Text, "ou=groups,dc=example", "Where groups are."),
+    OptionSpec::new("attribute_oidc_uid", Kind::Text, "gecos", "Attribute of the identity."),
+    OptionSpec::new("attribute_local_uid", Kind::Text, "uid", "Attribute of the local name."),
+    SHELL,
+    SHELL_LIMITED,
+    SHELL_RESTRICTED,
+    HOME_BASE,
+    HOOK,
+    OptionSpec::new("uid_min", Kind::Number, "1000", "First uid."),
+    OptionSpec::new("uid_max", Kind::Number, "60000", "Last uid."),
+    OptionSpec::new("gid_min", Kind::Number, "1000", "First gid."),
+    OptionSpec::new("gid_max", Kind::Number, "60000", "Last gid."),
+];
+
+const BWIDM: &[OptionSpec] = &later_all([
+    OptionSpec::new(
+        "url",
+        Kind::Text,
+        "https://bwidm-test.scc.kit.edu/rest",
+        "Address of the service.",
+    ),
+    OptionSpec::new("org_id", Kind::Text, "fdl", "Organisation."),
+    OptionSpec::new("http_user", Kind::Text, "foo", "User of the service."),
+    OptionSpec::new("http_pass", Kind::Secret, "bar", "Its password."),
+    OptionSpec::new(
+        "service_name",
+        Kind::Text,
+        "sshtest",
+        "Service that users are registered for.",
+    ),
+    OptionSpec::new(
+        "log_outgoing_http_requests",
+        Kind::Bool,
+        "no",
+        "Logs requests to the service.",
+    ),
+    HOOK,
+]);
+
+const VERBOSE_INFO: &[OptionSpec] = &[
+    OptionSpec::new("active", Kind::Bool, "no", "Writes all claims to a file.").obsolete(NO_DUMP),
+    OptionSpec::new("filename", Kind::Text, "/tmp/userinfo/userinfo.json", "That file.")
+        .obsolete(NO_DUMP),
+    OptionSpec::new("dirname", Kind::Text, "/tmp/userinfo", "Its directory.").obsolete(NO_DUMP),
+];
+
+const SECTIONS: &[SectionSpec] = &[
+    SectionSpec::new("ldf_adapter", "Accounts and groups in general.", LDF_ADAPTER),
+    SectionSpec::new("username_generator", "Names of new accounts.", USERNAME_GENERATOR),
+    SectionSpec::new(
+        "groups",
+        "From entitlements to local groups. System groups can't be reached.",
+        GROUPS,
+    ),
+    SectionSpec {
+        name: SectionName::Exact("login_info"),
+        doc: "Texts that users are shown. Further options may be added; they are shown too.",
+        options: LOGIN_INFO,
+        extras: Extras::Texts,
+    },
+    SectionSpec::new("backend.local_unix", "Accounts of this host.", LOCAL_UNIX),
+    SectionSpec::new("approval", "Approval of new accounts.", APPROVAL),
+    SectionSpec::new("notifier.email", "Mail to admins.", EMAIL),
+    SectionSpec::new("notifier.courier", "Messages to admins.", COURIER),
+    SectionSpec::new("backend.ldap", "Accounts in an LDAP directory.", LDAP),
+    SectionSpec::new(
+        "backend.bonsai_ldap",
+        "Accounts in an LDAP directory, second form.",
+        BONSAI_LDAP,
+    ),
+    SectionSpec::new("backend.bwidm", "Accounts in bwIDM.", BWIDM),
+    SectionSpec::new("messages", "Logging.", MESSAGES),
+    SectionSpec::new("verbose-info-plugin", "Claims in a file.", VERBOSE_INFO),
+    SectionSpec::ignored("approval.email", "its options have moved to [notifier.email]"),
+    SectionSpec::ignored(
+        "assurance",
+        "assurance is decided by assurance_based_shell_... in [authorisation.NAME] of motley_cue.conf",
+    ),
+    SectionSpec::ignored("backend.local_unix.login_info", MOVED_TEXTS),
+    SectionSpec::ignored("backend.ldap.login_info", MOVED_TEXTS),
+    SectionSpec::ignored("backend.bwidm.login_info", MOVED_TEXTS),
+    SectionSpec::ignored("backend.bwidm.auth", "its options have moved to [backend.bwidm]"),
+    SectionSpec::ignored(
+        "backend.bwidm.service",
+        "its option has moved to [backend.bwidm] service_name",
+    ),
+];
+
+/// `feudal_adapter.conf`.
+pub const FEUDAL_ADAPTER: FileSpec = FileSpec {
+    name: "feudal_adapter.conf",
+    doc: "Configuration of the accounts that motley-daemon keeps: their names, groups, shells and homes.",
+    sections: SECTIONS,
+    inheritance: Inheritance::All,
+    bool_words: BoolWords { yes: "yes, do as i say!", no: "no" },
+};

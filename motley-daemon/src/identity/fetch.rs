@@ -1,0 +1,294 @@
+//! Asks a provider over HTTPS: no redirects, bounded size, bounded time, JSON only.
+
+use super::json::parse_object;
+use crate::verified::ClaimMap;
+use motley_proto::{Issuer, Secret};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Longest answer that is read, in bytes.
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How long a connection may take to come up.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How providers are reached.
+#[derive(Debug, Clone, Default)]
+pub struct HttpSettings {
+    /// PEM file with certificate authorities to trust beside those of the system. The system's are
+    /// those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Why the HTTP client can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The CA file can't be read.
+    #[error("CA file {path}: {why}; is it readable by the daemon's user?")]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// The CA file holds no certificate.
+    #[error("CA file {path} holds no PEM certificate")]
+    NoCertificate {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The TLS client can't be set up.
+    #[error(
+        "no HTTPS client: {0}; is the package ca-certificates installed, or does SSL_CERT_FILE name a bundle?"
+    )]
+    Client(String),
+}
+
+/// Why a provider gave no usable answer. Holds nothing of the request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The connection did not come up, or broke.
+    #[error("no connection ({0})")]
+    Connection(String),
+    /// No whole answer in time.
+    #[error("no answer within {} s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// Too many requests to this provider are under way.
+    #[error("too many requests to it are under way")]
+    Busy,
+    /// It points elsewhere, which is never followed.
+    #[error("it answers with a redirect (status {0}), which is not followed")]
+    Redirect(u16),
+    /// It refuses.
+    #[error("it answers with status {0}")]
+    Status(u16),
+    /// It says that the bearer token is not valid (RFC 6750 §3.1).
+    #[error("it says that the token is not valid")]
+    InvalidToken,
+    /// The answer is longer than one that is read.
+    #[error("its answer is longer than {} bytes", MAX_BODY_BYTES)]
+    TooLarge,
+    /// The answer is not what the standard says.
+    #[error("its answer at {place} {why}")]
+    Unusable {
+        /// Which document.
+        place: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A URL of a provider that may be asked: https, or the origin of an issuer on the loopback interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint(Url);
+
+impl Endpoint {
+    /// Takes a URL from the issuer's metadata.
+    ///
+    /// # Errors
+    /// When it is neither https nor of the same origin as an issuer that is itself http on loopback.
+    pub(crate) fn of(issuer: &Issuer, text: &str) -> Result<Self, FetchError> {
+        let unusable = |why: &str| FetchError::Unusable { place: "discovery", why: why.to_owned() };
+        let url = Url::parse(text).map_err(|_| unusable("has an endpoint that is no URL"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(unusable("has an endpoint with user info"));
+        }
+        let own =
+            Url::parse(issuer.as_str()).map_err(|_| unusable("is for an issuer without URL"))?;
+        let allowed =
+            url.scheme() == "https" || (!issuer.is_https() && url.origin() == own.origin());
+        if allowed { Ok(Self(url)) } else { Err(unusable("has an endpoint that is not https")) }
+    }
+
+    /// Where the issuer publishes its metadata (OpenID Connect Discovery 1.0 §4.1).
+    pub(crate) fn of_discovery(issuer: &Issuer) -> Result<Self, FetchError> {
+        let base = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());
+        Self::of(issuer, &format!("{base}/.well-known/openid-configuration"))
+    }
+}
+
+/// The client that all providers share: one pool, one trust store.
+#[derive(Debug, Clone)]
+pub(crate) struct Fetcher(Client);
+
+impl Fetcher {
+    /// Sets up the client.
+    ///
+    /// # Errors
+    /// When the CA file is no good, or the system has no certificate authorities and some are needed.
+    pub(crate) fn new(settings: &HttpSettings, reach: Reach) -> Result<Self, HttpError> {
+        let extra = read_ca_file(settings)?;
+        let builder = Client::builder()
+            .user_agent(concat!("motley-daemon/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(Duration::from_secs(60))
+            .pool_max_idle_per_host(8);
+        let builder = match reach {
+            Reach::Internet => builder.tls_certs_merge(extra),
+            Reach::Loopback => builder.tls_certs_only(extra).no_proxy(),
+        };
+        builder.build().map(Self).map_err(|why| HttpError::Client(causes(&why)))
+    }
+
+    /// Fetches a public document.
+    pub(crate) async fn document(
+        &self,
+        place: &'static str,
+        from: &Endpoint,
+        limit: Duration,
+    ) -> Result<ClaimMap, FetchError> {
+        exchange(place, self.0.get(from.0.clone()), limit).await
+    }
+
+    /// Asks userinfo with the token as bearer (OpenID Connect Core 1.0 §5.3.1).
+    pub(crate) async fn userinfo(
+        &self,
+        from: &Endpoint,
+        token: &Secret,
+        limit: Duration,
+    ) -> Result<ClaimMap, FetchError> {
+        let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
+        let mut header = HeaderValue::from_str(&bearer)
+            .map_err(|_| FetchError::Connection("the token fits no header".to_owned()))?;
+        header.set_sensitive(true);
+        let request = self.0.get(from.0.clone()).header(AUTHORIZATION, header);
+        exchange("userinfo", request, limit).await
+    }
+
+    /// Asks introspection with our own credentials (RFC 7662 §2.1, RFC 6749 §2.3.1).
+    pub(crate) async fn introspection(
+        &self,
+        at: &Endpoint,
+        client_id: &str,
+        client_secret: &Secret,
+        token: &Secret,
+        limit: Duration,
+    ) -> Result<ClaimMap, FetchError> {
+        let quote = motley_proto::identity::quote_plus;
+        let password = Zeroizing::new(quote(client_secret.expose()));
+        let request = self
+            .0
+            .post(at.0.clone())
+            .basic_auth(quote(client_id), Some(password.as_str()))
+            .form(&[("token", token.expose()), ("token_type_hint", "access_token")]);
+        exchange("introspection", request, limit).await
+    }
+}
+
+/// Where the providers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Anywhere, over https: the system's certificate authorities vouch for them, and the proxies
+    /// of the environment (`HTTPS_PROXY`, `NO_PROXY`) are used.
+    Internet,
+    /// All on the loopback interface, over http.
+    Loopback,
+}
+
+/// Makes aws-lc-rs the one TLS provider of this process. May be called more than once.
+pub fn install_crypto() {
+    // An error says that one is installed already, which is what is wanted.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn read_ca_file(settings: &HttpSettings) -> Result<Vec<Certificate>, HttpError> {
+    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
+    let pem = std::fs::read(path).map_err(|why| HttpError::CaFile { path: path.clone(), why })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(HttpError::NoCertificate { path: path.clone() }),
+    }
+}
+
+async fn exchange(
+    place: &'static str,
+    request: RequestBuilder,
+    limit: Duration,
+) -> Result<ClaimMap, FetchError> {
+    let whole = async {
+        let response =
+            request.header(ACCEPT, "application/json").send().await.map_err(connection_error)?;
+        if response.status() != StatusCode::OK {
+            return Err(read_refusal(response).await);
+        }
+        check_is_json(place, &response)?;
+        let body = read_body(response).await?;
+        parse_object(&body).map_err(|why| FetchError::Unusable { place, why: why.to_string() })
+    };
+    tokio::time::timeout(limit, whole).await.unwrap_or(Err(FetchError::Timeout(limit)))
+}
+
+async fn read_refusal(response: Response) -> FetchError {
+    let status = response.status();
+    if status.is_redirection() {
+        return FetchError::Redirect(status.as_u16());
+    }
+    if status == StatusCode::UNAUTHORIZED && says_invalid_token(response).await {
+        return FetchError::InvalidToken;
+    }
+    FetchError::Status(status.as_u16())
+}
+
+/// RFC 6750 §3 puts the reason into the challenge; some providers put it into the body.
+async fn says_invalid_token(response: Response) -> bool {
+    let in_challenge = response.headers().get_all(WWW_AUTHENTICATE).iter().any(|challenge| {
+        challenge.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("invalid_token"))
+    });
+    in_challenge
+        || read_body(response).await.is_ok_and(|body| {
+            let said = parse_object(&body).ok().and_then(|said| said.get("error").cloned());
+            said == Some(Value::from("invalid_token"))
+        })
+}
+
+/// Signed userinfo (`application/jwt`) is not asked for and not read.
+fn check_is_json(place: &'static str, response: &Response) -> Result<(), FetchError> {
+    let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let essence = kind.unwrap_or("application/json").split(';').next().unwrap_or_default();
+    let essence = essence.trim().to_ascii_lowercase();
+    // RFC 7517 §8.5 gives key sets a type of their own; some servers know no better than text.
+    let fits =
+        essence == "application/json" || essence.ends_with("+json") || essence == "text/plain";
+    if fits {
+        return Ok(());
+    }
+    Err(FetchError::Unusable { place, why: "is not JSON by its content type".to_owned() })
+}
+
+async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, FetchError> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |length| length > MAX_BODY_BYTES) {
+        return Err(FetchError::TooLarge);
+    }
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The URL is left out: it is the provider's text, and the issuer is named beside it anyway.
+fn connection_error(error: reqwest::Error) -> FetchError {
+    FetchError::Connection(causes(&error.without_url()))
+}
+
+/// An error with its causes, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    motley_proto::text::escape(&text, 400)
+}

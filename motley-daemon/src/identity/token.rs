@@ -1,0 +1,271 @@
+//! Reads the text of a token before anybody believes it: shape, JOSE header, unverified issuer.
+
+use super::json::parse_object;
+use super::keys::Algorithm;
+use super::refusal::{NoIdentity, TokenFault, TokenRefusal};
+use crate::verified::ClaimMap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+/// Longest token that is read, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 128 * 1024;
+/// Longest `kid`, in bytes.
+const MAX_KEY_ID_BYTES: usize = 512;
+/// Hex digits of a one-time password.
+const ONE_TIME_PASSWORD_DIGITS: usize = 128;
+
+/// Header parameters that change how a token is read or bring a key along. Whoever made the token
+/// wrote them, so they are refused before anything else is looked at (RFC 8725 §3.10).
+const FORBIDDEN_PARAMETERS: [&str; 6] = ["crit", "b64", "zip", "jwk", "jku", "x5u"];
+/// Kinds of token that are accepted, in lower case (RFC 7519 §5.1, RFC 9068 §2.1).
+const KINDS: [&str; 4] = ["jwt", "at+jwt", "application/jwt", "application/at+jwt"];
+
+/// What a text from a client may be.
+#[derive(Debug)]
+pub(crate) enum Presented<'a> {
+    /// A signed token, not verified yet.
+    Signed(Box<Unverified<'a>>),
+    /// Characters that mean something to their provider only (RFC 6750 §2.1).
+    Opaque,
+}
+
+/// A signed token that nobody has verified: of its claims only the issuer can be asked for.
+#[derive(Debug)]
+pub(crate) struct Unverified<'a> {
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    issuer: String,
+    signed_text: &'a str,
+    signature: Vec<u8>,
+    claims: ClaimMap,
+}
+
+impl Unverified<'_> {
+    /// `alg` of the header.
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// `kid` of the header.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// `iss` as the token claims it: good for looking up a configured provider, nothing else.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The octets that the signature covers (RFC 7515 §5.2 step 8).
+    pub(crate) fn signed_octets(&self) -> &[u8] {
+        self.signed_text.as_bytes()
+    }
+
+    /// The signature.
+    pub(crate) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    /// Hands out the claims. Only for the caller that has just verified the signature.
+    pub(crate) fn into_claims(self) -> ClaimMap {
+        self.claims
+    }
+}
+
+/// Says what a text is and reads it as that.
+///
+/// # Errors
+/// When it can't be a token, has the shape of a one-time password, or is a signed token that breaks
+/// the rules of its form.
+pub(crate) fn read(text: &str) -> Result<Presented<'_>, TokenRefusal> {
+    if text.len() > MAX_TOKEN_BYTES {
+        return Err(TokenFault::TooLong.into());
+    }
+    if text.is_empty() || !text.bytes().all(is_token_byte) {
+        return Err(NoIdentity::NotAToken.into());
+    }
+    if text.len() == ONE_TIME_PASSWORD_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(NoIdentity::OneTimePassword.into());
+    }
+    if !has_jose_header(text) {
+        return Ok(Presented::Opaque);
+    }
+    Ok(Presented::Signed(Box::new(read_signed(text)?)))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
+}
+
+/// True when the text before the first dot is or begins a JSON object. Such a text is never taken
+/// for an opaque token, however broken the rest is.
+fn has_jose_header(text: &str) -> bool {
+    let Some((first, _)) = text.split_once('.') else { return false };
+    first.starts_with("ey")
+        || URL_SAFE_NO_PAD
+            .decode(first)
+            .is_ok_and(|header| header.trim_ascii_start().first() == Some(&b'{'))
+}
+
+fn read_signed(text: &str) -> Result<Unverified<'_>, TokenFault> {
+    let (signed_text, signature) = text.rsplit_once('.').ok_or(TokenFault::Parts)?;
+    let (header, payload) = signed_text.split_once('.').ok_or(TokenFault::Parts)?;
+    match payload.split('.').count() {
+        1 => {}
+        3 => return Err(TokenFault::Encrypted),
+        _ => return Err(TokenFault::Parts),
+    }
+    let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Parts);
+    let header = parse_object(&decode(header)?).map_err(|_| TokenFault::Header)?;
+    let (algorithm, key_id) = read_header(&header)?;
+    let signature = decode(signature)?;
+    let claims = parse_object(&decode(payload)?).map_err(|_| TokenFault::Payload)?;
+    let issuer = match claims.get("iss") {
+        None | Some(Value::Null) => return Err(TokenFault::NoIssuer),
+        Some(Value::String(issuer)) => issuer.clone(),
+        Some(_) => return Err(TokenFault::IssuerType),
+    };
+    Ok(Unverified { algorithm, key_id, issuer, signed_text, signature, claims })
+}
+
+fn read_header(header: &ClaimMap) -> Result<(Algorithm, Option<String>), TokenFault> {
+    if FORBIDDEN_PARAMETERS.iter().any(|name| header.contains_key(*name)) {
+        return Err(TokenFault::HeaderParameter);
+    }
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(kind)) if KINDS.contains(&kind.to_ascii_lowercase().as_str()) => {}
+        Some(_) => return Err(TokenFault::Kind),
+    }
+    let Some(Value::String(algorithm)) = header.get("alg") else {
+        return Err(TokenFault::NoAlgorithm);
+    };
+    let algorithm = Algorithm::named(algorithm).ok_or(TokenFault::AlgorithmNotAllowed)?;
+    let key_id = match header.get("kid") {
+        None => None,
+        Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Some(id.clone()),
+        Some(_) => return Err(TokenFault::KeyId),
+    };
+    Ok((algorithm, key_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn compact(header: &str, payload: &str) -> String {
+        format!("{}.{}.c2ln", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    const BODY: &str = r#"{"iss":"https://op.example"}"#;
+
+    fn fault(text: &str) -> TokenFault {
+        match read(text) {
+            Err(TokenRefusal::Malformed(fault)) => fault,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn r12_headers_that_bring_keys_or_change_the_reading_are_refused() {
+        for extra in [
+            r#""crit":["exp"]"#,
+            r#""crit":[]"#,
+            r#""b64":false"#,
+            r#""zip":"DEF""#,
+            r#""jwk":{"kty":"oct","k":"AA"}"#,
+            r#""jku":"https://evil.example/jwks""#,
+            r#""x5u":"https://evil.example/cert""#,
+        ] {
+            let token = compact(&format!(r#"{{"alg":"RS256",{extra}}}"#), BODY);
+            assert_eq!(fault(&token), TokenFault::HeaderParameter, "{extra}");
+        }
+    }
+
+    #[test]
+    fn r12_algorithms_without_a_public_key_are_refused() {
+        for algorithm in ["none", "None", "nOnE", "HS256", "HS384", "HS512", "rs256", "ES256K", ""]
+        {
+            let token = compact(&format!(r#"{{"alg":"{algorithm}"}}"#), BODY);
+            assert_eq!(fault(&token), TokenFault::AlgorithmNotAllowed, "{algorithm}");
+        }
+        assert_eq!(fault(&compact("{}", BODY)), TokenFault::NoAlgorithm);
+        assert_eq!(fault(&compact(r#"{"alg":["RS256"]}"#, BODY)), TokenFault::NoAlgorithm);
+        let twice = r#"{"alg":"RS256","alg":"none"}"#;
+        assert_eq!(fault(&compact(twice, BODY)), TokenFault::Header);
+    }
+
+    #[test]
+    fn r12_only_three_parts_of_strict_base64url_are_a_signed_token() {
+        let good = compact(r#"{"alg":"RS256"}"#, BODY);
+        assert!(matches!(read(&good), Ok(Presented::Signed(_))));
+        let (two, _) = good.rsplit_once('.').unwrap();
+        assert_eq!(fault(two), TokenFault::Parts);
+        assert_eq!(fault(&format!("{good}.AAAA")), TokenFault::Parts);
+        assert_eq!(fault(&format!("{good}.AAAA.AAAA")), TokenFault::Encrypted);
+        assert_eq!(fault(&format!("{good}.AAAA.AAAA.AAAA")), TokenFault::Parts);
+        assert_eq!(fault(&format!("{good}=")), TokenFault::Parts);
+        assert_eq!(fault(&format!("{good}+/")), TokenFault::Parts);
+        // "c2k" leaves two bits over; only one of the four ways to write them is canonical.
+        assert_eq!(fault(&good.replace(".c2ln", ".c2l")), TokenFault::Parts);
+        assert_eq!(fault(&format!("ey.{two}")), TokenFault::Parts);
+    }
+
+    #[test]
+    fn other_kinds_of_signed_token_are_refused_and_access_tokens_are_taken() {
+        for kind in ["JWT", "jwt", "at+jwt", "application/at+jwt"] {
+            let token = compact(&format!(r#"{{"alg":"ES256","typ":"{kind}"}}"#), BODY);
+            assert!(read(&token).is_ok(), "{kind}");
+        }
+        for kind in [r#""dpop+jwt""#, r#""logout+jwt""#, "7", r#""secevent+jwt""#] {
+            let token = compact(&format!(r#"{{"alg":"ES256","typ":{kind}}}"#), BODY);
+            assert_eq!(fault(&token), TokenFault::Kind, "{kind}");
+        }
+    }
+
+    #[test]
+    fn r13_the_issuer_is_one_text() {
+        let token = |body: &str| compact(r#"{"alg":"RS256"}"#, body);
+        assert_eq!(fault(&token("{}")), TokenFault::NoIssuer);
+        assert_eq!(fault(&token(r#"{"iss":4711}"#)), TokenFault::IssuerType);
+        assert_eq!(fault(&token(r#"{"iss":["https://op.example"]}"#)), TokenFault::IssuerType);
+        assert_eq!(fault(&token(r#"{"iss":"a","iss":"b"}"#)), TokenFault::Payload);
+        assert_eq!(fault(&token("[]")), TokenFault::Payload);
+    }
+
+    #[test]
+    fn r16_a_one_time_password_is_never_an_opaque_token() {
+        for digits in ["0123456789abcdef".repeat(8), "0123456789ABCDEF".repeat(8)] {
+            assert_eq!(
+                read(&digits).err(),
+                Some(TokenRefusal::NoIdentity(NoIdentity::OneTimePassword))
+            );
+        }
+        assert!(matches!(read(&"0123456789abcdef".repeat(4)), Ok(Presented::Opaque)));
+    }
+
+    #[test]
+    fn texts_that_are_no_token_are_refused_and_garbage_is_opaque() {
+        for text in ["", "not a token", "t\u{f6}ken", "a\nb", "a\0"] {
+            assert_eq!(read(text).err(), Some(NoIdentity::NotAToken.into()), "{text:?}");
+        }
+        for text in ["not-a-token", "aaaa.bbbb.cccc", "AAAA", "a.b", "..."] {
+            assert!(matches!(read(text), Ok(Presented::Opaque)), "{text:?}");
+        }
+        assert_eq!(fault(&"a".repeat(MAX_TOKEN_BYTES + 1)), TokenFault::TooLong);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(
+            text in "\\PC{0,60}|[A-Za-z0-9_.=-]{0,200}|ey[A-Za-z0-9_-]{0,30}\\.[A-Za-z0-9_-]{0,30}\\.[A-Za-z0-9_-]{0,30}",
+            header in "\\PC{0,40}|\\{\"alg\":\"RS256\"[\",:a-z0-9]{0,20}\\}",
+            payload in "\\PC{0,40}",
+        ) {
+            let _ = read(&text);
+            let _ = read(&compact(&header, &payload));
+        }
+    }
+}

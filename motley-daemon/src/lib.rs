@@ -1,0 +1,16 @@
+//! The unprivileged service: verifies tokens, authorises people and maps them to unix accounts.
+
+pub mod account;
+pub mod admission;
+pub mod audit;
+pub mod clock;
+pub mod config;
+pub mod daemon;
+pub mod ffi;
+pub mod identity;
+pub mod otp;
+pub mod policy;
+pub mod serve;
+pub mod store;
+pub mod throttle;
+pub mod verified;

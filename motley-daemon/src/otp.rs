@@ -1,0 +1,243 @@
+//! One-time passwords: the short stand-in for an access token that ssh's prompt would cut.
+//!
+//! The password is the SHA-512 of the token in hex, so a client computes it by itself. The token is
+//! kept sealed under a key derived from the password, and found by another digest of it: who reads
+//! the database has neither the token nor the password.
+
+use crate::{
+    clock::{Clock, Timestamp},
+    store::{SealedToken, Store, StoreError},
+    verified::Verified,
+};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, RandomizedNonceKey},
+    digest,
+};
+use motley_proto::{Identity, Secret};
+use std::{fmt::Write, sync::Arc};
+use zeroize::Zeroizing;
+
+/// Most passwords that one identity may hold at a time; clients need one for each host prompt.
+const LIMIT_PER_IDENTITY: i64 = 32;
+
+/// Why no password was issued or redeemed.
+#[derive(Debug, thiserror::Error)]
+pub enum OtpError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Sealing failed.
+    #[error("the token could not be sealed")]
+    Seal,
+    /// This identity holds too many.
+    #[error(
+        "{LIMIT_PER_IDENTITY} one-time passwords of this identity are unused; they end by themselves"
+    )]
+    TooMany,
+    /// The token ends at once.
+    #[error("the access token has expired")]
+    Expired,
+}
+
+/// Issues and redeems one-time passwords.
+pub struct OneTimePasswords {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    lifetime: i64,
+}
+
+/// What a redeemed password stood for.
+pub struct Redeemed {
+    /// The access token; it still has to be verified.
+    pub token: Secret,
+    /// For whom the password was issued; must equal the token's identity.
+    pub identity: Identity,
+}
+
+impl OneTimePasswords {
+    /// Passwords end after `lifetime` seconds, and never later than their token.
+    pub fn new(store: Store, clock: Arc<dyn Clock>, lifetime: i64) -> Self {
+        Self { store, clock, lifetime }
+    }
+
+    /// Stores the password that belongs to a verified token. Returns when it ends.
+    ///
+    /// # Errors
+    /// When the store fails or this identity holds too many.
+    pub async fn issue(&self, token: &Secret, verified: &Verified) -> Result<Timestamp, OtpError> {
+        let now = self.clock.now();
+        let by_age = now.plus(self.lifetime);
+        let expires_at = verified.expires().map_or(by_age, |end| end.min(by_age));
+        if expires_at <= now {
+            return Err(OtpError::Expired);
+        }
+        let password = password_of(token);
+        let digest = lookup_digest(&password);
+        let sealed = seal(&password, &digest, token)?;
+        let row = SealedToken { identity: verified.identity().clone(), sealed, expires_at };
+        if self.store.put_one_time_password(&digest, &row, LIMIT_PER_IDENTITY).await? {
+            Ok(expires_at)
+        } else {
+            Err(OtpError::TooMany)
+        }
+    }
+
+    /// Takes the password out of the store and opens its token; `None` when it is unknown, used or
+    /// past its time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn redeem(&self, password: &Secret) -> Result<Option<Redeemed>, OtpError> {
+        let digest = lookup_digest(password);
+        let Some(row) = self.store.take_one_time_password(&digest, self.clock.now()).await? else {
+            return Ok(None);
+        };
+        let token = open(password, &digest, row.sealed)?;
+        Ok(Some(Redeemed { token, identity: row.identity }))
+    }
+
+    /// Drops all passwords of an identity and says how many there were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn drop_all_of(&self, identity: &Identity) -> Result<u64, OtpError> {
+        Ok(self.store.drop_one_time_passwords(identity).await?)
+    }
+
+    /// Drops all passwords that are past their time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sweep(&self) -> Result<u64, OtpError> {
+        Ok(self.store.sweep_one_time_passwords(self.clock.now()).await?)
+    }
+}
+
+/// The one-time password of a token: SHA-512 in lower-case hex.
+pub fn password_of(token: &Secret) -> Secret {
+    let hash = digest::digest(&digest::SHA512, token.expose().as_bytes());
+    let mut text = String::with_capacity(128);
+    for byte in hash.as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Secret::new(text)
+}
+
+fn derive(purpose: &[u8], password: &Secret) -> Zeroizing<[u8; 32]> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(purpose);
+    context.update(password.expose().as_bytes());
+    let mut out = Zeroizing::new([0; 32]);
+    for (to, from) in out.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    out
+}
+
+fn lookup_digest(password: &Secret) -> [u8; 32] {
+    *derive(b"motley one-time password lookup v1\0", password)
+}
+
+fn key(password: &Secret) -> Result<RandomizedNonceKey, OtpError> {
+    let bytes = derive(b"motley one-time password seal v1\0", password);
+    RandomizedNonceKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| OtpError::Seal)
+}
+
+/// Nonce, then ciphertext and tag.
+fn seal(password: &Secret, digest: &[u8; 32], token: &Secret) -> Result<Vec<u8>, OtpError> {
+    let mut text = Zeroizing::new(Vec::with_capacity(token.len() + 16));
+    text.extend_from_slice(token.expose().as_bytes());
+    let nonce = key(password)?
+        .seal_in_place_append_tag(Aad::from(digest), &mut *text)
+        .map_err(|_| OtpError::Seal)?;
+    Ok([nonce.as_ref().as_slice(), text.as_slice()].concat())
+}
+
+fn open(password: &Secret, digest: &[u8; 32], mut sealed: Vec<u8>) -> Result<Secret, OtpError> {
+    if sealed.len() < aws_lc_rs::aead::NONCE_LEN {
+        return Err(OtpError::Seal);
+    }
+    let (nonce, text) = sealed.split_at_mut(aws_lc_rs::aead::NONCE_LEN);
+    let nonce =
+        aws_lc_rs::aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| OtpError::Seal)?;
+    let text =
+        key(password)?.open_in_place(nonce, Aad::from(digest), text).map_err(|_| OtpError::Seal)?;
+    let secret =
+        std::str::from_utf8(text).map(str::to_owned).map_err(|_| OtpError::Seal).map(Secret::new);
+    zeroize::Zeroize::zeroize(&mut sealed);
+    secret
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verified::ClaimSources;
+    use motley_proto::{Issuer, Subject};
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    struct SetClock(AtomicI64);
+    impl Clock for SetClock {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn verified(expires: Option<i64>) -> Verified {
+        let identity =
+            Identity::new(Issuer::new("https://op.example").unwrap(), Subject::new("a").unwrap());
+        Verified::attest(identity, ClaimSources::default(), expires.map(Timestamp))
+    }
+
+    async fn passwords() -> (OneTimePasswords, Arc<SetClock>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
+        let clock = Arc::new(SetClock(AtomicI64::new(1000)));
+        (OneTimePasswords::new(store, clock.clone(), 600), clock, folder)
+    }
+
+    #[tokio::test]
+    async fn r18_a_password_opens_its_token_once_and_names_its_identity() {
+        let (passwords, _clock, _folder) = passwords().await;
+        let token = Secret::new("eyJ.a.b".to_owned());
+        passwords.issue(&token, &verified(None)).await.unwrap();
+        let redeemed = passwords.redeem(&password_of(&token)).await.unwrap().unwrap();
+        assert!(redeemed.token == token);
+        assert_eq!(redeemed.identity, *verified(None).identity());
+        assert!(passwords.redeem(&password_of(&token)).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn r18_a_password_ends_with_its_token_or_after_its_lifetime() {
+        let (passwords, clock, _folder) = passwords().await;
+        let token = Secret::new("eyJ.a.b".to_owned());
+        assert_eq!(passwords.issue(&token, &verified(Some(1100))).await.unwrap(), Timestamp(1100));
+        assert_eq!(passwords.issue(&token, &verified(Some(9999))).await.unwrap(), Timestamp(1600));
+        clock.0.store(1600, Ordering::Relaxed);
+        assert!(passwords.redeem(&password_of(&token)).await.unwrap().is_none());
+        assert!(matches!(
+            passwords.issue(&token, &verified(Some(1500))).await,
+            Err(OtpError::Expired)
+        ));
+    }
+
+    #[tokio::test]
+    async fn r06_the_database_holds_neither_token_nor_password() {
+        let (passwords, _clock, folder) = passwords().await;
+        let token = Secret::new("eyJcanary.canary.canary".to_owned());
+        passwords.issue(&token, &verified(None)).await.unwrap();
+        let password = password_of(&token);
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            for needle in ["canary", &password.expose()[..16]] {
+                assert!(!bytes.windows(needle.len()).any(|w| w == needle.as_bytes()));
+            }
+        }
+    }
+
+    #[test]
+    fn the_password_is_the_sha512_of_the_token_as_clients_compute_it() {
+        let password = password_of(&Secret::new("abc".to_owned()));
+        assert!(password.expose().starts_with("ddaf35a193617abacc417349ae204131"));
+        assert_eq!(password.len(), 128);
+    }
+}

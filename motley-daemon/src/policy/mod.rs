@@ -1,0 +1,141 @@
+//! Decides who may log in: a pure function of configuration and verified claims.
+//!
+//! Fewer claims never grant more: every rule only ever looks for something present.
+
+pub mod assurance;
+pub mod audience;
+pub mod decision;
+pub mod explain;
+pub mod vo;
+
+#[cfg(test)]
+mod tests;
+
+pub use assurance::{AssurancePolicy, TierDecision, tier};
+pub use audience::AudienceRule;
+pub use decision::{Decision, Refusal};
+pub use explain::{AuthorisationInfo, describe};
+pub use vo::{VoMatch, VoRule};
+
+use crate::verified::Verified;
+use decision::{UNSATISFIED, check, misfit};
+use motley_proto::{Issuer, Subject};
+use serde_json::Value;
+
+/// What a refusal says where a listed subject was required, for clients that show it.
+const NOT_LISTED: &str = "Evaluation of: <lambda>";
+
+/// Which people of one provider may do what.
+#[derive(Debug, Clone)]
+pub struct OpPolicy {
+    /// Everybody may log in.
+    pub authorise_all: bool,
+    /// These may log in.
+    pub users: Vec<Subject>,
+    /// Members of these may log in.
+    pub vos: Option<VoRule>,
+    /// Whom a token must be meant for.
+    pub audience: AudienceRule,
+    /// These may suspend and resume.
+    pub admins: Vec<Subject>,
+    /// On whose accounts these admins may act.
+    pub admin_scope: AdminScope,
+    /// How assurance becomes a tier.
+    pub assurance: AssurancePolicy,
+}
+
+/// On whose accounts the admins of a provider may act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AdminScope {
+    /// On those of their own provider.
+    OwnProvider,
+    /// On those of every provider.
+    AllProviders,
+}
+
+/// Grants or refuses a login, a deployment and what else a user does for himself.
+///
+/// The person must be let in by `authorise_all`, by membership (AARC-G069) or by name, and the
+/// token must be meant for this service wherever an audience is configured.
+pub fn authorise(op: &OpPolicy, who: &Verified) -> Decision {
+    let audience = op.audience.check(who);
+    match (admission(op, who), audience) {
+        (Ok(because), Ok(())) => Decision::Grant { because },
+        (admission, audience) => {
+            let reason = match (&admission, &audience) {
+                (Ok(_), _) => "the token names none of the audiences",
+                (Err(_), Ok(())) => "no rule of the provider's section lets the person in",
+                (Err(_), Err(_)) => {
+                    "no rule lets the person in, and the token names none of the audiences"
+                }
+            };
+            let details = [admission.err(), audience.err()].into_iter().flatten().collect();
+            Decision::refuse(reason, check(UNSATISFIED, details))
+        }
+    }
+}
+
+/// Why the person is let in, or what was tried.
+fn admission(op: &OpPolicy, who: &Verified) -> Result<String, Value> {
+    let mut tried = Vec::new();
+    if op.authorise_all {
+        return Ok("authorise_all".to_owned());
+    }
+    if let Some(vos) = &op.vos {
+        match vos.check(who) {
+            Ok(because) => return Ok(because),
+            Err(details) => tried.push(details),
+        }
+    }
+    if !op.users.is_empty() {
+        if op.users.contains(&who.identity().subject) {
+            return Ok("the subject is one of authorised_users".to_owned());
+        }
+        tried.push(Value::from(NOT_LISTED));
+    }
+    if tried.is_empty() {
+        return Err(Value::from("No sub-requirements"));
+    }
+    Err(misfit(0, 1, tried))
+}
+
+/// Grants or refuses somebody who asks as an admin.
+///
+/// Only listed subjects are admins; membership and `authorise_all` make none. Their tokens must be
+/// meant for this service like those of users.
+pub fn authorise_admin(op: &OpPolicy, who: &Verified) -> Decision {
+    if op.admins.is_empty() {
+        let details = Value::from("Requirement is unsatisfiable");
+        return Decision::refuse("the provider has no authorised_admins", details);
+    }
+    if !op.admins.contains(&who.identity().subject) {
+        let reason = "the subject is not one of authorised_admins";
+        return Decision::refuse(reason, Value::from(NOT_LISTED));
+    }
+    match op.audience.check(who) {
+        Ok(()) => Decision::grant("the subject is one of authorised_admins"),
+        Err(details) => Decision::refuse("the admin's token names none of the audiences", details),
+    }
+}
+
+/// Grants or refuses an admin of the issuer `own` to act on people of the `target` issuer, in
+/// whatever form the request names it.
+pub fn authorise_target(op: &OpPolicy, own: &Issuer, target: &str) -> Decision {
+    if target.is_empty() {
+        return Decision::refuse(
+            "the request names no issuer",
+            Value::from(vec!["Empty 'iss' given"]),
+        );
+    }
+    if Issuer::canonical(target) == Issuer::canonical(own.as_str()) {
+        return Decision::grant("an admin of the same provider");
+    }
+    if op.admin_scope == AdminScope::AllProviders {
+        return Decision::grant("an admin for all providers");
+    }
+    let details = Value::from(vec![format!(
+        "Admin from issuer {} is not authorised to manage users of issuer '{target}'",
+        own.trimmed()
+    )]);
+    Decision::refuse("the admin may not act on people of another provider", details)
+}

@@ -1,0 +1,72 @@
+//! Assurance tiers held against recorded ones.
+
+use super::{Verdict, config, person, run, sources, stricter};
+use crate::policy::{assurance::Expression, tier};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+fn judge_expression(case: &Value) -> Verdict {
+    let input = &case["input"];
+    let text = input["expression"].as_str().unwrap();
+    let prefix = input["prefix"].as_str().unwrap();
+    let values: BTreeSet<String> = serde_json::from_value(input["values"].clone()).unwrap();
+    let ours = Expression::parse(text, prefix).map(|expression| expression.holds(&values)).ok();
+    let wanted = case["expected"]["matches"].as_bool();
+    if ours == wanted {
+        return Verdict::Passed;
+    }
+    Verdict::Failed(format!("{ours:?} instead of {wanted:?}"))
+}
+
+/// True when a claim holds something that is neither text nor a list of texts.
+fn has_odd_values(case: &Value) -> bool {
+    let odd = |value: &Value| match value {
+        Value::String(_) | Value::Null => false,
+        Value::Array(items) => items.iter().any(|item| !item.is_string()),
+        _ => true,
+    };
+    let sources = sources(case);
+    let all = [sources.userinfo, sources.introspection, sources.token];
+    all.iter().flatten().any(|source| source.values().any(odd))
+}
+
+fn judge_tier(case: &Value) -> Verdict {
+    let expected = &case["expected"];
+    let must_not_start = !expected["startup_error"].is_null();
+    let config = match config(case) {
+        Ok(_) if must_not_start => return Verdict::Failed("starts, and should not".to_owned()),
+        Ok(config) => config,
+        Err(_) if must_not_start => return Verdict::Passed,
+        Err(error) => {
+            return match error.problems.iter().map(stricter).next().flatten() {
+                Some(reason) => Verdict::Diverged(reason),
+                None => Verdict::Failed(error.to_string()),
+            };
+        }
+    };
+    let who = match person(&config, case) {
+        Ok(who) => who,
+        Err(reason) => return Verdict::Diverged(reason),
+    };
+    let policy = &config.op(&who.identity().issuer).unwrap().policy.assurance;
+    let ours = tier(policy, &who);
+    let same_tier = json!(ours.tier.as_str()) == expected["tier"];
+    let same_reason = json!(ours.reason) == expected["reason"];
+    let same_values = json!(ours.values) == expected["assurance_set"];
+    match (same_tier && same_reason, same_values) {
+        (true, true) => Verdict::Passed,
+        (true, false) if has_odd_values(case) => {
+            Verdict::Diverged("values that are no texts are written as JSON; null is none")
+        }
+        _ => Verdict::Failed(format!("{} ({}) {:?}", ours.tier, ours.reason, ours.values)),
+    }
+}
+
+#[test]
+fn tiers_are_those_of_the_python_stack() {
+    run("assurance.json", |case| match case["input"]["kind"].as_str().unwrap() {
+        "expression" => judge_expression(case),
+        "tier" => judge_tier(case),
+        other => Verdict::Failed(format!("no such kind: {other}")),
+    });
+}

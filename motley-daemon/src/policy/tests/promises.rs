@@ -1,0 +1,179 @@
+//! What policy promises for every configuration and every person.
+
+use crate::policy::assurance::{AssurancePolicy, Expression, ExpressionError};
+use crate::policy::{
+    AdminScope, AudienceRule, OpPolicy, VoMatch, VoRule, authorise, authorise_admin,
+};
+use crate::verified::{ClaimMap, ClaimSources, Verified};
+use motley_proto::{Audience, Identity, Issuer, Subject};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use serde_json::{Value, json};
+
+const GROUPS: [&str; 7] = [
+    "a",
+    "b",
+    "/a/b",
+    "urn:geant:x:group:g",
+    "urn:geant:x:group:g:sub",
+    "urn:geant:x:group:g:role=r",
+    "urn:geant:x:group:g:sub:role=r#y",
+];
+
+fn subject(text: &str) -> Subject {
+    Subject::new(text).unwrap()
+}
+
+fn policies() -> impl Strategy<Value = OpPolicy> {
+    let matching = select(vec!["one", "all", "2", "3"]);
+    let vos = (vec(select(GROUPS.to_vec()), 1..4), matching);
+    (
+        any::<bool>(),
+        vec(select(vec!["s", "t"]), 0..2),
+        option::of(vos),
+        vec(select(vec!["x", "y"]), 0..3),
+    )
+        .prop_map(|(authorise_all, users, vos, audiences)| OpPolicy {
+            authorise_all,
+            users: users.into_iter().map(subject).collect(),
+            vos: vos.map(|(required, matching)| {
+                let required = required.into_iter().map(str::to_owned);
+                VoRule::new("groups", required, VoMatch::parse(matching).unwrap())
+            }),
+            audience: AudienceRule {
+                accepted: audiences.into_iter().map(|a| Audience::new(a).unwrap()).collect(),
+                text: String::new(),
+            },
+            admins: vec![subject("s")],
+            admin_scope: AdminScope::OwnProvider,
+            assurance: no_assurance(),
+        })
+}
+
+fn no_assurance() -> AssurancePolicy {
+    AssurancePolicy { claims: Vec::new(), expressions: Vec::new(), default: None, max: None }
+}
+
+fn claim_values() -> impl Strategy<Value = Value> {
+    let words = || select([&GROUPS[..], &["x", "y", "z"]].concat());
+    prop_oneof![
+        Just(Value::Null),
+        words().prop_map(Value::from),
+        vec(words(), 0..4).prop_map(Value::from),
+        Just(json!({"a": 1})),
+    ]
+}
+
+fn claim_maps() -> impl Strategy<Value = Option<ClaimMap>> {
+    let claims = vec((select(vec!["groups", "aud", "other"]), claim_values()), 0..4);
+    option::of(claims.prop_map(|claims| {
+        claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }))
+}
+
+fn all_sources() -> impl Strategy<Value = ClaimSources> {
+    (claim_maps(), claim_maps(), claim_maps()).prop_map(|(userinfo, introspection, token)| {
+        ClaimSources { userinfo, introspection, token }
+    })
+}
+
+fn someone(sources: ClaimSources) -> Verified {
+    let issuer = Issuer::new("https://op.example").unwrap();
+    Verified::attest(Identity::new(issuer, subject("s")), sources, None)
+}
+
+fn each(sources: &mut ClaimSources) -> impl Iterator<Item = &mut ClaimMap> {
+    [&mut sources.userinfo, &mut sources.introspection, &mut sources.token].into_iter().flatten()
+}
+
+proptest! {
+    #[test]
+    fn r34_taking_a_claim_away_never_grants_more(
+        policy in policies(),
+        sources in all_sources(),
+        name in select(vec!["groups", "aud", "other"]),
+    ) {
+        let mut fewer = sources.clone();
+        each(&mut fewer).for_each(|claims| { claims.remove(name); });
+        let (before, after) = (someone(sources), someone(fewer));
+        if !authorise(&policy, &before).is_granted() {
+            prop_assert!(!authorise(&policy, &after).is_granted());
+        }
+        if !authorise_admin(&policy, &before).is_granted() {
+            prop_assert!(!authorise_admin(&policy, &after).is_granted());
+        }
+    }
+
+    #[test]
+    fn r34_taking_a_value_out_of_a_claim_never_grants_more(
+        policy in policies(),
+        sources in all_sources(),
+        value in select([&GROUPS[..], &["x", "y", "z"]].concat()),
+    ) {
+        let mut fewer = sources.clone();
+        for claim in each(&mut fewer).flat_map(|claims| claims.values_mut()) {
+            match claim {
+                Value::Array(items) => items.retain(|item| item != value),
+                Value::String(text) if text == value => *claim = json!([]),
+                _ => {}
+            }
+        }
+        if !authorise(&policy, &someone(sources)).is_granted() {
+            prop_assert!(!authorise(&policy, &someone(fewer)).is_granted());
+        }
+    }
+
+    #[test]
+    fn r34_a_section_without_any_rule_lets_nobody_in(sources in all_sources()) {
+        let policy = OpPolicy {
+            authorise_all: false,
+            users: Vec::new(),
+            vos: None,
+            audience: AudienceRule::default(),
+            admins: Vec::new(),
+            admin_scope: AdminScope::AllProviders,
+            assurance: no_assurance(),
+        };
+        let who = someone(sources);
+        prop_assert!(!authorise(&policy, &who).is_granted());
+        prop_assert!(!authorise_admin(&policy, &who).is_granted());
+    }
+
+    #[test]
+    fn r17_whoever_is_let_in_has_a_token_for_one_of_the_audiences(
+        policy in policies(),
+        sources in all_sources(),
+    ) {
+        let who = someone(sources);
+        if authorise(&policy, &who).is_granted() && !policy.audience.accepted.is_empty() {
+            let named = who.sources().token.as_ref().and_then(|token| token.get("aud"))
+                .or_else(|| who.claim("aud")).cloned();
+            prop_assert!(named.is_some());
+        }
+    }
+
+    #[test]
+    fn r45_any_text_is_an_expression_or_refused(text in "[ab+*&|() ]{0,40}|\\PC{0,40}") {
+        let _ = Expression::parse(&text, "https://refeds.org");
+    }
+}
+
+#[test]
+fn r17_the_token_decides_what_it_is_for_not_userinfo() {
+    let aud = |value: &str| Some(ClaimMap::from_iter([("aud".to_owned(), json!(value))]));
+    let rule =
+        AudienceRule { accepted: vec![Audience::new("ssh").unwrap()], text: "ssh".to_owned() };
+    let sources = |token: Option<ClaimMap>, userinfo| ClaimSources {
+        token,
+        userinfo,
+        ..ClaimSources::default()
+    };
+    assert!(rule.check(&someone(sources(aud("ssh"), aud("web")))).is_ok());
+    assert!(rule.check(&someone(sources(aud("web"), aud("ssh")))).is_err());
+    assert!(rule.check(&someone(sources(None, aud("ssh")))).is_ok());
+}
+
+#[test]
+fn r45_a_million_parentheses_are_refused_without_a_stack_overflow() {
+    let deep = "(".repeat(1_000_000);
+    assert_eq!(Expression::parse(&deep, ""), Err(ExpressionError::TooDeep));
+}

@@ -1,0 +1,139 @@
+//! Sockets to listen on: those that systemd passed, else those that the configuration names.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    path::{Path, PathBuf},
+};
+use tokio::net::{TcpListener, UnixListener};
+
+/// Why a socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address can't be listened on.
+    #[error("cannot listen on {place}: {source}")]
+    Bind {
+        /// The address or path.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// systemd passed a socket that has no place here.
+    #[error(
+        "systemd passed a socket named {0:?}; FileDescriptorName= must be rest, login or admin"
+    )]
+    UnknownName(String),
+}
+
+/// A socket that accepts REST clients.
+pub enum RestListener {
+    /// Internet address.
+    Tcp(TcpListener, SocketAddr),
+    /// Path in the file system, for a reverse proxy on this host.
+    Unix(UnixListener, PathBuf),
+}
+
+impl RestListener {
+    /// Where it listens, for people.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Tcp(_, address) => format!("http://{address}"),
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+}
+
+/// All sockets of the daemon.
+#[derive(Default)]
+pub struct Listeners {
+    /// For REST clients.
+    pub rest: Vec<RestListener>,
+    /// For the PAM module.
+    pub login: Option<UnixListener>,
+    /// For `motleyctl`.
+    pub admin: Option<UnixListener>,
+}
+
+impl Listeners {
+    /// Sorts the sockets that systemd passed by their names.
+    ///
+    /// # Errors
+    /// When a socket has an unknown name or is of the wrong kind.
+    pub fn adopt(passed: Vec<(OwnedFd, String)>) -> Result<Self, ListenError> {
+        let mut listeners = Self::default();
+        for (fd, name) in passed {
+            let failed = |source| ListenError::Bind { place: name.clone(), source };
+            match name.as_str() {
+                "login" => listeners.login = Some(unix(fd).map_err(failed)?),
+                "admin" => listeners.admin = Some(unix(fd).map_err(failed)?),
+                "rest" => listeners.rest.push(rest(fd).map_err(failed)?),
+                _ => return Err(ListenError::UnknownName(name)),
+            }
+        }
+        Ok(listeners)
+    }
+
+    /// Opens a TCP address for REST.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub async fn add_tcp(&mut self, address: SocketAddr) -> Result<(), ListenError> {
+        let failed = |source| ListenError::Bind { place: address.to_string(), source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        self.rest.push(RestListener::Tcp(listener, bound));
+        Ok(())
+    }
+
+    /// Opens a path for REST, for everybody: who may do what is decided by the token.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub fn add_unix(&mut self, path: &Path) -> Result<(), ListenError> {
+        self.rest.push(RestListener::Unix(bind(path, 0o666)?, path.to_owned()));
+        Ok(())
+    }
+}
+
+fn unix(fd: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+fn rest(fd: OwnedFd) -> io::Result<RestListener> {
+    let listener = std::net::TcpListener::from(fd);
+    listener.set_nonblocking(true)?;
+    match listener.local_addr() {
+        Ok(address) => Ok(RestListener::Tcp(TcpListener::from_std(listener)?, address)),
+        Err(_) => {
+            let listener = unix(OwnedFd::from(listener))?;
+            let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+            Ok(RestListener::Unix(listener, path))
+        }
+    }
+}
+
+/// Opens a Unix socket with exactly this mode. A socket that a dead process left is replaced; one
+/// that a living process serves is not.
+///
+/// # Errors
+/// [`ListenError::Bind`].
+pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
+    let failed = |source| ListenError::Bind { place: format!("unix:{}", path.display()), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        fs::create_dir_all(folder).map_err(failed)?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    }
+    if path.exists() {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(failed(io::ErrorKind::AddrInUse.into()));
+        }
+        fs::remove_file(path).map_err(failed)?;
+    }
+    // The process runs under umask 077, so the socket is closed to others until its mode is set.
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
+    Ok(listener)
+}

@@ -1,0 +1,341 @@
+//! The login socket: the daemon's side of the conversation with the PAM module.
+
+use super::{
+    exchange::{Exchange, ExchangeError},
+    request_id,
+};
+use crate::{
+    account::Standing,
+    admission::{Admission, Refusal},
+    audit::{Event, field},
+    throttle::Throttle,
+};
+use motley_proto::{
+    LoginName, Secret,
+    frame::Cap,
+    login::{
+        Accept, AccountQuestion, Done, Hello, LoginRequest, LoginResult, MAX_TOKEN_BYTES, Nonce,
+        Shape, Step, TOKEN_PROMPT, Withheld, chunk_prompt, shape, split_chunk,
+    },
+    peer::{Judge, WhoMay},
+    rest::AccountState,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::{Semaphore, watch},
+    time::Instant,
+};
+use zeroize::Zeroizing;
+
+/// Times and numbers of the login socket.
+#[derive(Debug, Clone, Copy)]
+pub struct LoginLimits {
+    /// For a message that the module owes at once, and for the decision itself.
+    pub answer_time: Duration,
+    /// For a person at a prompt; sshd's LoginGraceTime usually ends it earlier.
+    pub prompt_time: Duration,
+    /// Conversations at a time.
+    pub conversations: usize,
+    /// Shortest opaque token that may leave sshd; `None`: none may.
+    pub opaque_min_bytes: Option<u16>,
+}
+
+impl Default for LoginLimits {
+    fn default() -> Self {
+        Self {
+            answer_time: Duration::from_secs(12),
+            prompt_time: Duration::from_secs(600),
+            conversations: 512,
+            opaque_min_bytes: None,
+        }
+    }
+}
+
+/// What every conversation shares.
+pub struct Login {
+    /// Decides.
+    pub admission: Arc<Admission>,
+    /// Bounds failures by source.
+    pub throttle: Arc<Throttle>,
+    /// Times and numbers.
+    pub limits: LoginLimits,
+    /// Uid of this process, for the table of who may ask.
+    pub own_uid: u32,
+}
+
+/// Serves the socket until told to stop; running conversations go on for a while.
+pub async fn serve(listener: UnixListener, login: Arc<Login>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(login.limits.conversations));
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.map(|(stream, _)| stream),
+            _ = stop.changed() => return,
+        };
+        match (stream, places.clone().try_acquire_owned()) {
+            (Ok(stream), Ok(place)) => {
+                let login = login.clone();
+                tokio::spawn(async move {
+                    let _place = place;
+                    converse(stream, &login).await;
+                });
+            }
+            // Dropping the stream tells the module at once that nobody will answer.
+            (Ok(_), Err(_)) => tracing::warn!("too many logins at a time; one was turned away"),
+            (Err(error), _) => {
+                tracing::error!(%error, "login socket");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, login: &Login) {
+    let mut conversation =
+        Conversation { exchange: Exchange::new(stream, Cap::LOGIN), login, request: request_id() };
+    if let Err(error) = conversation.run().await {
+        tracing::warn!(request = conversation.request, %error, "login conversation ended");
+    }
+}
+
+struct Conversation<'a> {
+    exchange: Exchange,
+    login: &'a Login,
+    request: String,
+}
+
+/// What the user's side of a prompt came to.
+enum Typed {
+    Credential(Secret),
+    Withheld(Withheld),
+    Malformed(&'static str),
+}
+
+impl Conversation<'_> {
+    async fn run(&mut self) -> Result<(), ExchangeError> {
+        let peer = self.exchange.peer()?;
+        let judge = Judge { daemon_uid: self.login.own_uid, admin_socket: false };
+        let deadline = Instant::now() + self.login.limits.answer_time;
+        let Some(first) = self.exchange.receive::<LoginRequest>(deadline).await? else {
+            return Ok(());
+        };
+        if !first.who_may().admits(peer, judge) {
+            tracing::error!(uid = peer.uid, "somebody other than root spoke on the login socket");
+            return Ok(());
+        }
+        match first {
+            LoginRequest::Hello(hello) => self.log_in(hello).await,
+            LoginRequest::Account(question) => self.judge_account(question).await,
+            LoginRequest::Answer(_) | LoginRequest::Withheld(_) => Ok(()),
+        }
+    }
+
+    async fn finish(&mut self, done: Done) -> Result<(), ExchangeError> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        self.exchange.send(&Step::Done(done), deadline).await
+    }
+
+    async fn log_in(&mut self, hello: Hello) -> Result<(), ExchangeError> {
+        let source = hello.rhost.clone().unwrap_or_else(|| "local".to_owned());
+        let result = if self.login.throttle.must_wait(&source) {
+            self.note_refusal(&hello, "too many failures from this source");
+            LoginResult::TooManyTries
+        } else {
+            match self.ask(&hello).await? {
+                Typed::Credential(credential) => self.decide(&hello, &credential, &source).await,
+                Typed::Withheld(why) => {
+                    self.login.throttle.failed(&source);
+                    self.note_refusal(&hello, withheld_reason(why));
+                    LoginResult::Deny
+                }
+                Typed::Malformed(why) => {
+                    self.login.throttle.failed(&source);
+                    self.note_refusal(&hello, why);
+                    LoginResult::Deny
+                }
+            }
+        };
+        self.finish(Done { result, user: hello.user, nonce: hello.nonce, message: None }).await
+    }
+
+    /// Prompts, and puts the pieces together when the client sends the token in chunks.
+    async fn ask(&mut self, _hello: &Hello) -> Result<Typed, ExchangeError> {
+        let first = match self.prompt(TOKEN_PROMPT.to_owned()).await? {
+            Typed::Credential(first) => first,
+            other => return Ok(other),
+        };
+        let Shape::Chunk { part: 1, parts } = shape(first.expose()) else {
+            return Ok(match shape(first.expose()) {
+                Shape::Chunk { .. } => Typed::Malformed("the first chunk is not part 1"),
+                _ => Typed::Credential(first),
+            });
+        };
+        let mut token = Zeroizing::new(String::with_capacity(MAX_TOKEN_BYTES));
+        let mut piece = first;
+        for part in 1..=parts {
+            if part > 1 {
+                piece = match self.prompt(chunk_prompt(part)).await? {
+                    Typed::Credential(next) => next,
+                    other => return Ok(other),
+                };
+            }
+            match split_chunk(piece.expose()) {
+                Some((n, of, text))
+                    if n == part && of == parts && token.len() + text.len() <= MAX_TOKEN_BYTES =>
+                {
+                    token.push_str(text);
+                }
+                _ => {
+                    return Ok(Typed::Malformed("a chunk is out of order or the token is too long"));
+                }
+            }
+        }
+        Ok(Typed::Credential(Secret::new(std::mem::take(&mut *token))))
+    }
+
+    async fn prompt(&mut self, text: String) -> Result<Typed, ExchangeError> {
+        let accept = Accept { opaque_min_bytes: self.login.limits.opaque_min_bytes };
+        let step = Step::Prompt { text, echo: false, accept };
+        self.exchange.send(&step, Instant::now() + self.login.limits.answer_time).await?;
+        let deadline = Instant::now() + self.login.limits.prompt_time;
+        match self.exchange.receive::<LoginRequest>(deadline).await? {
+            Some(LoginRequest::Answer(secret)) => Ok(Typed::Credential(secret)),
+            Some(LoginRequest::Withheld(why)) => Ok(Typed::Withheld(why)),
+            Some(_) => Ok(Typed::Malformed("the module spoke out of turn")),
+            None => Err(ExchangeError::Closed),
+        }
+    }
+
+    async fn decide(&mut self, hello: &Hello, credential: &Secret, source: &str) -> LoginResult {
+        let decision = tokio::time::timeout(
+            self.login.limits.answer_time,
+            self.login.admission.admit(credential, &hello.user),
+        );
+        let refusal = match decision.await {
+            Ok(Ok((verified, proof))) => {
+                let granted = self.grant(hello, verified.identity().clone(), proof.as_str());
+                self.login.throttle.succeeded(source);
+                return if granted { LoginResult::Allow } else { LoginResult::Error };
+            }
+            Ok(Err(refusal)) => refusal,
+            Err(_) => {
+                self.note_refusal(hello, "the decision took too long");
+                return LoginResult::Error;
+            }
+        };
+        self.note_refusal(hello, &refusal.to_string());
+        match refusal {
+            // Not the user's fault: a broken store or an unreachable provider owes nobody anything.
+            Refusal::Account(_) | Refusal::Password(_) => LoginResult::Error,
+            Refusal::Token(token) if token.is_transient() => LoginResult::Deny,
+            _ => {
+                self.login.throttle.failed(source);
+                LoginResult::Deny
+            }
+        }
+    }
+
+    fn grant(&self, hello: &Hello, identity: motley_proto::Identity, by: &str) -> bool {
+        let Ok(name) = hello.user.to_user_name() else { return false };
+        tracing::info!(request = self.request, user = %name, identity = %identity.unique_id(), by, "login granted");
+        let event = Event::LoginGranted {
+            request: self.request.clone(),
+            identity,
+            name,
+            rhost: hello.rhost.as_deref().map(field),
+            by: by.to_owned(),
+        };
+        match self.login.admission.accounts().record(event) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "login refused because it could not be recorded");
+                false
+            }
+        }
+    }
+
+    fn note_refusal(&self, hello: &Hello, reason: &str) {
+        let (user, rhost) = (field(hello.user.as_str()), hello.rhost.as_deref().map(field));
+        let reason = field(reason);
+        tracing::info!(request = self.request, user, rhost, reason, "login refused");
+        let event = Event::LoginRefused { request: self.request.clone(), user, rhost, reason };
+        if let Err(error) = self.login.admission.accounts().record(event) {
+            tracing::error!(%error, "audit log");
+        }
+    }
+
+    /// The account phase, for every login method: is this name one of ours, and may it log in?
+    async fn judge_account(&mut self, question: AccountQuestion) -> Result<(), ExchangeError> {
+        let judged =
+            tokio::time::timeout(self.login.limits.answer_time, self.standing(&question.user))
+                .await;
+        let result = match judged {
+            Ok(Ok(None)) => LoginResult::Unmanaged,
+            Ok(Ok(Some(standing))) => self.judge(&question, &standing),
+            Ok(Err(error)) => {
+                tracing::error!(request = self.request, %error, "account question");
+                LoginResult::Error
+            }
+            Err(_) => LoginResult::Error,
+        };
+        let message = (result == LoginResult::Suspended).then(|| {
+            "This account is suspended. Please contact the administrators of this service."
+                .to_owned()
+        });
+        self.finish(done(result, question.user, question.nonce, message)).await
+    }
+
+    async fn standing(
+        &self,
+        user: &LoginName,
+    ) -> Result<Option<Standing>, crate::account::AccountError> {
+        let Ok(name) = user.to_user_name() else { return Ok(None) };
+        let found = self.login.admission.accounts().standing_of_name(&name).await?;
+        Ok(found.map(|(_, standing)| standing))
+    }
+
+    fn judge(&self, question: &AccountQuestion, standing: &Standing) -> LoginResult {
+        let user = field(question.user.as_str());
+        let uid = standing.account.as_ref().map(|account| account.uid);
+        match standing.state {
+            AccountState::Deployed | AccountState::Limited if uid == Some(question.uid) => {
+                LoginResult::Allow
+            }
+            AccountState::Deployed | AccountState::Limited => {
+                tracing::warn!(
+                    request = self.request,
+                    user,
+                    asked = question.uid,
+                    "the uid is not the account's"
+                );
+                LoginResult::Deny
+            }
+            AccountState::Suspended => {
+                tracing::info!(request = self.request, user, "account refused: suspended");
+                LoginResult::Suspended
+            }
+            state => {
+                tracing::info!(request = self.request, user, %state, "account refused");
+                LoginResult::Deny
+            }
+        }
+    }
+}
+
+fn done(result: LoginResult, user: LoginName, nonce: Nonce, message: Option<String>) -> Done {
+    Done { result, user, nonce, message }
+}
+
+fn withheld_reason(why: Withheld) -> &'static str {
+    match why {
+        Withheld::Empty => "nothing was typed",
+        Withheld::UnknownUser => "no such user on this host",
+        Withheld::Shape => {
+            "the answer is neither a token nor a one-time password; nothing was sent"
+        }
+        Withheld::Cut => {
+            "the token was probably cut by the ssh client; a one-time password is needed"
+        }
+        Withheld::NoAnswer => "the conversation with the client failed",
+    }
+}

@@ -1,0 +1,84 @@
+//! Paths as clients may write them: three mounts of one interface, and a slash more or less.
+
+use hyper::Uri;
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To the route of this path.
+    Route(String),
+    /// Elsewhere: the path to name in the `location` header.
+    Redirect(String),
+}
+
+/// Reads percent-encoding; anything malformed stays as it is and will match no route.
+fn decode(path: &str) -> String {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let pair = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        match (first, pair.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
+            (b'%', Some(byte)) => {
+                out.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            _ => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Strips the mount (`/api/v1`, `/api`) and one slash at the end.
+///
+/// `/api` itself goes to `/api/`, and two slashes at the end go to none.
+pub fn destination(uri: &Uri) -> Destination {
+    let path = decode(uri.path());
+    if path == "/api" || path == "/api/v1" {
+        return Destination::Redirect(format!("{path}/"));
+    }
+    if let Some(shorter) = path.strip_suffix('/').filter(|shorter| shorter.ends_with('/')) {
+        let target = shorter.trim_end_matches('/');
+        return Destination::Redirect(if target.is_empty() { "/" } else { target }.to_owned());
+    }
+    let inner = ["/api/v1/", "/api/"]
+        .into_iter()
+        .find_map(|mount| path.strip_prefix(mount))
+        .map_or_else(|| path.clone(), |rest| format!("/{rest}"));
+    let trimmed = inner.strip_suffix('/').unwrap_or(&inner);
+    Destination::Route(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(path: &str) -> Destination {
+        destination(&path.parse().unwrap())
+    }
+
+    #[test]
+    fn the_three_mounts_and_a_trailing_slash_lead_to_one_route() {
+        for path in ["/info", "/info/", "/api/info", "/api/v1/info/", "/api%2Fv1/info"] {
+            assert_eq!(to(path), Destination::Route("/info".to_owned()), "{path}");
+        }
+        for path in ["/", "/api/", "/api/v1/"] {
+            assert_eq!(to(path), Destination::Route("/".to_owned()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_mount_without_slash_and_two_slashes_at_the_end_are_redirected() {
+        assert_eq!(to("/api"), Destination::Redirect("/api/".to_owned()));
+        assert_eq!(to("/info//"), Destination::Redirect("/info".to_owned()));
+    }
+
+    #[test]
+    fn other_spellings_are_other_paths() {
+        for path in ["//info", "/INFO", "/a/../info", "/api/v2/info", "/info%zz"] {
+            assert!(!matches!(to(path), Destination::Route(route) if route == "/info"), "{path}");
+        }
+    }
+}

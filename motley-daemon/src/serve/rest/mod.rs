@@ -1,0 +1,111 @@
+//! The REST interface: what clients ask with a token, and what anybody may know.
+
+mod answer;
+mod authorization;
+mod handlers;
+mod query;
+mod routes;
+
+use crate::{admission::Admission, config::Config};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
+    routing::get,
+};
+use std::{sync::Arc, time::Duration};
+use tower::ServiceExt;
+
+use super::paths::{Destination, destination};
+
+/// Everything that a request needs.
+pub struct Rest {
+    /// Decides about credentials.
+    pub admission: Arc<Admission>,
+    /// What `/info` tells, and which doors are open.
+    pub config: Arc<Config>,
+    /// Time for one whole request.
+    pub time_limit: Duration,
+}
+
+type Shared = Arc<Rest>;
+
+/// The interface as a service, with the three mounts and all refusals in place.
+#[derive(Clone)]
+pub struct RestService {
+    router: Router,
+    get_mutations: bool,
+}
+
+impl RestService {
+    /// Builds the routes.
+    pub fn new(rest: Rest) -> Self {
+        let get_mutations = rest.config.server.get_mutations;
+        let shared: Shared = Arc::new(rest);
+        let limit = shared.time_limit;
+        let router = Router::new()
+            .route("/", get(handlers::root))
+            .route("/user", get(handlers::user))
+            .route("/admin", get(handlers::admin))
+            .route("/info", get(handlers::info))
+            .route("/info/op", get(handlers::info_op))
+            .route("/user/get_status", get(handlers::get_status))
+            .route("/user/status", get(handlers::status))
+            .route("/user/deploy", get(handlers::deploy).post(handlers::deploy))
+            .route("/user/suspend", get(handlers::suspend).post(handlers::suspend))
+            .route("/user/generate_otp", get(handlers::generate_otp).post(handlers::generate_otp))
+            .route("/verify_user", get(handlers::verify_user))
+            .route("/admin/suspend", get(handlers::admin_suspend).post(handlers::admin_suspend))
+            .route("/admin/resume", get(handlers::admin_resume).post(handlers::admin_resume))
+            .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
+            .layer(tower_http::timeout::TimeoutLayer::with_status_code(
+                StatusCode::GATEWAY_TIMEOUT,
+                limit,
+            ))
+            .layer(tower_http::limit::RequestBodyLimitLayer::new(16 * 1024))
+            .with_state(shared);
+        Self { router, get_mutations }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+        let path = match destination(request.uri()) {
+            Destination::Route(path) => path,
+            Destination::Redirect(path) => return redirect(&request, &path),
+        };
+        let Some(route) = routes::find(&path) else { return answer::not_found() };
+        if !route.takes(request.method(), self.get_mutations) {
+            return answer::method_not_allowed(route.allow(self.get_mutations), request.method());
+        }
+        if request.method() == Method::OPTIONS {
+            return answer::options(route.allow(self.get_mutations));
+        }
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        let Ok(uri) = format!("{path}{query}").parse::<Uri>() else { return answer::not_found() };
+        *request.uri_mut() = uri;
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+}
+
+/// Redirects to the same place under its one name; absolute, as clients of the interface expect.
+fn redirect(request: &Request<Body>, path: &str) -> Response<Body> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let scheme = match request.headers().get("x-forwarded-proto").map(HeaderValue::as_bytes) {
+        Some(b"https") => "https",
+        _ => "http",
+    };
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = match host {
+        Some(host) => format!("{scheme}://{host}{path}{query}"),
+        None => format!("{path}{query}"),
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}

@@ -1,0 +1,375 @@
+//! Reservations, accounts and suspensions in the store.
+
+use super::{Store, StoreError};
+use crate::clock::Timestamp;
+use feudal_plugins::Tier;
+use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
+use std::collections::HashSet;
+
+/// How far an account has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No account; the row only holds a suspension.
+    None,
+    /// Name and uid are promised, the account may or may not exist.
+    Reserved,
+    /// The account was made or adopted.
+    Deployed,
+}
+
+impl Phase {
+    fn read(text: &str) -> Result<Self, StoreError> {
+        match text {
+            "none" => Ok(Self::None),
+            "reserved" => Ok(Self::Reserved),
+            "deployed" => Ok(Self::Deployed),
+            _ => Err(StoreError::Corrupt("phase")),
+        }
+    }
+}
+
+/// What the store knows about one identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// Whose.
+    pub identity: Identity,
+    /// Local name, once promised.
+    pub name: Option<UserName>,
+    /// Uid, once promised.
+    pub uid: Option<Uid>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Assurance shell tier that was applied last.
+    pub tier: Option<Tier>,
+    /// Since when it is suspended.
+    pub suspended_at: Option<Timestamp>,
+    /// True while the back end does not yet show the suspension or resumption.
+    pub unsettled: bool,
+}
+
+impl AccountRecord {
+    /// True when this identity gets nothing.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended_at.is_some()
+    }
+}
+
+/// Outcome of an attempt to promise a name and uid to an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// Promised, now or earlier; the record says which name and uid.
+    Held(Box<AccountRecord>),
+    /// The name was promised to somebody else, now or in the past.
+    NameTaken,
+    /// The uid was promised to somebody else, now or in the past.
+    UidTaken,
+}
+
+fn read_tier(word: &str) -> Result<Tier, StoreError> {
+    match word {
+        "full" => Ok(Tier::Full),
+        "limited" => Ok(Tier::Limited),
+        "restricted" => Ok(Tier::Restricted),
+        _ => Err(StoreError::Corrupt("tier")),
+    }
+}
+
+const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, unsettled";
+
+type Row = (String, String, Option<String>, Option<i64>, String, Option<String>, Option<i64>, i64);
+
+fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
+    let (issuer, subject, name, uid, phase, tier, suspended_at, unsettled) = row;
+    let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
+    let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
+    let name = name.map(UserName::new).transpose().map_err(|_| StoreError::Corrupt("name"))?;
+    let uid = match uid {
+        None => None,
+        Some(uid) => {
+            let uid = u32::try_from(uid).map_err(|_| StoreError::Corrupt("uid"))?;
+            Some(Uid::new(uid).map_err(|_| StoreError::Corrupt("uid"))?)
+        }
+    };
+    Ok(AccountRecord {
+        identity: Identity::new(issuer, subject),
+        name,
+        uid,
+        phase: Phase::read(&phase)?,
+        tier: tier.as_deref().map(read_tier).transpose()?,
+        suspended_at: suspended_at.map(Timestamp),
+        unsettled: unsettled != 0,
+    })
+}
+
+type Query<'a> = sqlx::query::QueryAs<'a, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
+
+impl Store {
+    async fn one(&self, query: Query<'_>) -> Result<Option<AccountRecord>, StoreError> {
+        query.fetch_optional(&self.pool).await?.map(read_row).transpose()
+    }
+
+    async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
+        query.fetch_all(&self.pool).await?.into_iter().map(read_row).collect()
+    }
+
+    /// What is known about an identity.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn account_of(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        let query = select("WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string());
+        self.one(query).await
+    }
+
+    /// Whom a name was promised to.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn account_named(
+        &self,
+        name: &UserName,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        self.one(select("WHERE name = $1").bind(name.to_string())).await
+    }
+
+    /// All rows, in the order in which they were made.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn accounts(&self) -> Result<Vec<AccountRecord>, StoreError> {
+        self.many(select("ORDER BY created_at, issuer, subject")).await
+    }
+
+    /// Rows that a crash or a failing back end left between two states.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unfinished(&self) -> Result<Vec<AccountRecord>, StoreError> {
+        self.many(select("WHERE phase = 'reserved' OR unsettled <> 0 ORDER BY created_at")).await
+    }
+
+    /// The next uid that nobody was ever promised, at least `first`.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next_uid(&self, first: u32) -> Result<u32, StoreError> {
+        let query = "SELECT COALESCE(MAX(uid), 0) + 1 FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired)";
+        let next: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
+        Ok(u32::try_from(next).map_err(|_| StoreError::Corrupt("uid"))?.max(first))
+    }
+
+    /// All names that were promised to anybody, now or in the past.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn promised_names(&self) -> Result<HashSet<String>, StoreError> {
+        let query =
+            "SELECT name FROM account WHERE name IS NOT NULL UNION SELECT name FROM retired";
+        let names: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.pool).await?;
+        Ok(names.into_iter().collect())
+    }
+
+    /// Promises a name and uid to an identity, in one transaction.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn reserve(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+        now: Timestamp,
+    ) -> Result<Reservation, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let known = select("WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .fetch_optional(&mut *transaction)
+            .await?
+            .map(read_row)
+            .transpose()?;
+        if let Some(record) = known
+            && record.phase != Phase::None
+        {
+            return Ok(Reservation::Held(Box::new(record)));
+        }
+        for (what, query) in [
+            (
+                Reservation::NameTaken,
+                "SELECT EXISTS (SELECT 1 FROM account WHERE name = $1) OR EXISTS (SELECT 1 FROM retired WHERE name = $1)",
+            ),
+            (
+                Reservation::UidTaken,
+                "SELECT EXISTS (SELECT 1 FROM account WHERE uid = $2) OR EXISTS (SELECT 1 FROM retired WHERE uid = $2)",
+            ),
+        ] {
+            let taken: i64 = sqlx::query_scalar(query)
+                .bind(name.to_string())
+                .bind(i64::from(uid.get()))
+                .fetch_one(&mut *transaction)
+                .await?;
+            if taken != 0 {
+                return Ok(what);
+            }
+        }
+        sqlx::query(
+            "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
+             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'",
+        )
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .bind(name.to_string())
+        .bind(i64::from(uid.get()))
+        .bind(now.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        match self.account_of(identity).await? {
+            Some(record) => Ok(Reservation::Held(Box::new(record))),
+            None => Err(StoreError::Corrupt("reservation")),
+        }
+    }
+
+    /// Takes back a promise whose account could not be made. With `retire`, nobody gets them again.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn release(&self, record: &AccountRecord, now: Timestamp) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        if let (Some(name), Some(uid)) = (&record.name, record.uid) {
+            sqlx::query("INSERT INTO retired (name, uid, retired_at) VALUES ($1, $2, $3)")
+                .bind(name.to_string())
+                .bind(i64::from(uid.get()))
+                .bind(now.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
+        sqlx::query(
+            "UPDATE account SET name = NULL, uid = NULL, phase = 'none'
+             WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'",
+        )
+        .bind(record.identity.issuer.to_string())
+        .bind(record.identity.subject.to_string())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Records that the account of an identity exists under this name and uid.
+    ///
+    /// # Errors
+    /// When the database does not answer, or the name or uid was promised to somebody else.
+    pub async fn commit(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
+             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'deployed'",
+        )
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .bind(name.to_string())
+        .bind(i64::from(uid.get()))
+        .bind(now.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Marks an identity suspended, known or not, before anything else is done about it.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn suspend(
+        &self,
+        identity: &Identity,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO account (issuer, subject, phase, suspended_at, suspended_by, unsettled, created_at)
+             VALUES ($1, $2, 'none', $3, $4, 1, $3)
+             ON CONFLICT (issuer, subject) DO UPDATE SET
+               suspended_at = COALESCE(account.suspended_at, excluded.suspended_at),
+               suspended_by = COALESCE(account.suspended_by, excluded.suspended_by), unsettled = 1",
+        )
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .bind(now.0)
+        .bind(by.to_owned())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes the mark of a suspension away, after the back end did.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn resume(&self, identity: &Identity) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE account SET suspended_at = NULL, suspended_by = NULL, unsettled = 0
+             WHERE issuer = $1 AND subject = $2",
+        )
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Records which tier's shell the account was given.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn set_tier(&self, identity: &Identity, tier: Tier) -> Result<(), StoreError> {
+        sqlx::query("UPDATE account SET tier = $3 WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .bind(tier.as_str())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Records that the back end may not show what the store says, so that a crash is repaired.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unsettle(&self, identity: &Identity) -> Result<(), StoreError> {
+        sqlx::query("UPDATE account SET unsettled = 1 WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Records that the back end shows what the store says about this identity.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn settle(&self, identity: &Identity) -> Result<(), StoreError> {
+        sqlx::query("UPDATE account SET unsettled = 0 WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
+
+fn select(condition: &'static str) -> Query<'static> {
+    // Both parts are constants of this file; nothing from outside becomes part of the statement.
+    sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM account {condition}")))
+}

@@ -1,0 +1,116 @@
+//! One-time passwords in the store: put once, taken at most once by whichever process comes first.
+
+use super::{Store, StoreError};
+use crate::clock::Timestamp;
+use motley_proto::{Identity, Issuer, Subject};
+
+/// An access token that only its one-time password can open, and whose it was when it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedToken {
+    /// For whom the password was issued.
+    pub identity: Identity,
+    /// The sealed access token.
+    pub sealed: Vec<u8>,
+    /// When the password ends.
+    pub expires_at: Timestamp,
+}
+
+impl Store {
+    /// Stores or renews a one-time password under its digest. False when this identity already
+    /// holds `limit` others.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn put_one_time_password(
+        &self,
+        digest: &[u8; 32],
+        token: &SealedToken,
+        limit: i64,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let held: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM one_time_password WHERE issuer = $1 AND subject = $2 AND digest <> $3",
+        )
+        .bind(token.identity.issuer.to_string())
+        .bind(token.identity.subject.to_string())
+        .bind(digest.to_vec())
+        .fetch_one(&mut *transaction)
+        .await?;
+        if held >= limit {
+            return Ok(false);
+        }
+        sqlx::query(
+            "INSERT INTO one_time_password (digest, issuer, subject, sealed, expires_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (digest) DO UPDATE SET sealed = excluded.sealed, expires_at = excluded.expires_at",
+        )
+        .bind(digest.to_vec())
+        .bind(token.identity.issuer.to_string())
+        .bind(token.identity.subject.to_string())
+        .bind(token.sealed.clone())
+        .bind(token.expires_at.0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes a one-time password out of the store. One statement, so of any number of racing
+    /// processes exactly one gets it; the row is gone even if that process dies at once.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn take_one_time_password(
+        &self,
+        digest: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<SealedToken>, StoreError> {
+        let known: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM one_time_password WHERE digest = $1")
+                .bind(digest.to_vec())
+                .fetch_one(&self.pool)
+                .await?;
+        if known == 0 {
+            return Ok(None);
+        }
+        let row: Option<(String, String, Vec<u8>, i64)> = sqlx::query_as(
+            "DELETE FROM one_time_password WHERE digest = $1 RETURNING issuer, subject, sealed, expires_at",
+        )
+        .bind(digest.to_vec())
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((issuer, subject, sealed, expires_at)) = row else { return Ok(None) };
+        let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
+        let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
+        let token = SealedToken {
+            identity: Identity::new(issuer, subject),
+            sealed,
+            expires_at: Timestamp(expires_at),
+        };
+        Ok((token.expires_at > now).then_some(token))
+    }
+
+    /// Drops all one-time passwords of an identity and says how many there were.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn drop_one_time_passwords(&self, identity: &Identity) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM one_time_password WHERE issuer = $1 AND subject = $2")
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Drops all that are past their time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sweep_one_time_passwords(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM one_time_password WHERE expires_at <= $1")
+            .bind(now.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}

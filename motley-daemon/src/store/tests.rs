@@ -1,0 +1,118 @@
+use super::*;
+use crate::clock::Timestamp;
+use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
+
+const NOW: Timestamp = Timestamp(1_800_000_000);
+
+fn identity(subject: &str) -> Identity {
+    Identity::new(Issuer::new("https://op.example").unwrap(), Subject::new(subject).unwrap())
+}
+
+fn name(text: &str) -> UserName {
+    UserName::new(text).unwrap()
+}
+
+fn uid(id: u32) -> Uid {
+    Uid::new(id).unwrap()
+}
+
+async fn store() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
+    (store, folder)
+}
+
+#[tokio::test]
+async fn r23_a_name_or_uid_once_promised_never_goes_to_another_identity() {
+    let (store, _folder) = store().await;
+    let Reservation::Held(first) =
+        store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap()
+    else {
+        panic!("not held")
+    };
+    assert_eq!(
+        store.reserve(&identity("b"), &name("jdoe"), uid(1002), NOW).await.unwrap(),
+        Reservation::NameTaken
+    );
+    assert_eq!(
+        store.reserve(&identity("b"), &name("other"), uid(1001), NOW).await.unwrap(),
+        Reservation::UidTaken
+    );
+    store.release(&first, NOW).await.unwrap();
+    assert_eq!(
+        store.reserve(&identity("b"), &name("jdoe"), uid(1002), NOW).await.unwrap(),
+        Reservation::NameTaken
+    );
+    assert_eq!(
+        store.reserve(&identity("b"), &name("other"), uid(1001), NOW).await.unwrap(),
+        Reservation::UidTaken
+    );
+    assert_eq!(store.next_uid(1000).await.unwrap(), 1002);
+    assert!(store.promised_names().await.unwrap().contains("jdoe"));
+}
+
+#[tokio::test]
+async fn an_identity_keeps_its_first_reservation() {
+    let (store, _folder) = store().await;
+    store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
+    let Reservation::Held(again) =
+        store.reserve(&identity("a"), &name("other"), uid(1002), NOW).await.unwrap()
+    else {
+        panic!("not held")
+    };
+    assert_eq!(again.name, Some(name("jdoe")));
+}
+
+#[tokio::test]
+async fn a_suspension_outlives_a_restart_even_of_somebody_without_an_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/db", folder.path().display());
+    let store = Store::open(&url).await.unwrap();
+    store.suspend(&identity("a"), "admin", NOW).await.unwrap();
+    store.close().await;
+    let store = Store::open(&url).await.unwrap();
+    let record = store.account_of(&identity("a")).await.unwrap().unwrap();
+    assert!(record.is_suspended() && record.unsettled && record.phase == Phase::None);
+    let Reservation::Held(held) =
+        store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap()
+    else {
+        panic!("not held")
+    };
+    assert!(held.is_suspended(), "a reservation must not lift a suspension");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_one_password_is_taken_once_by_64_racing_tasks_on_two_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/db", folder.path().display());
+    let stores = [Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()];
+    let token =
+        SealedToken { identity: identity("a"), sealed: vec![1, 2, 3], expires_at: NOW.plus(60) };
+    assert!(stores[0].put_one_time_password(&[7; 32], &token, 16).await.unwrap());
+    let racing = (0..64).map(|i| {
+        let store = stores[i % 2].clone();
+        tokio::spawn(
+            async move { store.take_one_time_password(&[7; 32], NOW).await.unwrap().is_some() },
+        )
+    });
+    let mut winners = 0;
+    for task in racing.collect::<Vec<_>>() {
+        winners += u32::from(task.await.unwrap());
+    }
+    assert_eq!(winners, 1);
+}
+
+#[tokio::test]
+async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
+    let (store, _folder) = store().await;
+    let token = SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
+    for digest in 0..3u8 {
+        assert_eq!(
+            store.put_one_time_password(&[digest; 32], &token, 2).await.unwrap(),
+            digest < 2
+        );
+    }
+    assert_eq!(store.take_one_time_password(&[0; 32], NOW.plus(60)).await.unwrap(), None);
+    assert_eq!(store.drop_one_time_passwords(&identity("b")).await.unwrap(), 0);
+    assert_eq!(store.drop_one_time_passwords(&identity("a")).await.unwrap(), 1);
+}

@@ -1,0 +1,314 @@
+//! Makes accounts, step by step so that each can be finished or taken back, and adopts existing ones.
+
+use super::{Accounts, Step, ended_badly, failed, name_service};
+use crate::{
+    config::ExistingHomes,
+    database::{Snapshot, UserEntry},
+    guard::{self, GroupStep},
+    homes::{HomeBase, NewHome, Seen},
+    ledger::{Event, GroupStage, HomePlan, Stage, Standing},
+    runner::Program,
+};
+use motley_proto::{
+    Identity, UserName,
+    names::GroupName,
+    task::{AccountPath, NewAccount, TaskAnswer, TaskRefusal},
+};
+use std::path::PathBuf;
+
+impl Accounts {
+    pub(super) fn create(&self, plan: &NewAccount) -> TaskAnswer {
+        self.check_plan(plan)?;
+        let standing =
+            self.with_book(|book| book.standing(&plan.identity, &plan.name, plan.uid))?;
+        let seen = self.read()?;
+        match (standing, seen.users.named(plan.name.as_str())) {
+            (Standing::Own(record), entry) => match (record.stage, entry) {
+                (Stage::Creating(begun, home), _) => self.complete(&begun, home)?,
+                (Stage::Complete, Some(entry)) => self.require_uid(plan, entry)?,
+                (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
+            },
+            (_, Some(entry)) => self.take_over(plan, entry, &seen)?,
+            (standing, None) => self.begin(plan, &seen, standing)?,
+        }
+        self.join_groups(&plan.name, &plan.groups)?;
+        self.account_answer(&plan.name)
+    }
+
+    fn check_plan(&self, plan: &NewAccount) -> Result<(), TaskRefusal> {
+        guard::check_plan(plan, &self.world.limits, &self.listed_shells())
+    }
+
+    pub(super) fn adopt(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let seen = self.read()?;
+        let entry = seen.users.named(name.as_str());
+        let entry = entry.ok_or_else(|| TaskRefusal::NoSuchAccount(name.clone()))?;
+        let begun = self.with_book(|book| match book.account_of(identity) {
+            Some(record) if record.name == *name => Some(record.stage.clone()),
+            _ => None,
+        });
+        match begun {
+            Some(Stage::Complete) => drop(self.managed(identity, name)?),
+            Some(Stage::Creating(plan, home)) => self.complete(&plan, home)?,
+            None => self.record_adoption(identity, name, entry, &seen)?,
+        }
+        self.account_answer(name)
+    }
+
+    fn record_adoption(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        entry: &UserEntry,
+        seen: &Snapshot,
+    ) -> Result<(), TaskRefusal> {
+        let sharing = seen.users.with_uid(entry.uid).count();
+        let uid = guard::check_adoption(entry, sharing, identity, name, &self.world.limits)?;
+        self.with_book(|book| book.standing(identity, name, uid))?;
+        self.record(Event::Adopted { identity: identity.clone(), name: name.clone(), uid })?;
+        self.inherit_expiry(name, seen)
+    }
+
+    /// An account that is there already and names this very identity is adopted.
+    fn take_over(
+        &self,
+        plan: &NewAccount,
+        entry: &UserEntry,
+        seen: &Snapshot,
+    ) -> Result<(), TaskRefusal> {
+        if !guard::names_identity(entry, &plan.identity) {
+            return Err(TaskRefusal::NameTaken(plan.name.clone()));
+        }
+        self.require_uid(plan, entry)?;
+        self.record_adoption(&plan.identity, &plan.name, entry, seen)
+    }
+
+    fn require_uid(&self, plan: &NewAccount, entry: &UserEntry) -> Result<(), TaskRefusal> {
+        if entry.uid == plan.uid.get() {
+            Ok(())
+        } else {
+            Err(TaskRefusal::IdentityHasAccount(plan.name.clone()))
+        }
+    }
+
+    /// Reserves name and uid and goes through all steps; what fails is taken back at once.
+    fn begin(
+        &self,
+        plan: &NewAccount,
+        seen: &Snapshot,
+        standing: Standing,
+    ) -> Result<(), TaskRefusal> {
+        self.require_free(plan, seen)?;
+        for group in std::iter::once(&plan.primary_group).chain(&plan.groups) {
+            self.group_step(group, seen)?;
+        }
+        let home = self.plan_home(plan, &standing)?;
+        self.record(Event::Reserved { plan: plan.clone(), home })?;
+        self.reached(Step::Reserved);
+        self.complete(plan, home).inspect_err(|refusal| {
+            // Files that are locked now are locked for this too. The reservation stays then, and
+            // the next try or the next start finishes it.
+            if *refusal != TaskRefusal::Busy {
+                let _ = self.take_back(plan, home);
+            }
+        })
+    }
+
+    fn require_free(&self, plan: &NewAccount, seen: &Snapshot) -> Result<(), TaskRefusal> {
+        let (name, uid) = (plan.name.as_str(), plan.uid.get());
+        let names = &self.world.names;
+        if seen.users.is_malformed(name) || names.user_named(name).map_err(name_service)?.is_some()
+        {
+            return Err(TaskRefusal::NameTaken(plan.name.clone()));
+        }
+        if seen.users.with_uid(uid).next().is_some()
+            || names.user_with_uid(uid).map_err(name_service)?.is_some()
+        {
+            return Err(TaskRefusal::UidTaken(plan.uid));
+        }
+        match seen.users.with_full_name(plan.identity.unique_id().as_str()) {
+            None => Ok(()),
+            Some(other) => Err(match UserName::new(other.name.clone()) {
+                Ok(name) => TaskRefusal::IdentityHasAccount(name),
+                Err(_) => TaskRefusal::Forbidden(format!(
+                    "uid {} names this identity under a name that can't be managed",
+                    other.uid
+                )),
+            }),
+        }
+    }
+
+    /// A directory that exists is somebody's remains, unless it is known to be this identity's.
+    fn plan_home(&self, plan: &NewAccount, standing: &Standing) -> Result<HomePlan, TaskRefusal> {
+        let base = self.home_base(&plan.home_base)?;
+        let keep =
+            *standing != Standing::Free || self.world.limits.existing_homes == ExistingHomes::Keep;
+        match base.look(plan.name.as_str())? {
+            Seen::Nothing => Ok(HomePlan::Make),
+            Seen::Directory(uid) if keep && uid == plan.uid.get() => Ok(HomePlan::Keep),
+            Seen::Directory(_) | Seen::Other => Err(TaskRefusal::NameTaken(plan.name.clone())),
+        }
+    }
+
+    /// Goes through the steps that are not done yet.
+    pub(super) fn complete(&self, plan: &NewAccount, home: HomePlan) -> Result<(), TaskRefusal> {
+        // The limits may have become narrower since it was begun.
+        self.check_plan(plan)?;
+        let gid = self.provide_group(&plan.primary_group)?;
+        for group in &plan.groups {
+            self.provide_group(group)?;
+        }
+        if !self.has_entry(plan)? {
+            self.add_user(plan, gid)?;
+        }
+        self.reached(Step::UserAdded);
+        let gid = self.verify_entry(plan)?;
+        self.make_home(plan, home, gid)?;
+        self.reached(Step::HomeMade);
+        self.join_groups(&plan.name, &plan.groups)?;
+        self.record(Event::Created { name: plan.name.clone() })?;
+        self.reached(Step::Completed);
+        Ok(())
+    }
+
+    /// True if the account files hold the whole account; half of it is removed first.
+    fn has_entry(&self, plan: &NewAccount) -> Result<bool, TaskRefusal> {
+        let seen = self.read()?;
+        let Some(entry) = seen.users.named(plan.name.as_str()) else {
+            return Ok(false);
+        };
+        if entry.uid != plan.uid.get() || !guard::names_identity(entry, &plan.identity) {
+            return Err(TaskRefusal::NameTaken(plan.name.clone()));
+        }
+        if seen.expiries.knows(plan.name.as_str()) {
+            return Ok(true);
+        }
+        // useradd was killed between passwd and shadow.
+        self.edit_or_fail(Program::Userdel, &["--", plan.name.as_str()])?;
+        Ok(false)
+    }
+
+    fn add_user(&self, plan: &NewAccount, gid: u32) -> Result<(), TaskRefusal> {
+        let (gecos, home) = (plan.identity.unique_id(), home_path(plan));
+        let (uid, gid) = (plan.uid.to_string(), gid.to_string());
+        let args = [
+            "--comment",
+            gecos.as_str(),
+            "--gid",
+            gid.as_str(),
+            "--uid",
+            uid.as_str(),
+            "--shell",
+            plan.shell.as_str(),
+            "--home-dir",
+            home.as_str(),
+            "--no-create-home",
+            // The name was checked by a stricter grammar; this allows its dots everywhere.
+            "--badname",
+            "--",
+            plan.name.as_str(),
+        ];
+        let done = self.edit(Program::Useradd, &args)?;
+        match done.status {
+            Some(0) => Ok(()),
+            Some(4) => Err(TaskRefusal::UidTaken(plan.uid)),
+            Some(9) => Err(TaskRefusal::NameTaken(plan.name.clone())),
+            _ => Err(ended_badly(Program::Useradd, &done)),
+        }
+    }
+
+    /// Looks whether the account is what was asked for, and yields its gid.
+    fn verify_entry(&self, plan: &NewAccount) -> Result<u32, TaskRefusal> {
+        let seen = self.read()?;
+        let found = seen.users.named(plan.name.as_str());
+        let found = found.ok_or_else(|| failed("check the new account", "it is not there"))?;
+        let home = home_path(plan);
+        let fits = found.uid == plan.uid.get()
+            && guard::names_identity(found, &plan.identity)
+            && found.home == home
+            && seen.expiries.knows(plan.name.as_str());
+        if fits {
+            Ok(found.gid)
+        } else {
+            Err(failed("check the new account", "it differs from the plan"))
+        }
+    }
+
+    fn make_home(&self, plan: &NewAccount, home: HomePlan, gid: u32) -> Result<(), TaskRefusal> {
+        let base = self.home_base(&plan.home_base)?;
+        let (name, uid) = (plan.name.as_str(), plan.uid.get());
+        if home == HomePlan::Keep && base.look(name)? == Seen::Directory(uid) {
+            return Ok(());
+        }
+        let site = &self.world.site;
+        Ok(base.make(name, &NewHome { uid, gid, mode: site.home_mode, skel: &site.skel })?)
+    }
+
+    pub(super) fn home_base(&self, path: &AccountPath) -> Result<HomeBase, TaskRefusal> {
+        let below: PathBuf = self.world.root.join(path.as_str().trim_start_matches('/'));
+        Ok(HomeBase::open(&below)?)
+    }
+
+    /// Decides what a group needs before it may be used.
+    fn group_step(&self, group: &GroupName, seen: &Snapshot) -> Result<GroupStep, TaskRefusal> {
+        let elsewhere = match seen.groups.gid(group.as_str()) {
+            Some(_) => None,
+            None => self.world.names.gid_of(group.as_str()).map_err(name_service)?,
+        };
+        let limits = &self.world.limits;
+        self.with_book(|book| guard::check_group(group, &seen.groups, elsewhere, book, limits))
+    }
+
+    /// Makes the group if it has to be made, and yields its gid.
+    pub(super) fn provide_group(&self, group: &GroupName) -> Result<u32, TaskRefusal> {
+        let seen = self.read()?;
+        let before = match self.group_step(group, &seen)? {
+            GroupStep::Use(gid) => return Ok(gid),
+            GroupStep::Make(gid) => gid,
+        };
+        self.record(Event::GroupReserved { group: group.clone() })?;
+        self.reached(Step::GroupReserved);
+        let added = self.add_group(group, before);
+        if added.is_err() {
+            self.record(Event::GroupReleased { group: group.clone() })?;
+        }
+        added?;
+        self.reached(Step::GroupAdded);
+        let gid = self.read()?.groups.gid(group.as_str());
+        let gid = gid.ok_or_else(|| failed("check the new group", "it is not there"))?;
+        self.record(Event::GroupMade { group: group.clone(), gid })?;
+        self.reached(Step::GroupRecorded);
+        Ok(gid)
+    }
+
+    fn add_group(&self, group: &GroupName, gid: Option<u32>) -> Result<(), TaskRefusal> {
+        let gid = gid.map(|gid| gid.to_string());
+        let mut args = Vec::new();
+        if let Some(gid) = &gid {
+            args.extend(["--gid", gid.as_str()]);
+        }
+        args.extend(["--", group.as_str()]);
+        self.edit_or_fail(Program::Groupadd, &args)
+    }
+
+    /// A group that was about to be made when the process ended is ours if it came to be, and empty.
+    pub(super) fn settle_group(&self, group: &GroupName) -> Result<(), TaskRefusal> {
+        let seen = self.read()?;
+        let reserved = self.with_book(|book| book.group(group)) == Some(GroupStage::Reserved);
+        let event = match seen.groups.gid(group.as_str()) {
+            Some(gid) if seen.groups.members(group.as_str()).is_empty() => {
+                Event::GroupMade { group: group.clone(), gid }
+            }
+            _ => Event::GroupReleased { group: group.clone() },
+        };
+        if reserved { self.record(event) } else { Ok(()) }
+    }
+
+    pub(super) fn reached(&self, step: Step) {
+        self.world.witness.reached(step);
+    }
+}
+
+fn home_path(plan: &NewAccount) -> String {
+    format!("{}/{}", plan.home_base, plan.name)
+}

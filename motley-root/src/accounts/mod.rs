@@ -1,0 +1,302 @@
+//! Carries out tasks: each is checked by guard and ledger first, and changes are made one at a time.
+
+mod create;
+mod expiry;
+mod membership;
+mod recover;
+mod shell;
+
+use crate::{
+    database::{Database, NameService, ReadError, Snapshot, UserEntry},
+    defaults::{SiteDefaults, listed_shells},
+    guard::{self, Limits},
+    homes::HomeError,
+    ledger::{Book, Event, Ledger, LedgerError, Record, Stage},
+    runner::{CommandRunner, Finished, Program, RunError},
+    sessions,
+};
+use motley_proto::{
+    Identity, UserName,
+    names::GroupName,
+    task::{AccountFacts, Task, TaskAnswer, TaskDone, TaskRefusal},
+    text::escape,
+};
+use std::{
+    collections::BTreeSet,
+    io,
+    path::PathBuf,
+    sync::{Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+/// A durable step on the way to an account. Between any two of them the process may be killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The ledger holds the reservation.
+    Reserved,
+    /// The ledger says that a group is about to be made.
+    GroupReserved,
+    /// A group exists.
+    GroupAdded,
+    /// The ledger says that the group was made.
+    GroupRecorded,
+    /// The account files hold the account.
+    UserAdded,
+    /// The home is there.
+    HomeMade,
+    /// The ledger says that groups are about to be joined.
+    JoinRecorded,
+    /// Groups are joined.
+    Joined,
+    /// The ledger holds the account as complete.
+    Completed,
+}
+
+/// Told of each step when it is on disk; tests end the process there.
+pub trait Witness: Send + Sync {
+    /// The step was reached.
+    fn reached(&self, step: Step);
+}
+
+/// A witness that does not care.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unwatched;
+
+impl Witness for Unwatched {
+    fn reached(&self, _: Step) {}
+}
+
+/// Everything outside this process that a task may touch.
+pub struct World {
+    /// Directory below which files are read and homes are made; `/` on a real system.
+    pub root: PathBuf,
+    /// The account files.
+    pub database: Database,
+    /// Names known from elsewhere.
+    pub names: Box<dyn NameService>,
+    /// Starts programs.
+    pub runner: Box<dyn CommandRunner>,
+    /// What is allowed.
+    pub limits: Limits,
+    /// How new accounts look on this host.
+    pub site: SiteDefaults,
+    /// Days since 1970-01-01.
+    pub today: fn() -> i64,
+    /// Told of each step.
+    pub witness: Box<dyn Witness>,
+}
+
+/// Longest run of a program: shadow-utils itself waits up to 15 s for the lock of the account files.
+const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
+/// How long a lock that another program holds is tried again.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_RETRY: Duration = Duration::from_millis(200);
+
+/// Carries out tasks on the accounts of one host.
+pub struct Accounts {
+    world: World,
+    ledger: RwLock<Ledger>,
+    turn: Mutex<()>,
+}
+
+impl std::fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accounts").field("limits", &self.world.limits).finish_non_exhaustive()
+    }
+}
+
+impl Accounts {
+    /// Brings ledger and world together; [`Accounts::recover`] comes next.
+    pub fn new(world: World, ledger: Ledger) -> Self {
+        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()) }
+    }
+
+    /// Carries out one task.
+    ///
+    /// Any number of threads may call this: tasks that change accounts wait for each other, looking
+    /// at accounts and ending sessions wait for nobody.
+    ///
+    /// # Errors
+    /// The refusal to send back; nothing was changed, or what was begun was rolled back.
+    pub fn carry_out(&self, task: &Task) -> TaskAnswer {
+        match task {
+            Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
+            Task::EndSessions { identity, name } => {
+                let (record, _) = self.managed(identity, name)?;
+                let World { root, runner, .. } = &self.world;
+                let ended = sessions::end_sessions(root, runner.as_ref(), record.uid.get());
+                Ok(TaskDone::Sessions(ended))
+            }
+            change => {
+                let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                self.change(change)
+            }
+        }
+    }
+
+    fn change(&self, task: &Task) -> TaskAnswer {
+        match task {
+            Task::Inspect { .. } | Task::EndSessions { .. } => {
+                Err(failed("choose the task", "it changes nothing"))
+            }
+            Task::Create(plan) => self.create(plan),
+            Task::Adopt { identity, name } => self.adopt(identity, name),
+            Task::SetGroups { identity, name, join, leave } => {
+                self.set_groups(identity, name, join, leave)
+            }
+            Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
+            Task::Expire { identity, name } => self.expire(identity, name),
+            Task::Unexpire { identity, name } => self.unexpire(identity, name),
+            Task::RollBack { identity, name } => self.roll_back_task(identity, name),
+        }
+    }
+
+    /// What is known about a name; `None` when no source knows it.
+    fn facts(&self, name: &UserName) -> Result<Option<AccountFacts>, TaskRefusal> {
+        let seen = self.read()?;
+        let entry = match seen.users.named(name.as_str()) {
+            Some(entry) => entry.clone(),
+            None => match self.world.names.user_named(name.as_str()).map_err(name_service)? {
+                Some(entry) => entry,
+                None => return Ok(None),
+            },
+        };
+        let primary_group = match seen.groups.name(entry.gid) {
+            Some(group) => Some(group.to_owned()),
+            None => self.world.names.group_with(entry.gid).map_err(name_service)?,
+        };
+        let groups = seen.groups.of(name.as_str()).to_vec();
+        let today = (self.world.today)();
+        let expired = seen.expiries.day(name.as_str()).is_some_and(|day| day <= today);
+        let (identity, managed_groups) = self.with_book(|book| match book.account_named(name) {
+            Some((identity, record)) if record.uid.get() == entry.uid => {
+                let managed = record.joined.iter().filter(|g| is_in(g, &groups)).cloned();
+                (Some(identity.clone()), managed.collect())
+            }
+            _ => (None, Vec::new()),
+        });
+        Ok(Some(AccountFacts {
+            name: name.clone(),
+            uid: entry.uid,
+            gid: entry.gid,
+            primary_group,
+            groups,
+            managed_groups,
+            gecos: entry.gecos,
+            home: entry.home,
+            shell: entry.shell,
+            expired,
+            identity,
+        }))
+    }
+
+    fn account_answer(&self, name: &UserName) -> TaskAnswer {
+        let facts = self.facts(name)?;
+        facts.map(TaskDone::Account).ok_or_else(|| TaskRefusal::NoSuchAccount(name.clone()))
+    }
+
+    /// The account, if it is complete, this identity's, and still what the ledger says it is.
+    fn managed(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(Record, UserEntry), TaskRefusal> {
+        let record = self.with_book(|book| match book.account_named(name) {
+            Some((owner, record)) if owner == identity => Some(record.clone()),
+            _ => None,
+        });
+        let record = record.filter(|record| record.stage == Stage::Complete);
+        let seen = self.read()?;
+        let entry = seen.users.named(name.as_str());
+        match (record, entry) {
+            (Some(record), Some(entry)) if entry.uid == record.uid.get() => {
+                guard::check_uid(entry.uid, &self.world.limits)?;
+                Ok((record, entry.clone()))
+            }
+            (Some(_), None) => Err(TaskRefusal::NoSuchAccount(name.clone())),
+            _ => Err(TaskRefusal::NotManaged(name.clone())),
+        }
+    }
+
+    fn listed_shells(&self) -> BTreeSet<String> {
+        listed_shells(&self.world.root)
+    }
+
+    fn read(&self) -> Result<Snapshot, TaskRefusal> {
+        self.world.database.read().map_err(|error: ReadError| failed("read the accounts", error))
+    }
+
+    fn with_book<T>(&self, look: impl FnOnce(&Book) -> T) -> T {
+        look(self.ledger.read().unwrap_or_else(PoisonError::into_inner).book())
+    }
+
+    fn record(&self, event: Event) -> Result<(), TaskRefusal> {
+        let mut ledger = self.ledger.write().unwrap_or_else(PoisonError::into_inner);
+        ledger.record(event).map_err(|error| match error {
+            LedgerError::Contradiction { source, .. } => source.into(),
+            error => failed("write the ledger", error),
+        })
+    }
+
+    /// Runs a program that edits the account files, again for a while if they are locked.
+    fn edit(&self, program: Program, args: &[&str]) -> Result<Finished, TaskRefusal> {
+        let begun = Instant::now();
+        loop {
+            let done = self.world.runner.run(program, args, PROGRAM_LIMIT);
+            let done = done.map_err(|error: RunError| failed(program.name(), error))?;
+            if !is_locked(program, &done) {
+                return Ok(done);
+            }
+            if begun.elapsed() > LOCK_PATIENCE {
+                return Err(TaskRefusal::Busy);
+            }
+            std::thread::sleep(LOCK_RETRY);
+        }
+    }
+
+    /// As [`Accounts::edit`], and any exit status but 0 is a failure.
+    fn edit_or_fail(&self, program: Program, args: &[&str]) -> Result<(), TaskRefusal> {
+        let done = self.edit(program, args)?;
+        if done.status == Some(0) { Ok(()) } else { Err(ended_badly(program, &done)) }
+    }
+}
+
+/// shadow-utils say "cannot lock" with 1 (users), 10 (groups) or, for gpasswd, also 1.
+fn is_locked(program: Program, done: &Finished) -> bool {
+    let status = match program {
+        Program::Groupadd => 10,
+        _ => 1,
+    };
+    done.status == Some(status) && done.complaint.contains("lock")
+}
+
+fn ended_badly(program: Program, done: &Finished) -> TaskRefusal {
+    match done.status {
+        Some(status) => failed(program.name(), format!("exit status {status}: {}", done.complaint)),
+        None => failed(program.name(), format!("ended by a signal: {}", done.complaint)),
+    }
+}
+
+fn failed(step: &str, detail: impl std::fmt::Display) -> TaskRefusal {
+    TaskRefusal::Failed { step: step.to_owned(), detail: escape(&detail.to_string(), 300) }
+}
+
+fn name_service(error: io::Error) -> TaskRefusal {
+    failed("ask the name service", error)
+}
+
+impl From<HomeError> for TaskRefusal {
+    fn from(error: HomeError) -> Self {
+        match error {
+            HomeError::UnsafeBase(_) => TaskRefusal::Forbidden(error.to_string()),
+            error => failed("home", error),
+        }
+    }
+}
+
+fn is_in(group: &GroupName, groups: &[String]) -> bool {
+    groups.binary_search_by(|other| other.as_str().cmp(group.as_str())).is_ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,152 @@
+//! Starts the root helper: reads its limits, repairs what a crash left, and serves the task socket.
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use motley_proto::peer::Judge;
+use motley_root::{
+    accounts::{Accounts, Unwatched, World},
+    config::{KEYS, default_limits, read_limits},
+    database::{Database, SystemNames},
+    defaults::SiteDefaults,
+    guard::Limits,
+    hardening::harden,
+    ledger::Ledger,
+    runner::SystemRunner,
+    serve::{log, serve},
+    socket::{self, DaemonUser, TaskSocket},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+const DEFAULT_CONFIG: &str = "/etc/motley_cue/motley-root.conf";
+
+/// Carries out account tasks for motley-daemon, as root and without network.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = configuration_help())]
+struct Options {
+    /// Where to listen, unless the service manager passes a socket.
+    #[arg(long, value_name = "PATH", default_value = "/run/motley_cue/task.sock")]
+    socket: PathBuf,
+    /// Directory of the ledger.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/motley-root")]
+    state: PathBuf,
+    /// The only user who may send tasks.
+    #[arg(long, value_name = "NAME", default_value = "motley")]
+    daemon_user: String,
+    /// Limits of this helper; must belong to root [default: /etc/motley_cue/motley-root.conf, if it exists].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn configuration_help() -> String {
+    let keys = KEYS.iter().map(|(key, meaning)| format!("  {key}: {meaning}\n"));
+    format!(
+        "The configuration file holds `key = value` lines, lists separated by commas:\n{}",
+        keys.collect::<String>()
+    )
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("must be started as root; it edits the account files");
+    }
+    die_on_panic();
+    let passed: Vec<_> =
+        sd_notify::listen_fds().context("sockets of the service manager")?.collect();
+    for missed in harden(&passed) {
+        log(&format!("hardening: {missed}"));
+    }
+    let daemon = daemon_user(&options.daemon_user)?;
+    let root = Path::new("/");
+    let site = SiteDefaults::read(root);
+    let limits = limits(options.config.as_deref(), &site)?;
+    let ledger = Ledger::open(&options.state).context("ledger")?;
+    let accounts = Arc::new(Accounts::new(world(root, site, limits), ledger));
+    for recovered in accounts.recover() {
+        log(&format!("recover {}: {:?}", recovered.name, recovered.result));
+    }
+    let task_socket = listen(
+        options,
+        &passed,
+        DaemonUser { uid: daemon.uid.as_raw(), gid: daemon.gid.as_raw() },
+    )?;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let judge = Judge { daemon_uid: daemon.uid.as_raw(), admin_socket: false };
+    let served = serve(task_socket.listener, accounts, judge).context("task socket");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    if let Some(path) = task_socket.made {
+        let _ = std::fs::remove_file(path);
+    }
+    served
+}
+
+/// A defect must not leave a thread that half did something: the next start repairs it.
+fn die_on_panic() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        log(&format!("defect at {place}; ending, the next start repairs what was begun"));
+        std::process::abort();
+    }));
+}
+
+fn daemon_user(name: &str) -> anyhow::Result<nix::unistd::User> {
+    let user = nix::unistd::User::from_name(name)
+        .with_context(|| format!("look up the user {name}"))?
+        .with_context(|| format!("no user {name}; create it (adduser --system --group {name}) or name another with --daemon-user"))?;
+    if user.uid.is_root() {
+        bail!("--daemon-user {name} is root; the daemon must run as a user of its own");
+    }
+    Ok(user)
+}
+
+fn limits(config: Option<&Path>, site: &SiteDefaults) -> anyhow::Result<Limits> {
+    let path = match config {
+        Some(path) => path,
+        None if Path::new(DEFAULT_CONFIG).exists() => Path::new(DEFAULT_CONFIG),
+        None => return Ok(default_limits(site)),
+    };
+    Ok(read_limits(path, site)?)
+}
+
+fn world(root: &Path, site: SiteDefaults, limits: Limits) -> World {
+    World {
+        root: root.to_owned(),
+        database: Database::new(root),
+        names: Box::new(SystemNames),
+        runner: Box::new(SystemRunner::new(root)),
+        limits,
+        site,
+        today,
+        witness: Box::new(Unwatched),
+    }
+}
+
+fn today() -> i64 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds / 86_400).unwrap_or(i64::MAX)
+}
+
+fn listen(options: &Options, passed: &[i32], daemon: DaemonUser) -> anyhow::Result<TaskSocket> {
+    if !passed.is_empty() {
+        log("listening on the socket of the service manager");
+        return Ok(socket::take_passed(passed)?);
+    }
+    let made = socket::make(&options.socket, daemon)?;
+    log(&format!("listening on {}", options.socket.display()));
+    Ok(made)
+}

@@ -1,0 +1,592 @@
+//! Tasks on real account files with the real programs, in a private copy of /etc and /home.
+
+#[allow(unreachable_pub)]
+mod support;
+
+use motley_proto::task::{SessionsEnded, Task, TaskDone, TaskRefusal};
+use motley_root::{accounts::Accounts, runner::Program};
+use std::{
+    fs,
+    os::unix::{fs::MetadataExt, process::CommandExt},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use support::*;
+
+fn create(accounts: &Accounts, name: &str, uid: u32) -> motley_proto::task::AccountFacts {
+    account(accounts.carry_out(&Task::Create(plan(name, uid))))
+}
+
+#[test]
+fn a_created_account_is_what_was_asked_for() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    let facts = create(&accounts, "jdoe", 5001);
+    assert_eq!(
+        (facts.uid, facts.shell.as_str(), facts.home.as_str()),
+        (5001, "/bin/bash", "/home/jdoe")
+    );
+    assert_eq!(facts.gecos, "jdoe@https%3A%2F%2Fop.example%2F");
+    assert_eq!(facts.primary_group.as_deref(), Some("wlcg"));
+    assert_eq!(
+        (facts.groups.as_slice(), facts.managed_groups),
+        (&["atlas".to_owned()][..], vec![group("atlas")])
+    );
+    assert_eq!((facts.expired, facts.identity), (false, Some(identity("jdoe"))));
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().uid, 5001);
+    assert_eq!(inspect(&accounts, "nobody-here"), None);
+    let mode = |path| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(
+        (mode("/etc/passwd"), mode("/etc/group"), mode("/etc/shadow")),
+        (0o644, 0o644, 0o640)
+    );
+}
+
+#[test]
+fn names_with_dots_and_long_names_are_made() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "john.doe", 5001);
+    create(&accounts, "_x2345678901234567890123456789.1", 5002);
+}
+
+#[test]
+fn creating_again_changes_nothing_and_joins_what_is_new() {
+    if !enter() {
+        return;
+    }
+    let recorder = Recorder::new();
+    let accounts = open(Setup { runner: Box::new(recorder.clone()), ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    let before = recorder.calls.lock().unwrap().len();
+    create(&accounts, "jdoe", 5001);
+    assert_eq!(recorder.calls.lock().unwrap().len(), before);
+    let more = motley_proto::task::NewAccount { groups: vec![group("cms")], ..plan("jdoe", 5001) };
+    let facts = account(accounts.carry_out(&Task::Create(more)));
+    assert_eq!(facts.groups, ["atlas", "cms"]);
+}
+
+#[test]
+fn r21_accounts_that_motley_did_not_make_are_never_touched() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    let before = (fs::read("/etc/passwd").unwrap(), fs::read("/etc/shadow").unwrap());
+    // root and nobody can't even be written as a task.
+    for name in ["root", "nobody", "daemon", "sshd"] {
+        let text = format!(
+            r#"{{"expire":{{"identity":{{"issuer":"https://op.example","subject":"s"}},"name":"{name}"}}}}"#
+        );
+        assert!(serde_json::from_str::<Task>(&text).is_err(), "{name}");
+    }
+    let (identity, name) = (identity("localadmin"), user("localadmin"));
+    let (i, n) = (|| identity.clone(), || name.clone());
+    for task in [
+        Task::Adopt { identity: i(), name: n() },
+        Task::SetGroups {
+            identity: i(),
+            name: n(),
+            join: vec![group("atlas")],
+            leave: vec![group("localteam")],
+        },
+        Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
+        Task::Expire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n() },
+        Task::EndSessions { identity: i(), name: n() },
+    ] {
+        assert_eq!(accounts.carry_out(&task), Err(TaskRefusal::NotManaged(n())), "{task:?}");
+    }
+    assert_eq!(
+        accounts.carry_out(&Task::RollBack { identity: i(), name: n() }),
+        Ok(TaskDone::RolledBack)
+    );
+    assert_eq!(
+        accounts.carry_out(&Task::Create(plan("localadmin", 5001))),
+        Err(TaskRefusal::NameTaken(n()))
+    );
+    let taken = accounts.carry_out(&Task::Create(plan("jdoe", 1500)));
+    assert!(matches!(taken, Err(TaskRefusal::UidTaken(_))), "{taken:?}");
+    let after = (fs::read("/etc/passwd").unwrap(), fs::read("/etc/shadow").unwrap());
+    assert!(before == after);
+}
+
+#[test]
+fn r21_an_account_that_was_replaced_by_hand_is_not_managed_any_more() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    edit("/etc/passwd", |text| text.replace("jdoe:x:5001", "jdoe:x:0"));
+    let refused =
+        accounts.carry_out(&Task::Expire { identity: identity("jdoe"), name: user("jdoe") });
+    assert_eq!(refused, Err(TaskRefusal::NotManaged(user("jdoe"))));
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().identity, None);
+}
+
+#[test]
+fn r22_a_claim_can_not_become_membership_of_a_local_group() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    for name in ["docker", "sudo", "shadow", "wheel", "adm", "lxd", "disk"] {
+        assert!(motley_proto::GroupName::new(name).is_err(), "{name}");
+    }
+    for changed in [
+        motley_proto::task::NewAccount { primary_group: group("localteam"), ..plan("jdoe", 5001) },
+        motley_proto::task::NewAccount { groups: vec![group("localteam")], ..plan("jdoe", 5001) },
+    ] {
+        let refused = accounts.carry_out(&Task::Create(changed));
+        assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
+    }
+    assert_eq!(inspect(&accounts, "jdoe"), None);
+    create(&accounts, "jdoe", 5001);
+    let join = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("localteam")],
+        leave: vec![],
+    };
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
+}
+
+#[test]
+fn r22_a_group_that_the_admin_made_again_by_hand_is_theirs() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("gpasswd -d jdoe atlas >/dev/null && groupdel atlas && groupadd -g 1700 atlas");
+    let join = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("atlas")],
+        leave: vec![],
+    };
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+}
+
+#[test]
+fn nogroup_may_be_the_primary_group_and_listed_groups_may_be_joined() {
+    if !enter() {
+        return;
+    }
+    let mut setup = Setup::default();
+    setup.limits.allowed_groups.insert(group("localteam"));
+    let accounts = open(setup);
+    let wanted = motley_proto::task::NewAccount {
+        primary_group: group("nogroup"),
+        groups: vec![group("localteam")],
+        ..plan("jdoe", 5001)
+    };
+    let facts = account(accounts.carry_out(&Task::Create(wanted)));
+    assert_eq!((facts.gid, facts.groups.as_slice()), (65_534, &["localteam".to_owned()][..]));
+}
+
+#[test]
+fn memberships_given_by_the_local_admin_survive() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("gpasswd -a jdoe localteam >/dev/null && gpasswd -a jdoe docker >/dev/null");
+    let task = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("cms"), group("localteam")],
+        leave: vec![group("atlas"), group("localteam"), group("cms")],
+    };
+    let Ok(TaskDone::Groups { joined, left, account }) = accounts.carry_out(&task) else {
+        panic!("no groups")
+    };
+    // A group in which the account is already needs no right to join it; `join` wins over `leave`.
+    assert_eq!((joined, left), (vec![group("cms")], vec![group("atlas")]));
+    assert_eq!(account.groups, ["cms", "docker", "localteam"]);
+    assert_eq!(account.managed_groups, [group("cms")]);
+}
+
+#[test]
+fn a_membership_that_the_admin_ended_and_gave_again_is_theirs() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let groups = |join, leave| {
+        let task = Task::SetGroups { identity: identity("jdoe"), name: user("jdoe"), join, leave };
+        accounts.carry_out(&task).unwrap()
+    };
+    shell("gpasswd -d jdoe atlas >/dev/null");
+    groups(vec![], vec![]);
+    shell("gpasswd -a jdoe atlas >/dev/null");
+    groups(vec![], vec![group("atlas")]);
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
+}
+
+#[test]
+fn r23_a_retired_name_or_uid_never_goes_to_another_identity() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("userdel -r jdoe 2>/dev/null");
+    let other = |name: &str, uid| {
+        let stranger = identity("somebody-else");
+        accounts.carry_out(&Task::Create(motley_proto::task::NewAccount {
+            identity: stranger,
+            ..plan(name, uid)
+        }))
+    };
+    assert_eq!(other("jdoe", 5002), Err(TaskRefusal::NameTaken(user("jdoe"))));
+    assert!(matches!(other("other", 5001), Err(TaskRefusal::UidTaken(_))));
+    // The same identity comes back to its own, and to nothing else.
+    let elsewhere =
+        motley_proto::task::NewAccount { identity: identity("jdoe"), ..plan("jdoe2", 5003) };
+    let refused = accounts.carry_out(&Task::Create(elsewhere));
+    assert_eq!(refused, Err(TaskRefusal::IdentityHasAccount(user("jdoe"))));
+    assert_eq!(create(&accounts, "jdoe", 5001).uid, 5001);
+}
+
+#[test]
+fn r23_the_ledger_wins_over_an_old_passwd_that_was_restored() {
+    if !enter() {
+        return;
+    }
+    let old: Vec<_> = ["passwd", "shadow", "group", "gshadow"]
+        .map(|name| (name, fs::read(format!("/etc/{name}")).unwrap()))
+        .into();
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    drop(accounts);
+    for (name, content) in old {
+        fs::write(format!("/etc/{name}"), content).unwrap();
+    }
+    let accounts = open(Setup::default());
+    let stranger =
+        motley_proto::task::NewAccount { identity: identity("stranger"), ..plan("jdoe", 5001) };
+    assert_eq!(
+        accounts.carry_out(&Task::Create(stranger)),
+        Err(TaskRefusal::NameTaken(user("jdoe")))
+    );
+    // Its owner finds the home as it was left.
+    fs::write("/home/jdoe/mine", "x").unwrap();
+    assert_eq!(create(&accounts, "jdoe", 5001).identity, Some(identity("jdoe")));
+    assert!(fs::exists("/home/jdoe/mine").unwrap());
+}
+
+#[test]
+fn r23_one_identity_gets_one_account_also_when_the_ledger_is_lost() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    drop(accounts);
+    fs::remove_dir_all(STATE).unwrap();
+    let accounts = open(Setup::default());
+    let second =
+        motley_proto::task::NewAccount { identity: identity("jdoe"), ..plan("jdoe2", 5002) };
+    let refused = accounts.carry_out(&Task::Create(second));
+    assert_eq!(refused, Err(TaskRefusal::IdentityHasAccount(user("jdoe"))));
+    assert_eq!(create(&accounts, "jdoe", 5001).identity, Some(identity("jdoe")));
+}
+
+#[test]
+fn r25_what_stands_where_a_home_would_be_is_never_taken_over() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    fs::create_dir("/mnt/victim").unwrap();
+    shell(
+        "mkdir /home/a && chown 1500 /home/a; ln -s /mnt/victim /home/b; mkfifo /home/c; ln -s /nowhere /home/d; touch /home/e; mkdir /home/f && chown 5006 /home/f",
+    );
+    for (name, uid) in
+        [("a", 5001), ("b", 5002), ("c", 5003), ("d", 5004), ("e", 5005), ("f", 5006)]
+    {
+        let refused = accounts.carry_out(&Task::Create(plan(name, uid)));
+        assert_eq!(refused, Err(TaskRefusal::NameTaken(user(name))), "{name}");
+        assert_eq!(inspect(&accounts, name), None);
+    }
+    assert_eq!(fs::metadata("/mnt/victim").unwrap().uid(), 0);
+    assert_eq!(fs::read_dir("/mnt/victim").unwrap().count(), 0);
+}
+
+#[test]
+fn r25_a_home_on_a_shared_file_system_is_kept_when_the_site_says_so() {
+    if !enter() {
+        return;
+    }
+    let mut setup = Setup::default();
+    setup.limits.existing_homes = motley_root::config::ExistingHomes::Keep;
+    let accounts = open(setup);
+    shell(
+        "mkdir -m 700 /home/jdoe && echo x >/home/jdoe/mine && chown -R 5001 /home/jdoe; mkdir /home/b",
+    );
+    create(&accounts, "jdoe", 5001);
+    assert_eq!(fs::read_to_string("/home/jdoe/mine").unwrap(), "x\n");
+    assert!(accounts.carry_out(&Task::Create(plan("b", 5002))).is_err());
+}
+
+#[test]
+fn r25_the_home_belongs_to_the_account_and_holds_the_skeleton() {
+    if !enter() {
+        return;
+    }
+    shell(
+        "mkdir -p /etc/skel/.ssh && chmod 700 /etc/skel/.ssh && echo a >/etc/skel/.ssh/config && ln -s .profile /etc/skel/link && mkfifo /etc/skel/fifo && chmod 4755 /etc/skel/.profile && echo 'HOME_MODE 0700' >>/etc/login.defs",
+    );
+    let accounts = open(Setup::default());
+    let facts = create(&accounts, "jdoe", 5001);
+    let seen = |name: &str| {
+        let meta = fs::symlink_metadata(format!("/home/jdoe/{name}")).unwrap();
+        (meta.uid(), meta.gid(), meta.mode() & 0o7777)
+    };
+    let of = |mode| (5001, facts.gid, mode);
+    assert_eq!(seen(""), of(0o700));
+    assert_eq!((seen(".ssh"), seen(".ssh/config")), (of(0o700), of(0o644)));
+    assert_eq!((seen("link"), seen(".profile")), (of(0o777), of(0o755)));
+    assert!(!fs::exists("/home/jdoe/fifo").unwrap());
+    assert_eq!(fs::read_dir("/home").unwrap().count(), 1);
+}
+
+#[test]
+fn r25_a_base_that_others_can_write_is_refused() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    shell("chmod 1777 /home");
+    let refused = accounts.carry_out(&Task::Create(plan("jdoe", 5001)));
+    assert!(
+        matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("chmod go-w /home")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn r26_every_program_gets_the_name_behind_two_dashes() {
+    if !enter() {
+        return;
+    }
+    let recorder = Recorder::new();
+    let accounts = open(Setup { runner: Box::new(recorder.clone()), ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    let (i, n) = (|| identity("jdoe"), || user("jdoe"));
+    for task in [
+        Task::SetGroups { identity: i(), name: n(), join: vec![], leave: vec![group("atlas")] },
+        Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
+        Task::Expire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n() },
+    ] {
+        accounts.carry_out(&task).unwrap();
+    }
+    let calls = recorder.calls.lock().unwrap();
+    let used: std::collections::BTreeSet<_> =
+        calls.iter().map(|(program, _)| program.name()).collect();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["gpasswd", "groupadd", "useradd", "usermod"]);
+    for (program, args) in calls.iter() {
+        assert!(program.path().starts_with("/usr/"), "{program}");
+        assert_eq!(args[args.len() - 2], "--", "{program} {args:?}");
+    }
+    let (_, args) = calls.iter().find(|(program, _)| *program == Program::Useradd).unwrap();
+    assert_eq!(args.last().unwrap(), "jdoe");
+}
+
+#[test]
+fn an_expired_account_says_so_and_gets_its_old_date_back() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let task = |expire: &str| {
+        let (identity, name) = (identity("jdoe"), user("jdoe"));
+        let task = match expire {
+            "expire" => Task::Expire { identity, name },
+            _ => Task::Unexpire { identity, name },
+        };
+        account(accounts.carry_out(&task)).expired
+    };
+    let date = || {
+        let text = fs::read_to_string("/etc/shadow").unwrap();
+        let line = text.lines().find(|line| line.starts_with("jdoe:")).unwrap().to_owned();
+        line.split(':').nth(7).unwrap().to_owned()
+    };
+    assert_eq!((task("expire"), date()), (true, "1".into()));
+    assert_eq!((task("expire"), date()), (true, "1".into()));
+    assert_eq!((task("unexpire"), date()), (false, "".into()));
+    shell("usermod -e 30000 jdoe");
+    assert_eq!((task("expire"), task("unexpire"), date()), (true, false, "30000".into()));
+    // An expiry of the local admin's own is not lifted.
+    shell("usermod -e 19000 jdoe");
+    assert_eq!((task("unexpire"), date()), (true, "19000".into()));
+    assert_eq!((task("expire"), task("unexpire"), date()), (true, true, "19000".into()));
+    // Nor is one that they set while ours was there.
+    task("expire");
+    shell("usermod -e 19001 jdoe");
+    assert_eq!((task("unexpire"), date()), (true, "19001".into()));
+}
+
+#[test]
+fn an_account_of_the_python_stack_is_adopted_by_its_gecos_field() {
+    if !enter() {
+        return;
+    }
+    shell(
+        "groupadd old && useradd -m -g old -u 1700 -s /bin/bash -c 'sub-1@https%3A%2F%2Fop.example%2F,room 1,,' legacy && gpasswd -a legacy localteam >/dev/null",
+    );
+    let accounts = open(Setup::default());
+    let adopt = |subject: &str| {
+        accounts.carry_out(&Task::Adopt { identity: identity(subject), name: user("legacy") })
+    };
+    assert_eq!(adopt("sub-2"), Err(TaskRefusal::NotManaged(user("legacy"))));
+    assert_eq!(adopt("sub"), Err(TaskRefusal::NotManaged(user("legacy"))));
+    let facts = account(adopt("sub-1"));
+    assert_eq!((facts.identity, facts.managed_groups.len()), (Some(identity("sub-1")), 0));
+    assert_eq!(account(adopt("sub-1")).uid, 1700);
+    assert_eq!(
+        accounts.carry_out(&Task::Adopt { identity: identity("x"), name: user("gone") }),
+        Err(TaskRefusal::NoSuchAccount(user("gone")))
+    );
+    assert!(
+        account(
+            accounts.carry_out(&Task::Expire { identity: identity("sub-1"), name: user("legacy") })
+        )
+        .expired
+    );
+}
+
+#[test]
+fn r21_accounts_outside_the_range_or_sharing_a_uid_are_not_adopted() {
+    if !enter() {
+        return;
+    }
+    shell(
+        "useradd -M -g nogroup -u 900 -c 'a@https%3A%2F%2Fop.example%2F' a && useradd -M -g nogroup -u 61000 -c 'b@https%3A%2F%2Fop.example%2F' b && useradd -M -o -g nogroup -u 1500 -c 'c@https%3A%2F%2Fop.example%2F' c",
+    );
+    let accounts = open(Setup::default());
+    for name in ["a", "b", "c"] {
+        let refused =
+            accounts.carry_out(&Task::Adopt { identity: identity(name), name: user(name) });
+        assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{name}: {refused:?}");
+    }
+}
+
+#[test]
+fn an_account_that_was_suspended_when_it_was_adopted_can_be_resumed() {
+    if !enter() {
+        return;
+    }
+    shell("useradd -M -g nogroup -u 1700 -e 19500 -c 'sub-1@https%3A%2F%2Fop.example%2F' legacy");
+    let accounts = open(Setup::default());
+    let (i, n) = (|| identity("sub-1"), || user("legacy"));
+    assert!(account(accounts.carry_out(&Task::Adopt { identity: i(), name: n() })).expired);
+    assert!(!account(accounts.carry_out(&Task::Unexpire { identity: i(), name: n() })).expired);
+}
+
+#[test]
+fn shells_that_are_not_listed_are_refused() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let set = |shell: &str| {
+        let task =
+            Task::SetShell { identity: identity("jdoe"), name: user("jdoe"), shell: path(shell) };
+        accounts.carry_out(&task)
+    };
+    for shell in ["/bin/sh", "/usr/sbin/nologin", "/bin/bash"] {
+        assert_eq!(account(set(shell)).shell, shell);
+    }
+    for shell in ["/tmp/evil", "/usr/bin/python3", "/home/jdoe/sh"] {
+        assert!(matches!(set(shell), Err(TaskRefusal::Forbidden(_))), "{shell}");
+    }
+}
+
+#[test]
+fn all_processes_of_the_account_are_ended_also_stubborn_ones() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    // A uid that nobody on this host uses: the process table is not private here.
+    create(&accounts, "jdoe", 58_731);
+    let start = |line: &str| {
+        Command::new("/bin/sh")
+            .args(["-c", line])
+            .uid(58_731)
+            .gid(65_534)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let mut children = [
+        start("exec sleep 600"),
+        start("trap '' TERM HUP; while :; do sleep 1; done"),
+        start("kill -STOP $$; sleep 600"),
+    ];
+    let begun = Instant::now();
+    let task = Task::EndSessions { identity: identity("jdoe"), name: user("jdoe") };
+    let Ok(TaskDone::Sessions(SessionsEnded { sessions, processes, remaining })) =
+        accounts.carry_out(&task)
+    else {
+        panic!("no count")
+    };
+    assert!(begun.elapsed() < Duration::from_secs(4));
+    assert!(sessions >= 1 && processes >= 3, "{sessions} {processes}");
+    assert_eq!(remaining, 0);
+    for child in &mut children {
+        assert!(!child.wait().unwrap().success());
+    }
+    let again = accounts.carry_out(&task);
+    assert_eq!(again, Ok(TaskDone::Sessions(SessionsEnded::default())));
+}
+
+#[test]
+fn locked_account_files_are_busy_and_leave_nothing_behind() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    let mut holder = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+    fs::write("/etc/passwd.lock", format!("{}\0", holder.id())).unwrap();
+    let refused = accounts.carry_out(&Task::Create(plan("jdoe", 5001)));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert_eq!(refused, Err(TaskRefusal::Busy));
+    assert_eq!(inspect(&accounts, "jdoe"), None);
+    fs::remove_file("/etc/passwd.lock").unwrap();
+    assert_eq!(create(&accounts, "jdoe", 5001).uid, 5001);
+}
+
+#[test]
+fn looking_at_an_account_is_quick_among_fifty_thousand() {
+    if !enter() {
+        return;
+    }
+    let many = |line: fn(u32) -> String| (20_000..70_000).map(line).collect::<String>();
+    edit("/etc/passwd", |text| {
+        text + &many(|n| format!("u{n}:x:{n}:65534:s{n}@iss:/home/u{n}:/bin/sh\n"))
+    });
+    edit("/etc/shadow", |text| text + &many(|n| format!("u{n}:!:19000:0:99999:7:::\n")));
+    let accounts = open(Setup::default());
+    inspect(&accounts, "u30000");
+    let begun = Instant::now();
+    for n in 30_000..30_100 {
+        assert_eq!(inspect(&accounts, &format!("u{n}")).unwrap().uid, n);
+    }
+    let each = begun.elapsed() / 100;
+    assert!(each < Duration::from_millis(1), "{each:?}");
+}
