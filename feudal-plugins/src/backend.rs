@@ -186,7 +186,8 @@ pub trait Backend: Send + Sync {
 
     /// Makes the intent true: creates the account, or adopts and updates the one that exists.
     ///
-    /// A suspended account is left as it is.
+    /// A suspended account is left as it is. A shell that the configuration does not know was set
+    /// by the operator, and stays.
     ///
     /// # Errors
     /// [`BackendError::NameTaken`], [`BackendError::UidTaken`] and [`BackendError::HasAccount`]

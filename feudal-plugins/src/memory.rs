@@ -272,3 +272,56 @@ impl Backend for MemoryBackend {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::groups::Groups;
+    use motley_proto::{Issuer, Subject};
+
+    fn intent(subject: &str, name: &str, uid: u32) -> Intent {
+        let group = |name: &str| GroupName::new(name).unwrap();
+        Intent {
+            identity: Identity::new(
+                Issuer::new("https://op.example").unwrap(),
+                Subject::new(subject).unwrap(),
+            ),
+            name: UserName::new(name).unwrap(),
+            uid: Uid::new(uid).unwrap(),
+            groups: Groups {
+                primary: group("wlcg"),
+                supplementary: vec![group("alpha"), group("wlcg")],
+                dropped: Vec::new(),
+            },
+            shell: AccountPath::new("/bin/sh").unwrap(),
+            home_base: AccountPath::new("/home").unwrap(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_stand_in_keeps_the_rules_of_a_back_end() {
+        let backend = MemoryBackend::new();
+        backend.occupy("taken");
+        let mine = intent("a", "alice", 2000);
+        let done = backend.deploy(&mine).await.unwrap();
+        assert_eq!(done.message(), "User was created and was added to groups alpha.");
+        assert_eq!(backend.deploy(&mine).await.unwrap().message(), "User already existed.");
+        for (other, error) in [
+            (intent("b", "taken", 2001), BackendError::NameTaken(UserName::new("taken").unwrap())),
+            (intent("b", "alice", 2001), BackendError::NameTaken(mine.name.clone())),
+            (intent("b", "bob", 2000), BackendError::UidTaken(mine.uid)),
+            (intent("a", "al", 2001), BackendError::HasAccount(mine.name.clone())),
+        ] {
+            assert_eq!(backend.deploy(&other).await.unwrap_err(), error);
+        }
+        let (id, name) = (&mine.identity, &mine.name);
+        backend.suspend(id, name).await.unwrap();
+        let state = backend.find(id).await.unwrap().unwrap().state;
+        assert_eq!(state, AccountState::Suspended);
+        backend.resume(id, name).await.unwrap();
+        backend.fail_next(BackendError::Busy);
+        assert_eq!(backend.suspend(id, name).await.unwrap_err(), BackendError::Busy);
+        let state = backend.by_name(name).await.unwrap().unwrap().state;
+        assert_eq!(state, AccountState::Deployed);
+    }
+}

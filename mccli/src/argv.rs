@@ -199,6 +199,29 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn r45_no_word_is_lost_or_doubled(
+            line in "(ssh|-[a-zA-Z]{0,3}|--|--[a-z]{1,8}|--oidc|[a-z]{1,3}| ){0,12}( (ssh|-[a-zA-Z]{0,3}|--|--oidc|--debug|[a-z]{0,3})){0,10}"
+        ) {
+            let mut command = Cli::command();
+            command.build();
+            let before = words(&format!("mccli {line}"));
+            let after = sort_out(before.clone(), &command);
+            let mut kept = before.clone();
+            let mut sorted = after.clone();
+            kept.sort();
+            sorted.sort();
+            if sorted.len() != kept.len() {
+                kept.push("--".into());
+                kept.sort();
+            }
+            proptest::prop_assert_eq!(sorted, kept);
+            let parsed = SshWords::parse(&before);
+            proptest::prop_assert_eq!(parsed.with_last_options(&[]), before);
+        }
+    }
+
     #[test]
     fn later_options_stand_before_the_command_and_behind_the_users() {
         let more = words("-o X=y");

@@ -30,7 +30,7 @@ pub(crate) fn wanted(argv: &[OsString]) -> Option<(PathBuf, String)> {
 
 /// Answers one prompt of ssh; the whole life of the askpass process.
 pub(crate) fn run(socket: &Path, prompt: &str) -> ExitCode {
-    broker::close_to_others();
+    broker::forbid_core_dumps();
     match std::env::var("SSH_ASKPASS_PROMPT").as_deref() {
         Ok("none") => return code(tty::show(prompt)),
         Ok("confirm") => return confirm(prompt),

@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Show the service, your account there, and what your token says
     Info(Target),
     /// Log in: finds the service, makes the account if needed, and becomes ssh
+    #[command(
+        override_usage = "mccli [OPTIONS] ssh [OPTIONS] [SSH OPTIONS] HOST [OPTIONS] [COMMAND]..."
+    )]
     Ssh(SshLine),
     /// Show where the service of a host is, and what each candidate answered
     Endpoint(Target),
@@ -51,8 +54,11 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Write the manual page to standard output
-    Man,
+    /// Write the manual page of mccli, or of one command, to standard output
+    Man {
+        /// The command
+        command: Option<String>,
+    },
 }
 
 /// What admins of the service may do.
@@ -110,12 +116,7 @@ pub(crate) struct SshLine {
     #[arg(long, help_heading = "Additional options")]
     pub(crate) set_remote_env: bool,
     /// Options, host and command as for ssh; they reach ssh as they are
-    #[arg(
-        value_name = "SSH ARGS",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "SSH ARGS", required = true)]
     pub(crate) words: Vec<OsString>,
 }
 

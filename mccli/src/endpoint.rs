@@ -50,7 +50,7 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
 /// the only obstacle.
 pub(crate) fn find(http: &Http, host: &str) -> Result<String> {
     let urls = candidates(host, http.trust());
-    let probes = probe(http, urls)?;
+    let probes = probe(http, urls);
     if let Some(best) = probes.iter().find(|probe| probe.found) {
         return Ok(best.url.clone());
     }
@@ -82,7 +82,7 @@ pub(crate) fn check(http: &Http, given: &str) -> Result<String> {
         let allowed = http::check_scheme(&plain, http.trust()).is_ok();
         if allowed { vec![secure, plain] } else { vec![secure] }
     };
-    let probes = probe(http, urls)?;
+    let probes = probe(http, urls);
     match probes.iter().find(|probe| probe.found) {
         Some(best) => Ok(best.url.clone()),
         None => Err(failure(
@@ -97,10 +97,7 @@ pub(crate) fn check(http: &Http, given: &str) -> Result<String> {
 /// Asks all candidates at once; the answers come in the order of the candidates.
 ///
 /// Candidates that were not waited for are left out.
-///
-/// # Errors
-/// When the HTTP client can't be built.
-pub(crate) fn probe(http: &Http, urls: Vec<String>) -> Result<Vec<Probe>> {
+pub(crate) fn probe(http: &Http, urls: Vec<String>) -> Vec<Probe> {
     http.run(|client| race(client, http.trust(), urls))
 }
 

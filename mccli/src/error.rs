@@ -81,6 +81,9 @@ pub(crate) enum Error {
         /// Why.
         reason: String,
     },
+    /// The HTTP client can't be set up.
+    #[error("the HTTP client can't be set up: {0}")]
+    Http(String),
     /// Plain http where it is not allowed.
     #[error(
         "{0} is plain http: everybody on the way could read the token\nUse https, or --allow-http if you know the network."

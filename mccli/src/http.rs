@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use motley_proto::Secret;
 use reqwest::{Certificate, Client, Url, header, redirect};
 use serde::de::DeserializeOwned;
-use std::{cell::OnceCell, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 use tokio::runtime::Runtime;
 
 /// Largest answer that is read, in bytes.
@@ -43,16 +43,22 @@ impl Answer {
     }
 }
 
-/// A client that is built at its first request, so that commands without network start at once.
+/// Sends requests, one after another or several at once, on the thread that calls.
 pub(crate) struct Http {
     trust: Trust,
-    parts: OnceCell<(Runtime, Client)>,
+    runtime: Runtime,
+    client: Client,
 }
 
 impl Http {
-    /// Remembers how to ask; nothing is opened yet.
-    pub(crate) fn new(trust: Trust) -> Self {
-        Self { trust, parts: OnceCell::new() }
+    /// Prepares to ask; nothing is opened yet.
+    ///
+    /// # Errors
+    /// When the file of certificate authorities can't be used.
+    pub(crate) fn new(trust: Trust) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let client = build(&trust)?;
+        Ok(Self { trust, runtime, client })
     }
 
     /// How servers are trusted.
@@ -66,7 +72,7 @@ impl Http {
     /// [`Error::PlainHttp`], [`Error::Tls`] or [`Error::Network`]; any status is an answer.
     pub(crate) fn get(&self, url: &str, token: Option<&Secret>) -> Result<Answer> {
         let limit = Duration::from_secs(self.trust.timeout_s);
-        self.run(|client| get(client, &self.trust, url.to_owned(), token.cloned(), limit))?
+        self.run(|client| get(client, &self.trust, url.to_owned(), token.cloned(), limit))
     }
 
     /// Asks and gives the server six times the usual limit: it may create an account meanwhile.
@@ -75,26 +81,12 @@ impl Http {
     /// As [`Http::get`].
     pub(crate) fn get_patiently(&self, url: &str, token: &Secret) -> Result<Answer> {
         let limit = Duration::from_secs(self.trust.timeout_s.saturating_mul(6));
-        self.run(|client| get(client, &self.trust, url.to_owned(), Some(token.clone()), limit))?
+        self.run(|client| get(client, &self.trust, url.to_owned(), Some(token.clone()), limit))
     }
 
     /// Runs a future that uses the client to its end.
-    ///
-    /// # Errors
-    /// When the client can't be built: a bad CA file.
-    pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Client) -> F) -> Result<F::Output> {
-        if self.parts.get().is_none() {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(Error::Output)?;
-            let client = build(&self.trust)?;
-            let _ = self.parts.set((runtime, client));
-        }
-        match self.parts.get() {
-            Some((runtime, client)) => Ok(runtime.block_on(future(client.clone()))),
-            None => Err(Error::Ssh("the HTTP client was lost".to_owned())),
-        }
+    pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Client) -> F) -> F::Output {
+        self.runtime.block_on(future(self.client.clone()))
     }
 }
 
@@ -114,9 +106,7 @@ fn build(trust: &Trust) -> Result<Client> {
             .map_err(|error| failed(std::io::Error::other(format!("no certificates: {error}"))))?;
         builder = builder.tls_certs_merge(certificates);
     }
-    builder
-        .build()
-        .map_err(|error| Error::Ssh(format!("the HTTP client can't be set up: {}", chain(&error))))
+    builder.build().map_err(|error| Error::Http(chain(&error)))
 }
 
 fn ca_file(trust: &Trust) -> Option<PathBuf> {
@@ -200,10 +190,10 @@ fn authorization(token: &Secret) -> Result<header::HeaderValue> {
 fn classify(url: &str, error: &reqwest::Error) -> Error {
     let reason = chain(error);
     let url = url.to_owned();
-    let lower = reason.to_lowercase();
-    if lower.contains("certificate") || lower.contains("tls") || lower.contains("handshake") {
+    // The words of the TLS library and of the resolver; both types are out of reach in here.
+    if reason.contains("invalid peer certificate") {
         Error::Tls { url, reason }
-    } else if lower.contains("dns error") {
+    } else if reason.contains("dns error") {
         Error::Network { url, reason: format!("Could not resolve hostname. ({reason})") }
     } else if error.is_timeout() {
         Error::Network { url, reason: "no answer within the time limit".to_owned() }

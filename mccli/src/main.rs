@@ -24,6 +24,7 @@ use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
 use std::{ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
+    broker::forbid_inspection();
     let argv: Vec<OsString> = std::env::args_os().collect();
     if let Some((socket, prompt)) = askpass::wanted(&argv) {
         return askpass::run(&socket, &prompt);
@@ -46,8 +47,8 @@ fn parse(argv: Vec<OsString>) -> Result<cli::Cli, ExitCode> {
         .and_then(|matches| cli::Cli::from_arg_matches(&matches));
     parsed.map_err(|error| {
         if error.kind() == ErrorKind::DisplayVersion {
-            println!("mccli, {}", env!("CARGO_PKG_VERSION"));
-            return ExitCode::SUCCESS;
+            let version = concat!("mccli, ", env!("CARGO_PKG_VERSION"), "\n");
+            return report::result(version).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         let _ = error.print();
         ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))

@@ -1,7 +1,18 @@
 //! Lines for people on standard error: a level, a colon and the text, nothing secret.
 
 use clap::ValueEnum;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+/// Writes a result to standard output.
+///
+/// # Errors
+/// When nobody reads it any more, for instance.
+pub(crate) fn result(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
+}
 
 /// How important a line is; lines below the chosen level are not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -26,11 +37,19 @@ pub(crate) fn set_level(level: Level) {
     LOWEST.store(level as u8, Ordering::Relaxed);
 }
 
+/// A line that was asked for, at every level.
+pub(crate) fn always(text: &str) {
+    let line = motley_proto::text::escape(text, 4096);
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 fn write(level: Level, word: &str, text: &str) {
     if level as u8 >= LOWEST.load(Ordering::Relaxed) {
         for line in text.lines() {
             // Remote text can't act on the terminal; a line is never cut short of its cure.
-            eprintln!("{word}: {}", motley_proto::text::escape(line, 4096));
+            let line = motley_proto::text::escape(line, 4096);
+            // Nobody is left to be told when standard error is closed.
+            let _ = writeln!(io::stderr(), "{word}: {line}");
         }
     }
 }

@@ -26,10 +26,8 @@ pub(crate) struct Service<'a> {
 pub(crate) struct Facts {
     /// The answer as it came.
     pub(crate) raw: Value,
-    /// Issuers and what their tokens need.
+    /// Issuers, what their tokens need, and what the login prompt takes.
     pub(crate) info: Info,
-    /// The login conversation takes a long token in pieces.
-    pub(crate) takes_chunks: bool,
 }
 
 /// An account as the service sees it.
@@ -62,10 +60,7 @@ impl<'a> Service<'a> {
     /// `/info`.
     pub(crate) fn info(&self) -> Result<Facts> {
         let answer = self.http.get(&self.url("/info"), None)?;
-        let raw: Value = read("info", &answer)?;
-        let info: Info = read("info", &answer)?;
-        let takes_chunks = raw.get("chunked_prompt").and_then(Value::as_bool) == Some(true);
-        Ok(Facts { raw, info, takes_chunks })
+        Ok(Facts { raw: read("info", &answer)?, info: read("info", &answer)? })
     }
 
     /// `/info/op`: what a token of this issuer needs; `None` if the service does not support it.
@@ -86,6 +81,9 @@ impl<'a> Service<'a> {
     /// `/user/status`, or `/user/get_status` of older services.
     pub(crate) fn status(&self, token: &Secret) -> Result<Standing> {
         let answer = self.http.get(&self.url("/user/status"), Some(token))?;
+        if matches!(answer.status, 401 | 403) {
+            return read("get_status", &answer).map(standing);
+        }
         match answer.json::<FullStatus>() {
             Ok(full) if answer.status == 200 => Ok(Standing {
                 state: full.state,
@@ -94,7 +92,7 @@ impl<'a> Service<'a> {
             }),
             _ => {
                 let answer = self.http.get(&self.url("/user/get_status"), Some(token))?;
-                Ok(standing(read("get_status", &answer)?))
+                read("get_status", &answer).map(standing)
             }
         }
     }

@@ -335,6 +335,24 @@ fn batch_mode_and_ansible_options_do_not_keep_the_prompt_away_and_ask_nobody() {
 }
 
 #[test]
+fn an_ssh_without_prefixes_is_answered_for_one_target_and_an_older_one_refused() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new().version("OpenSSH_8.4p1 Debian").prompts(&["Access Token:"]);
+    assert!(login(&stage, &service, &[]).status().unwrap().success());
+    assert_eq!(stage.answered(1).answer, TOKEN);
+    for (version, rest, expected) in [
+        ("OpenSSH_8.4p1", &["-J", "jump"][..], "which host asks"),
+        ("OpenSSH_8.0p1, OpenSSL 1.1.1k", &[], "OpenSSH 8.4 or later is needed"),
+    ] {
+        let stage = Stage::new().version(version);
+        let output = login(&stage, &service, rest).output().unwrap();
+        let (_, errors) = texts(&output);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(errors.contains(expected) && !stage.ssh_ran(), "{errors}");
+    }
+}
+
+#[test]
 fn queries_of_ssh_itself_need_no_service() {
     let stage = Stage::new().prompts(&[]).then("echo $#; exit 4");
     let output = stage.mccli(&["ssh", "-O", "check", "host"]).output().unwrap();

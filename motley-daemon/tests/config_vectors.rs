@@ -165,13 +165,19 @@ fn stricter(problem: &Finding, expected: &Value) -> Option<&'static str> {
         FindingKind::Value => match option {
             "log_level" | "api_version" => Some("found when the file is read, not later"),
             "pool_digits" => Some("1 to 9 digits; others make no names"),
-            "mode" | "policy" | "method" | "shadow_compatibility_function" => {
+            "backend" | "mode" | "policy" | "method" | "shadow_compatibility_function" => {
                 Some("an unknown word does not silently mean the laxer choice")
             }
             "vo_match" => Some("one, all or a number; other words end in errors at each request"),
             "primary_group" | "fallback_group" => Some("a system group can't be given to users"),
             "shell" | "shell_limited" | "shell_restricted" | "home_base" => {
                 Some("an absolute path that passwd can hold")
+            }
+            "supported_entitlements" | "supported_groups" | "mapping" => {
+                Some("a pattern is compiled when the file is read")
+            }
+            _ if problem.what.ends_with("is no whole number") && problem.what.len() > 32 => {
+                Some("numbers fit into 64 bits")
             }
             _ if !problem.what.is_ascii() => Some("numbers are written with ASCII digits"),
             _ => None,
@@ -185,8 +191,11 @@ fn laxer(case: &Value) -> Option<&'static str> {
     let kind = case["expected"]["error"]["type"].as_str()?;
     let text = case["input"]["text"].as_str()?;
     let quirk = case["quirk"].as_str().unwrap_or_default();
-    (kind == "TypeError" && text.contains("[login_info]") && quirk.contains("unknown option"))
-        .then_some("[login_info] takes further texts, as its own remarks promise")
+    if kind == "TypeError" && text.contains("[login_info]") && quirk.contains("unknown option") {
+        return Some("[login_info] takes further texts, as its own remarks promise");
+    }
+    (kind == "TypeError" && text.contains("[DEFAULT]") && text.contains("%("))
+        .then_some("an option of [DEFAULT] that others refer to is a variable")
 }
 
 enum Verdict {

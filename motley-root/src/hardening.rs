@@ -23,13 +23,30 @@ pub fn harden(kept: &[RawFd]) -> Vec<String> {
         }
     };
     umask(Mode::from_bits_truncate(0o077));
-    note("core dumps stay on", setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    let undumped = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    note("core dumps stay on", if may_dump_core() { undumped } else { Ok(()) });
     note("tracing stays on", prctl::set_dumpable(false));
     note("new privileges stay possible", prctl::set_no_new_privs());
     // A network namespace of its own has no way out; Unix sockets in the file system still work.
-    note("the network stays reachable", unshare(CloneFlags::CLONE_NEWNET));
+    let left = unshare(CloneFlags::CLONE_NEWNET);
+    // Refused where the unit has taken the network away already.
+    note("the network stays reachable", if has_network() { left } else { Ok(()) });
     close_inherited(kept);
     missed
+}
+
+/// The unit may have set the limit and forbidden the call.
+fn may_dump_core() -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/self/limits") else { return true };
+    let line = table.lines().find_map(|line| line.strip_prefix("Max core file size"));
+    !line.is_some_and(|line| line.split_whitespace().take(2).eq(["0", "0"]))
+}
+
+/// True if there is any interface besides the loopback one and unused tunnels.
+fn has_network() -> bool {
+    let Ok(table) = std::fs::read_to_string("/proc/self/net/dev") else { return true };
+    let names = table.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim);
+    names.into_iter().any(|name| !matches!(name, "lo" | "sit0" | "tunl0" | "ip6tnl0"))
 }
 
 fn close_inherited(kept: &[RawFd]) {

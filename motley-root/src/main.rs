@@ -1,4 +1,8 @@
 //! Starts the root helper: reads its limits, repairs what a crash left, and serves the task socket.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 use anyhow::{Context, bail};
 use clap::Parser;

@@ -95,19 +95,18 @@ fn authenticate(pam: &Pam, flags: PamFlags, args: &[String]) -> Ending {
 
 fn check_account(pam: &Pam, flags: PamFlags, args: &[String]) -> Ending {
     let Some(caller) = read_caller(pam) else { return Ending::BadName };
-    let report = match load_options(pam, args) {
+    let (options, report) = match load_options(pam, args) {
         Ok(options) => {
             let report = run(pam, &caller, &options, account::check_account);
-            finish(pam, flags, &caller, &options, &report);
-            report
+            (options, report)
         }
         Err(bad) => {
             let options = Options::default();
             let report = judge_without_options(&caller, &bad, &options);
-            finish(pam, flags, &caller, &options, &report);
-            report
+            (options, report)
         }
     };
+    finish(pam, flags, &caller, &options, &report);
     report.ending
 }
 
@@ -132,7 +131,7 @@ fn read_caller(pam: &Pam) -> Option<Caller> {
         Ok(user) if !user.as_str().contains('\u{fffd}') => Some(Caller {
             service: text(pam.get_service()).unwrap_or_default(),
             user,
-            rhost: text(pam.get_rhost()),
+            rhost: text(pam.get_rhost()).filter(|it| !it.is_empty()),
             tty: Call::new(pam).tty(),
         }),
         _ => {
@@ -166,6 +165,12 @@ fn run(pam: &Pam, caller: &Caller, options: &Options, flow: Flow) -> Report {
         return Report::new(Ending::Unavailable, "the kernel gives no randomness");
     };
     let server = Switch.look_up(&options.daemon_user).ok().flatten().map(|entry| entry.uid);
+    if options.debug {
+        let (socket, seconds) = (options.socket.display(), options.timeout.as_secs());
+        let user = server.map(|uid| format!(" or uid {uid}")).unwrap_or_default();
+        let line = format!("asking {socket}, served by root{user}, for at most {seconds} s");
+        write_log(pam, LogLvl::DEBUG, &escape(&line, 300));
+    }
     let mut daemon = SocketDaemon::new(options.socket.clone(), server, options.timeout);
     let mut call = Call::new(pam);
     let parts =

@@ -150,7 +150,7 @@ fn upper_percent(text: &str) -> String {
 /// True when the entitlement `actual` that a person has grants what `required` asks for.
 ///
 /// Required sub-namespaces and sub-groups are a prefix of the person's: members of a sub-group are
-/// members of the group. With a required role the sub-groups must be exactly the required ones,
+/// members of the group, and a namespace includes those below it. With a required role the sub-groups must be exactly the required ones,
 /// as a role counts for the group that it is given in.
 pub fn satisfies(required: &Aarc, actual: &Aarc) -> bool {
     let same_root = required.namespace_id == actual.namespace_id
@@ -182,6 +182,53 @@ impl fmt::Display for Aarc {
         match &self.authority {
             Some(authority) => write!(f, "#{authority}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn granted(required: &str, actual: &str) -> bool {
+        satisfies(&parse_g069(required).unwrap(), &parse_g069(actual).unwrap())
+    }
+
+    #[test]
+    fn members_of_a_sub_group_are_members_of_the_group_and_not_the_other_way_round() {
+        assert!(granted("urn:geant:x:group:a", "urn:geant:x:group:a:b#auth"));
+        assert!(granted("urn:geant:x:group:a", "urn:geant:x:group:a:b:role=r"));
+        assert!(granted("URN:GEANT:X:group:a#one", "urn:geant:x:sub:group:a#other"));
+        assert!(!granted("urn:geant:x:group:a:b", "urn:geant:x:group:a"));
+        assert!(!granted("urn:geant:x:group:a", "urn:geant:x:group:A"));
+        assert!(!granted("urn:geant:x:group:a", "urn:geant:x:group:ab"));
+        assert!(!granted("urn:geant:x:sub:group:a", "urn:geant:x:group:a"));
+    }
+
+    #[test]
+    fn a_role_counts_for_the_group_that_it_is_given_in() {
+        assert!(granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a:role=r"));
+        assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a:b:role=r"));
+        assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a:role=R"));
+        assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a"));
+    }
+
+    proptest! {
+        #[test]
+        fn r45_any_text_is_read_or_refused_and_what_was_read_satisfies_itself(
+            text in "(?i:urn)(:[a-z.%#?+=]{0,4}|:group|:role=[a-z:#]{0,3}){1,8}|\\PC{0,40}"
+        ) {
+            if let Some(read) = parse_g069(&text) {
+                prop_assert!(satisfies(&read, &read));
+                // A component that was dropped can have kept two readings apart.
+                if !text.contains(['#', '?']) {
+                    prop_assert_eq!(parse_g069(&read.to_string()), Some(read));
+                }
+            }
+            if let Some(read) = super::super::Entitlement::parse(&text) {
+                prop_assert_eq!(read.to_string(), text);
+            }
         }
     }
 }

@@ -14,6 +14,11 @@ use crate::{
     pattern::{Pattern, TooManySteps},
 };
 use motley_proto::{GroupName, names::NameError};
+use std::collections::BTreeMap;
+
+/// Most supplementary groups of one account: a task that changes them all, and its answer, must fit
+/// into a frame of the task socket.
+pub const MAX_GROUPS: usize = 96;
 
 /// Which of the asserted groups count.
 #[derive(Debug, Clone, Default)]
@@ -82,6 +87,9 @@ pub enum DropReason {
     /// other's name, and stands for both.
     #[error("shortening makes it `{0}`, which `{1}` is already")]
     Collides(String, String),
+    /// The person brings more groups than an account can have here; the alphabetically first count.
+    #[error("an account has at most {MAX_GROUPS} groups here")]
+    TooMany,
 }
 
 /// A group that has no local group of its own.
@@ -184,41 +192,44 @@ pub fn groups(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError>
     for text in asserted {
         chosen.add(text, rules.shadow);
     }
-    let primary = primary_group(rules, chosen.first())?;
+    let primary = primary_group(rules, chosen.first.as_ref())?;
     for text in &rules.additional_groups {
         chosen.add(text.clone(), rules.shadow);
     }
-    let mut supplementary: Vec<GroupName> =
-        chosen.named.into_iter().map(|(_, name)| name).collect();
-    supplementary.push(primary.clone());
-    supplementary.sort();
-    supplementary.dedup();
+    chosen.named.entry(primary.clone()).or_default();
+    let supplementary = chosen.named.into_keys().collect();
     Ok(Groups { primary, supplementary, dropped: chosen.dropped })
 }
 
+/// Groups by name, with the text that each was made from.
 #[derive(Default)]
 struct Chosen {
-    named: Vec<(String, GroupName)>,
+    first: Option<GroupName>,
+    named: BTreeMap<GroupName, String>,
     dropped: Vec<Dropped>,
 }
 
 impl Chosen {
-    fn add(&mut self, text: String, variant: ShadowVariant) {
-        match name_and_cut(&text, variant) {
-            Err(reason) => self.dropped.push(Dropped { group: text, reason }),
-            Ok((name, shortened)) => match self.named.iter().find(|(_, known)| *known == name) {
-                Some((other, _)) if shortened && *other != text => {
-                    let reason = DropReason::Collides(name.into(), other.clone());
-                    self.dropped.push(Dropped { group: text, reason });
-                }
-                _ => self.named.push((text, name)),
-            },
+    fn add(&mut self, group: String, variant: ShadowVariant) {
+        let (name, shortened) = match name_and_cut(&group, variant) {
+            Ok(made) => made,
+            Err(reason) => return self.dropped.push(Dropped { group, reason }),
+        };
+        match self.named.get(&name) {
+            Some(other) if shortened && *other != group => {
+                let reason = DropReason::Collides(name.into(), other.clone());
+                self.dropped.push(Dropped { group, reason });
+            }
+            Some(_) => {}
+            // One place is kept for a configured primary group.
+            None if self.named.len() + 1 >= MAX_GROUPS => {
+                self.dropped.push(Dropped { group, reason: DropReason::TooMany });
+            }
+            None => {
+                self.first.get_or_insert_with(|| name.clone());
+                self.named.insert(name, group);
+            }
         }
-    }
-
-    /// The name of the alphabetically first group.
-    fn first(&self) -> Option<&GroupName> {
-        self.named.first().map(|(_, name)| name)
     }
 }
 

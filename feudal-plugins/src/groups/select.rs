@@ -6,6 +6,7 @@ use crate::{
     entitlement::Entitlement,
     pattern::{Pattern, TooManySteps},
 };
+use std::collections::HashSet;
 
 /// Where the groups come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +41,15 @@ pub fn select(rules: &GroupRules, claims: &Claims) -> Result<Asserted, TooManySt
         let names = plain_groups(rules, claims)?;
         return Ok(Asserted { source: Source::Groups, entitlements, names });
     }
-    let mut names = Vec::with_capacity(entitlements.len());
+    let mut names = Names::default();
     for entitlement in &entitlements {
         let text = match &rules.method {
             Method::Classic => classic(entitlement, rules.sub_groups),
             Method::Regex(mapping) => mapping.apply(&entitlement.to_string())?,
         };
-        add(&mut names, mask(&text));
+        names.add(mask(&text));
     }
-    Ok(Asserted { source: Source::Entitlements, entitlements, names })
+    Ok(Asserted { source: Source::Entitlements, entitlements, names: names.order })
 }
 
 fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>, TooManySteps> {
@@ -71,22 +72,31 @@ fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>,
 }
 
 fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Vec<String>, TooManySteps> {
-    let mut kept = Vec::new();
+    let mut kept = Names::default();
     for group in claims.texts("groups") {
         let keeps = match &rules.policy {
             Policy::All => true,
             Policy::Listed { groups, .. } => is_listed(groups, group)?,
         };
         if keeps {
-            add(&mut kept, mask(group));
+            kept.add(mask(group));
         }
     }
-    Ok(kept)
+    Ok(kept.order)
 }
 
-fn add(names: &mut Vec<String>, name: String) {
-    if !names.contains(&name) {
-        names.push(name);
+/// Names in the order in which they came, none twice.
+#[derive(Default)]
+struct Names {
+    order: Vec<String>,
+    seen: HashSet<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: String) {
+        if self.seen.insert(name.clone()) {
+            self.order.push(name);
+        }
     }
 }
 

@@ -90,6 +90,15 @@ fn a_group_of_punch_that_does_not_fit_is_not_its_parent() {
     assert_eq!(found.dropped[0].reason, DropReason::NoName(NoName::TooLong));
 }
 
+#[test]
+fn a_person_with_very_many_groups_gets_the_first_of_them() {
+    let many: Vec<String> = (0..300).map(|n| format!("group-{n:03}")).collect();
+    let found = groups(&rules(), &claims(json!({ "groups": many }))).unwrap();
+    assert_eq!(found.supplementary.len() + 1, MAX_GROUPS);
+    assert_eq!(found.dropped.len() + found.supplementary.len(), 300);
+    assert!(found.dropped.iter().all(|dropped| dropped.reason == DropReason::TooMany));
+}
+
 proptest! {
     #[test]
     fn r45_whatever_a_provider_asserts_the_groups_are_valid_and_nothing_is_lost_silently(

@@ -99,6 +99,11 @@ impl AccountFiles {
         Ok(fresh)
     }
 
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.current().is_ok_and(|current| current.is_some())
+    }
+
     fn current(&self) -> Result<Option<Arc<Snapshot>>, BackendError> {
         let stamp = |path| Stamp::of(path).map_err(unreadable);
         let stamps = [stamp(&self.passwd)?, stamp(&self.group)?];

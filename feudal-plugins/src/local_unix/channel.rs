@@ -41,6 +41,7 @@ pub(super) struct Channel {
     looking: Semaphore,
     changing: Semaphore,
     server_uid: u32,
+    limit: Duration,
 }
 
 /// Why an exchange failed.
@@ -59,7 +60,18 @@ impl Channel {
             looking: Semaphore::new(LOOKING),
             changing: Semaphore::new(CHANGING),
             server_uid: 0,
+            limit: EXCHANGE_LIMIT,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn trust_server(&mut self, uid: u32) {
+        self.server_uid = uid;
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit_exchanges_to(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// Has a task done; a refusal is an error like any other.
@@ -76,11 +88,11 @@ impl Channel {
         let Ok(Ok(_turn)) = timeout(QUEUE_LIMIT, lane.acquire()).await else {
             return Err(BackendError::Busy);
         };
-        let deadline = Instant::now() + EXCHANGE_LIMIT;
+        let deadline = Instant::now() + self.limit;
         let frame = encode(task, Cap::TASK).map_err(|error| self.garbled(&error))?;
         match timeout_at(deadline, self.exchange(&frame)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.unavailable("gave no answer within 10 seconds")),
+            Err(_) => Err(self.unavailable(&format!("gave no answer within {:?}", self.limit))),
         }
     }
 

@@ -66,11 +66,11 @@ pub fn user_name(text: &str, variant: ShadowVariant) -> Result<UserName, SkipRea
 ///
 /// `unix_primary_group` is the local name of the person's primary group; pools without a prefix of
 /// their own are named after it. Whether a name is taken is for the caller to find out.
-pub fn candidates<'a>(
-    rules: &'a NameRules,
+pub fn candidates(
+    rules: &NameRules,
     claims: &Claims,
     unix_primary_group: &str,
-) -> impl Iterator<Item = Candidate> + 'a {
+) -> impl Iterator<Item = Candidate> + Send + use<> {
     let texts: Box<dyn Iterator<Item = String> + Send> = match &rules.strategy {
         Strategy::Friendly => Box::new(friendly::texts(claims).into_iter()),
         Strategy::Pooled { prefix, digits } => {
@@ -93,4 +93,94 @@ pub fn choose(
     taken: impl Fn(&str) -> bool,
 ) -> Option<Candidate> {
     candidates.into_iter().find(|candidate| !taken(candidate.name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Strategy, *};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    const VARIANTS: [ShadowVariant; 4] =
+        [ShadowVariant::Default, ShadowVariant::V044, ShadowVariant::Punch, ShadowVariant::Ldap];
+
+    fn names(strategy: Strategy, claims: serde_json::Value) -> Vec<String> {
+        let rules = NameRules { strategy, shadow: ShadowVariant::Default };
+        let claims: Claims = serde_json::from_value(claims).unwrap();
+        let all = candidates(&rules, &claims, "kit-edu_physics");
+        all.take(100).map(|candidate| candidate.name.into()).collect()
+    }
+
+    #[test]
+    fn a_text_that_makes_no_name_is_passed_over_for_the_next() {
+        let long = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa_b_c_d_e";
+        let claims =
+            json!({"preferred_username": long, "given_name": "John", "family_name": "Doe"});
+        assert_eq!(names(Strategy::Friendly, claims)[..2], ["john", "johdoe"]);
+    }
+
+    #[test]
+    fn r21_nobody_gets_a_name_of_the_system_by_being_called_so() {
+        let claims = json!({"preferred_username": "root", "given_name": "Sudo", "email": "a@b.c"});
+        assert_eq!(names(Strategy::Friendly, claims), ["a-b_c"]);
+    }
+
+    #[test]
+    fn a_pool_is_named_after_its_prefix_or_the_primary_group_and_ends() {
+        let pool = |prefix: Option<&str>, digits| Strategy::Pooled {
+            prefix: prefix.map(str::to_owned),
+            digits,
+        };
+        assert_eq!(
+            names(pool(None, 3), json!({}))[..2],
+            ["kit-edu_physics001", "kit-edu_physics002"]
+        );
+        let all = names(pool(Some("p"), 1), json!({}));
+        assert_eq!((all.len(), all[8].as_str()), (9, "p9"));
+        assert!(names(pool(Some("p"), 0), json!({})).is_empty());
+    }
+
+    #[test]
+    fn the_first_free_candidate_is_chosen() {
+        let rules = NameRules {
+            strategy: Strategy::Pooled { prefix: Some("p".to_owned()), digits: 2 },
+            shadow: ShadowVariant::Default,
+        };
+        let choice = |taken: fn(&str) -> bool| {
+            choose(candidates(&rules, &Claims::default(), "g"), taken).map(|c| c.name.into())
+        };
+        assert_eq!(choice(|name| name < "p17"), Some("p17".to_owned()));
+        assert_eq!(choice(|_| true), None::<String>);
+    }
+
+    proptest! {
+        #[test]
+        fn r20_a_mangled_name_satisfies_the_grammar_or_is_refused(text in "\\PC{0,60}|[a-z_.$0-9-]{0,60}") {
+            for variant in VARIANTS {
+                let Ok(made) = make(&text, variant) else { continue };
+                prop_assert!(!made.name.is_empty() && made.name.len() <= 32, "{made:?}");
+                prop_assert!(made.name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_'));
+                prop_assert!(made.name.bytes().all(
+                    |b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.".contains(&b)));
+            }
+        }
+
+        #[test]
+        fn a_name_that_is_one_already_stays_as_it_is(text in "[a-z_][a-z0-9_-]{1,31}") {
+            prop_assume!(!text.starts_with("_-"));
+            for variant in [ShadowVariant::Default, ShadowVariant::V044] {
+                let made = make(&text, variant);
+                prop_assert_eq!(made, Ok(Made { name: text.clone(), shortened: false }));
+            }
+        }
+
+        #[test]
+        fn a_name_that_lost_characters_says_so(text in "[a-z_]{33,60}") {
+            for variant in VARIANTS {
+                if let Ok(made) = make(&text, variant) {
+                    prop_assert!(made.shortened);
+                }
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The broker process: a private socket that is served until ssh ends.
 
 use super::{
-    Greeting, close_to_others,
+    Greeting, forbid_core_dumps,
     script::{Script, Verdict},
     wire::{Ask, Order, Reply},
 };
@@ -42,7 +42,7 @@ const WATCH_MS: u16 = 200;
 
 /// Serves the socket until ssh ends; the whole life of the broker process.
 pub(crate) fn keep() -> ExitCode {
-    close_to_others();
+    forbid_core_dumps();
     let prepared = prepare();
     let greeting = match &prepared {
         Ok((_, nest)) => Greeting::Socket(nest.socket()),
@@ -185,9 +185,9 @@ fn answer(
 
 /// Why the login node may have refused a token that the service took a moment ago.
 fn reason(order: &Order) -> String {
-    let http = Http::new(order.trust.clone());
-    let service = Service::new(&http, order.endpoint.clone());
     let refused = format!("{} did not accept the token", order.host);
+    let Ok(http) = Http::new(order.trust.clone()) else { return refused };
+    let service = Service::new(&http, order.endpoint.clone());
     match service.status(&order.token) {
         Ok(standing) => match (standing.state, standing.name) {
             (AccountState::Deployed, Some(name)) if name == order.user.as_str() => format!(

@@ -82,9 +82,13 @@ pub(crate) fn start(order: &Order) -> Result<PathBuf> {
     }
 }
 
-/// Forbids core dumps and debuggers of other processes for a process that sees a secret.
-pub(crate) fn close_to_others() {
-    // Both can only fail on kernels that lack them; the secret is no worse off than before.
+/// Keeps other processes of the user out of this one, until it becomes another program.
+pub(crate) fn forbid_inspection() {
+    // Fails only on kernels that lack it; the secret is no worse off than before.
     let _ = prctl::set_dumpable(false);
+}
+
+/// Forbids core dumps for good, for processes that never become another program.
+pub(crate) fn forbid_core_dumps() {
     let _ = resource::setrlimit(resource::Resource::RLIMIT_CORE, 0, 0);
 }

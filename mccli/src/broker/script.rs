@@ -17,32 +17,64 @@ pub(super) enum Verdict {
     Foreign,
 }
 
+/// One prompt that is expected.
+struct Step {
+    expected: Expected,
+    answer: Option<Secret>,
+}
+
+/// How a prompt is recognised.
+enum Expected {
+    /// By every byte.
+    Exactly(String),
+    /// By its beginning, which ssh itself writes, and by its naming a token: sites word the rest.
+    BeginsWith(String),
+}
+
+impl Expected {
+    fn is(&self, prompt: &str) -> bool {
+        match self {
+            Self::Exactly(text) => prompt == text,
+            Self::BeginsWith(prefix) => prompt
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.contains(TOKEN_WORDS) && !rest.starts_with(PART_WORDS)),
+        }
+    }
+}
+
+/// What every prompt for a token has in it, however a site words it.
+const TOKEN_WORDS: &str = "Access Token";
+/// Beginning of the prompts for further pieces.
+const PART_WORDS: &str = "Access Token (part ";
+
 /// The expected prompts and their answers.
 pub(super) struct Script {
-    steps: Vec<(String, Option<Secret>)>,
+    steps: Vec<Step>,
     only: Option<i32>,
 }
 
 impl Script {
     /// The row for an order.
     ///
-    /// The text behind `(user@host) ` comes from the server, the rest from ssh itself. Comparing
-    /// the whole prompt is what keeps a jump host, or a server that imitates the prompt of another
-    /// one, from getting the token.
+    /// `(user@host) ` is written by ssh itself, what follows by the server it names. Comparing the
+    /// whole prefix is what keeps a jump host that imitates the prompt from getting the token. An
+    /// ssh that writes no prefix gets an answer for the plain prompt only.
     pub(super) fn new(order: &Order) -> Self {
         let answers = match order.way {
             Way::Whole => vec![order.token.clone()],
             Way::OneTimePassword => order.password.iter().cloned().collect(),
             Way::Chunks => pieces(&order.token),
         };
-        let prefix = match order.prefixed {
-            true => format!("({}@{}) ", order.user, order.host),
-            false => String::new(),
+        let prefix = format!("({}@{}) ", order.user, order.host);
+        let first = match order.prefixed {
+            true => Expected::BeginsWith(prefix.clone()),
+            false => Expected::Exactly(TOKEN_PROMPT.to_owned()),
         };
-        let texts = std::iter::once(TOKEN_PROMPT.to_owned()).chain((2..).map(chunk_prompt));
-        let steps = texts
+        let more = (2..).map(|n| Expected::Exactly(format!("{prefix}{}", chunk_prompt(n))));
+        let steps = std::iter::once(first)
+            .chain(more)
             .zip(answers)
-            .map(|(text, answer)| (format!("{prefix}{text}"), Some(answer)))
+            .map(|(expected, answer)| Step { expected, answer: Some(answer) })
             .collect();
         Self { steps, only: order.jumps.then_some(order.ssh_pid) }
     }
@@ -52,16 +84,16 @@ impl Script {
         if self.only.is_some_and(|ssh| ssh != ask.parent) {
             return Verdict::Foreign;
         }
-        let next = self.steps.iter().position(|(_, answer)| answer.is_some());
-        match self.steps.iter().position(|(prompt, _)| *prompt == ask.prompt) {
+        let next = self.steps.iter().position(|step| step.answer.is_some());
+        match self.steps.iter().position(|step| step.expected.is(&ask.prompt)) {
             None => Verdict::Foreign,
             Some(at) if Some(at) == next => {
-                let answer = self.steps.get_mut(at).and_then(|(_, answer)| answer.take());
+                let answer = self.steps.get_mut(at).and_then(|step| step.answer.take());
                 answer.map_or(Verdict::Spent, Verdict::Answer)
             }
             Some(_) => {
                 // Out of order: the login has failed, the rest of the token has nowhere to go.
-                self.steps.iter_mut().for_each(|(_, answer)| *answer = None);
+                self.steps.iter_mut().for_each(|step| step.answer = None);
                 Verdict::Spent
             }
         }
@@ -101,18 +133,17 @@ mod tests {
     const OURS: &str = "(alice@cue.example.org) Access Token:";
 
     #[test]
-    fn r38_the_token_goes_to_the_exact_prompt_once_and_to_no_imitation() {
+    fn r38_the_token_goes_to_the_expected_prompt_once_and_to_no_imitation() {
         let mut script = Script::new(&order("secret", Way::Whole));
         for imitation in [
             "(alice@jump.example.org) Access Token:",
             "(bob@cue.example.org) Access Token:",
             "Access Token:",
-            "(alice@cue.example.org) Access Token: ",
             " (alice@cue.example.org) Access Token:",
             "(alice@cue.example.org) access token:",
             "(alice@cue.example.org) Password:",
             "(alice@jump) (alice@cue.example.org) Access Token:",
-            "(alice@cue.example.org) Hello\r\n(alice@cue.example.org) Access Token:",
+            "(alice@cue.example.org)Access Token:",
             "(alice@cue.example.org) Access Token (part 2):",
             "alice@cue.example.org's password: ",
             "",
@@ -122,6 +153,21 @@ mod tests {
         assert_eq!(said(&mut script, OURS, 7), "secret");
         assert_eq!(said(&mut script, OURS, 7), "spent");
         assert_eq!(said(&mut script, OURS, 7), "spent");
+    }
+
+    #[test]
+    fn sites_may_word_their_prompt_and_greet() {
+        for text in [
+            "Access Token: ",
+            "(OTP or) Access Token:",
+            "Paste OIDC Access Token:",
+            "Welcome.\r\nAccess Token:",
+        ] {
+            let mut script = Script::new(&order("secret", Way::Whole));
+            assert_eq!(said(&mut script, &format!("(alice@cue.example.org) {text}"), 7), "secret");
+            let mut old = Script::new(&Order { prefixed: false, ..order("secret", Way::Whole) });
+            assert_eq!(said(&mut old, text, 7), "foreign");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     context::{self, Wishes},
     error::{Error, Result},
     http::Http,
+    report,
     service::{Service, Standing},
     tty,
 };
@@ -19,8 +20,8 @@ pub(super) struct Visit {
 
 impl Visit {
     /// Opens nothing yet.
-    pub(super) fn new(options: &Options) -> Self {
-        Self { http: Http::new(options.trust()) }
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        Ok(Self { http: Http::new(options.trust())? })
     }
 
     /// Finds the service and a token, and calls.
@@ -44,13 +45,13 @@ impl Visit {
 /// Prints state and name; exit codes 6 and 7 say pending and locked.
 pub(super) fn status(options: &Options, host: Option<&str>) -> Result<()> {
     let standing =
-        Visit::new(options).with_token(options, host, |service, token| service.status(token))?;
+        Visit::new(options)?.with_token(options, host, |service, token| service.status(token))?;
     show(&standing)
 }
 
 /// Makes the account, unless it is suspended: the service could answer as if it were not.
 pub(super) fn deploy(options: &Options, host: Option<&str>) -> Result<()> {
-    let standing = Visit::new(options).with_token(options, host, |service, token| {
+    let standing = Visit::new(options)?.with_token(options, host, |service, token| {
         let before = service.status(token)?;
         match before.state {
             AccountState::Suspended | AccountState::Limited | AccountState::Rejected => Ok(before),
@@ -64,9 +65,8 @@ pub(super) fn deploy(options: &Options, host: Option<&str>) -> Result<()> {
 pub(super) fn suspend(options: &Options, host: Option<&str>, yes: bool) -> Result<()> {
     confirm(yes, "Lock your own account? Only an admin can unlock it.")?;
     let standing =
-        Visit::new(options).with_token(options, host, |service, token| service.suspend(token))?;
-    print(&standing);
-    Ok(())
+        Visit::new(options)?.with_token(options, host, |service, token| service.suspend(token))?;
+    print(&standing)
 }
 
 /// Locks or unlocks somebody's account.
@@ -82,13 +82,12 @@ pub(super) fn administer(outer: Options, command: AdminCommand) -> ExitCode {
             .map_err(|why| Error::Usage(format!("--of-iss {of_iss} {why}")))?;
         let question = format!("{verb} the account of {} at {issuer}?", escape(&sub, 255));
         confirm(confirmed.yes, &question)?;
-        let standing = Visit::new(&options).with_token(
+        let standing = Visit::new(&options)?.with_token(
             &options,
             target.host.as_deref(),
             |service, token| service.administer(verb, &sub, &issuer, token),
         )?;
-        print(&standing);
-        Ok(())
+        print(&standing)
     })
 }
 
@@ -105,16 +104,18 @@ fn confirm(yes: bool, question: &str) -> Result<()> {
     }
 }
 
-fn print(standing: &Standing) {
-    println!("state: {}", standing.state);
-    if let Some(name) = &standing.name {
-        println!("username: {}", escape(name, 64));
-    }
-    println!("message: {}", escape(&standing.message, 500));
+fn print(standing: &Standing) -> Result<()> {
+    let name = standing
+        .name
+        .as_ref()
+        .map_or_else(String::new, |name| format!("username: {}\n", escape(name, 64)));
+    let message = escape(&standing.message, 500);
+    report::result(&format!("state: {}\n{name}message: {message}\n", standing.state))?;
+    Ok(())
 }
 
 fn show(standing: &Standing) -> Result<()> {
-    print(standing);
+    print(standing)?;
     let message = || escape(&standing.message, 500);
     match standing.state {
         AccountState::Pending => Err(Error::Pending(message(), String::new())),

@@ -5,23 +5,29 @@ use crate::{
     context, endpoint,
     error::{Error, Result},
     http::Http,
+    report,
     ssh_config::Settings,
 };
 
 /// Prints the endpoint on standard output and the report on standard error.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    let http = Http::new(options.trust());
+    let http = Http::new(options.trust())?;
     if let (Some(host), None) = (host, &options.mc_endpoint) {
         let hostname = real_name(host)?;
-        let probes = endpoint::probe(&http, endpoint::candidates(&hostname, http.trust()))?;
-        probes.iter().for_each(|probe| eprintln!("{}: {}", probe.url, probe.remark));
-        if let Some(best) = probes.iter().find(|probe| probe.found) {
-            println!("{}", best.url);
-            return Ok(());
+        let probes = endpoint::probe(&http, endpoint::candidates(&hostname, http.trust()));
+        for probe in &probes {
+            report::always(&format!("{}: {}", probe.url, probe.remark));
         }
-        return endpoint::find(&http, &hostname).map(|url| println!("{url}"));
+        if let Some(best) = probes.iter().find(|probe| probe.found) {
+            return print(&best.url);
+        }
+        return print(&endpoint::find(&http, &hostname)?);
     }
-    println!("{}", context::find_service(&http, options, host)?.endpoint());
+    print(context::find_service(&http, options, host)?.endpoint())
+}
+
+fn print(url: &str) -> Result<()> {
+    report::result(&format!("{url}\n"))?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use serde_json::{Value, json, ser::PrettyFormatter};
 /// # Errors
 /// When nothing at all is there to print.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    let http = Http::new(options.trust());
+    let http = Http::new(options.trust())?;
     let found = find(&http, options, host)?;
     let mut blocks = Vec::new();
     let token = match &found {
@@ -39,9 +39,7 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
         Err(error) if blocks.is_empty() => return Err(error),
         Err(error) => report::warning(&error.to_string()),
     }
-    for block in blocks {
-        print!("{block}");
-    }
+    report::result(&blocks.concat())?;
     Ok(())
 }
 

@@ -1,6 +1,9 @@
 //! `mccli completions` and `mccli man`: generated from the command line's own definition.
 
-use crate::{cli::Cli, error::Result};
+use crate::{
+    cli::Cli,
+    error::{Error, Result},
+};
 use clap::CommandFactory;
 use std::io;
 
@@ -10,10 +13,20 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
     Ok(())
 }
 
-/// Writes the manual page: the program first, then each command.
-pub(super) fn page() -> Result<()> {
-    let mut command = Cli::command();
-    command.build();
+/// Writes the manual page.
+///
+/// # Errors
+/// [`Error::Usage`] for a command that does not exist.
+pub(super) fn page(name: Option<&str>) -> Result<()> {
+    let mut root = Cli::command();
+    root.build();
+    let command = match name {
+        None => root,
+        Some(name) => root
+            .find_subcommand(name)
+            .cloned()
+            .ok_or_else(|| Error::Usage(format!("there is no command {name}")))?,
+    };
     clap_mangen::Man::new(command).render(&mut io::stdout())?;
     Ok(())
 }

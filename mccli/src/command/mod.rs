@@ -39,7 +39,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Otp(it) => modern(outer.over(it.options), |o| otp::run(&o, it.host.as_deref())),
         Command::Admin(it) => account::administer(outer, it),
         Command::Completions { shell } => modern(outer, |_| manual::completions(shell)),
-        Command::Man => modern(outer, |_| manual::page()),
+        Command::Man { command } => modern(outer, |_| manual::page(command.as_deref())),
     }
 }
 

@@ -1,12 +1,13 @@
 //! `mccli otp`: makes a one-time password, to be typed where ssh asks for the token.
 
 use super::account::Visit;
-use crate::{cli::Options, credential, error::Result};
+use crate::{cli::Options, credential, error::Result, report};
 
 /// Prints the one-time password, and nothing else, on standard output.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    Visit::new(options).with_token(options, host, |service, token| {
-        println!("{}", credential::one_time_password(service, token)?.expose());
+    Visit::new(options)?.with_token(options, host, |service, token| {
+        let password = credential::one_time_password(service, token)?;
+        report::result(&format!("{}\n", password.expose()))?;
         Ok(())
     })
 }

@@ -39,7 +39,7 @@ pub(super) fn run(
     if !settings.prefixes_prompts {
         ssh_config::require_askpass()?;
     }
-    let http = Http::new(options.trust());
+    let http = Http::new(options.trust())?;
     let service = context::find_service(&http, options, Some(&settings.hostname))?;
     let facts = service.info()?;
     let token = context::find_token(options, &Wishes::new(&service, &facts))?;
@@ -52,7 +52,7 @@ pub(super) fn run(
         print_dry_run(&service, &token, &argv)?;
         std::process::exit(0);
     }
-    let takes_chunks = facts.takes_chunks && settings.prefixes_prompts;
+    let takes_chunks = facts.info.chunked_prompt && settings.prefixes_prompts;
     let mode = options.otp.unwrap_or_default();
     let order = order(&service, token.secret, &user, &settings, |length| {
         credential::choose(length, takes_chunks, mode)
@@ -154,6 +154,7 @@ fn print_dry_run(service: &Service<'_>, token: &Token, argv: &[OsString]) -> Res
     } else {
         format!("'{}'", token.secret.expose())
     };
-    println!("SSHPASS={credential} sshpass -P 'Access Token' -e ssh {}", shell_words::join(argv));
+    let command = shell_words::join(argv);
+    report::result(&format!("SSHPASS={credential} sshpass -P 'Access Token' -e ssh {command}\n"))?;
     Ok(())
 }

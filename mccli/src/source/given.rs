@@ -63,9 +63,9 @@ impl TokenSource for File {
 
 /// Reads one line and not a byte more: the rest belongs to the remote command.
 fn first_line_of_input() -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut input = std::io::stdin();
+    let input = std::io::stdin();
     // Straight from the descriptor: a buffer would swallow what follows the line.
-    let fd = std::os::fd::AsFd::as_fd(&mut input);
+    let fd = std::os::fd::AsFd::as_fd(&input);
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
     let mut byte = [0u8; 1];
     while line.len() < MAX_BYTES && nix::unistd::read(fd, &mut byte)? == 1 && byte != *b"\n" {

@@ -24,6 +24,12 @@ pub(crate) const HOST: [&str; 5] = ["-F", "none", "-o", "HostName=cue.example.or
 /// Stands in for ssh: passes `-G` and `-V` on to the real one, else records its words and
 /// environment, has the prompts of the test answered, and goes on with the test's own script.
 const SSH_DOUBLE: &str = r#"#!/bin/sh
+if test -e "$DOUBLE/version"; then
+    case "$1" in
+    -G) /usr/bin/ssh "$@" | grep -v acceptedalgorithms; exit 0 ;;
+    -V) cat "$DOUBLE/version" >&2; exit 0 ;;
+    esac
+fi
 case "$1" in -G | -V) exec /usr/bin/ssh "$@" ;; esac
 for word in "$@"; do printf '%s\0' "$word"; done > "$DOUBLE/argv"
 cat /proc/$$/environ > "$DOUBLE/environ"
@@ -68,6 +74,12 @@ impl Stage {
     pub(crate) fn prompts(self, prompts: &[&str]) -> Self {
         let lines: String = prompts.iter().map(|prompt| format!("{prompt}\n")).collect();
         fs::write(self.path("prompts"), lines).unwrap();
+        self
+    }
+
+    /// Which old version the double pretends to be.
+    pub(crate) fn version(self, text: &str) -> Self {
+        fs::write(self.path("version"), text).unwrap();
         self
     }
 

@@ -1,4 +1,4 @@
-//! Finds what a file holds and nothing would read: unknown names, swallowed lines, leaking defaults.
+//! Finds what nothing would read: unknown names, swallowed lines, defaults that leak.
 
 use super::finding::{Finding, FindingKind, Findings, nearest};
 use super::ini::{DEFAULT_SECTION, Entry, Ini, Section};
@@ -110,7 +110,8 @@ impl Checker<'_> {
             let word = line.text.split_once('=').map(|(word, _)| word.trim_end().to_lowercase());
             if let Some(option) = word.filter(|word| known(word)) {
                 let what = format!(
-                    "the line is indented, so it continues {} of line {} instead of setting {option}",
+                    "the line is indented, so it continues {} of line {} instead of setting \
+                     {option}",
                     entry.option, entry.line
                 );
                 found.problem(

@@ -42,13 +42,13 @@ pub enum FindingKind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// File as it was named.
-    pub file: String,
+    pub file: Box<str>,
     /// Line, counted from 1, if one line is meant.
     pub line: Option<usize>,
     /// Section, if any.
-    pub section: Option<String>,
+    pub section: Option<Box<str>>,
     /// Option, if any.
-    pub option: Option<String>,
+    pub option: Option<Box<str>>,
     /// Its kind.
     pub kind: FindingKind,
     /// What is wrong.
@@ -72,7 +72,7 @@ impl Finding {
         cure: impl Into<String>,
     ) -> Self {
         Self {
-            file: file.to_owned(),
+            file: file.into(),
             line: None,
             section: None,
             option: None,
@@ -90,13 +90,13 @@ impl Finding {
 
     /// The same, about one section.
     pub fn section(mut self, section: &str) -> Self {
-        self.section = Some(section.to_owned());
+        self.section = Some(section.into());
         self
     }
 
     /// The same, about one option.
     pub fn option(mut self, option: &str) -> Self {
-        self.option = Some(option.to_owned());
+        self.option = Some(option.into());
         self
     }
 }

@@ -84,9 +84,14 @@ pub struct EffectiveSetting {
 }
 
 impl Config {
-    /// The section of a provider by its issuer, equal but for slashes at the end.
+    /// The section of a provider by its issuer, equal but for one slash at the end.
     pub fn op(&self, issuer: &Issuer) -> Option<&OpConfig> {
-        self.ops.iter().find(|op| op.issuer.trimmed() == issuer.trimmed())
+        let bare = |issuer: &Issuer| {
+            let text = issuer.as_str();
+            text.strip_suffix('/').unwrap_or(text).to_owned()
+        };
+        let wanted = bare(issuer);
+        self.ops.iter().find(|op| bare(&op.issuer) == wanted)
     }
 
     /// The section of a provider as people name it: without regard to scheme, `www.`, case and one
@@ -122,6 +127,7 @@ pub fn load(
     around: &Surroundings<'_>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
     let mut found = Findings::default();
+    search::warn_about_other_files(around, &mut found);
     let config = read_source(search::find_config(paths, around), around.owners, &mut found);
     let adapter = read_source(search::find_adapter(paths, around), around.owners, &mut found);
     build(config, adapter, around.owners, found)

@@ -11,6 +11,7 @@ use crate::policy::{
 use feudal_plugins::Tier;
 use motley_proto::{Audience, Issuer, Secret, Subject};
 use std::{path::Path, time::Duration};
+use zeroize::Zeroize;
 
 /// Prefix of the sections that configure providers.
 pub(super) const PREFIX: &str = "authorisation.";
@@ -52,8 +53,8 @@ pub(super) fn ops(raw: &RawFile, owners: Owners, found: &mut Findings) -> Vec<Op
     let mut ops: Vec<OpConfig> = Vec::new();
     for settings in raw.repeated(PREFIX) {
         let Some(op) = op(settings, owners, found) else { continue };
-        let canonical = Issuer::canonical(op.issuer.as_str());
-        let twin = ops.iter().find(|o| Issuer::canonical(o.issuer.as_str()) == canonical);
+        let canonical = Issuer::canonical(op.issuer.trimmed());
+        let twin = ops.iter().find(|o| Issuer::canonical(o.issuer.trimmed()) == canonical);
         if let Some(twin) = twin {
             let what = format!(
                 "the provider {} is configured by [{}] in line {} already",
@@ -209,7 +210,11 @@ fn read_secret(
     found: &mut Findings,
 ) -> Option<Secret> {
     match read_private(Path::new(file), owners) {
-        Ok(text) => Some(Secret::new(text.trim().to_owned())).filter(|secret| !secret.is_empty()),
+        Ok(mut text) => {
+            let secret = Secret::new(text.trim().to_owned());
+            text.zeroize();
+            Some(secret).filter(|secret| !secret.is_empty())
+        }
         Err(finding) => {
             let option = "introspection_client_secret_file";
             let mut ours = settings.finding(finding.kind, option, finding.what, finding.cure);

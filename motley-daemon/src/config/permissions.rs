@@ -184,7 +184,7 @@ mod tests {
         for mode in [0o777, 0o775, 0o733] {
             fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
             let finding = read_guarded(&path, owners()).unwrap_err();
-            assert_eq!(finding.file, place.path().display().to_string());
+            assert_eq!(*finding.file, *place.path().display().to_string());
             assert!(finding.to_string().contains("chmod go-w"), "{finding}");
         }
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o1777)).unwrap();

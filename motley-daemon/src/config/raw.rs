@@ -1,4 +1,4 @@
-//! A parsed file held against the option table: typed values with their origin, and everything that does not fit.
+//! A parsed file held against the option table: typed values, each with its origin.
 
 use super::check::check;
 use super::finding::{Finding, FindingKind, Findings, quoted};
@@ -178,10 +178,8 @@ impl Reader<'_> {
         };
         match self.value(option, entry, section) {
             Ok(value) => {
-                if own {
-                    if let Some(finding) = self.without_effect(option, &value) {
-                        found.warn(place(finding));
-                    }
+                if own && let Some(finding) = self.without_effect(option, &value) {
+                    found.warn(place(finding));
                 }
                 Setting { spec: option, value, origin }
             }

@@ -1,6 +1,6 @@
 //! Where the configuration files are: command line, environment, home directory, `/etc`.
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{Finding, FindingKind, Findings};
 use super::permissions::Owners;
 use std::path::{Path, PathBuf};
 
@@ -91,6 +91,15 @@ pub fn find_config(paths: &Paths, around: &Surroundings<'_>) -> Result<PathBuf, 
 /// As [`find_config`].
 pub fn find_adapter(paths: &Paths, around: &Surroundings<'_>) -> Result<PathBuf, Finding> {
     FEUDAL_ADAPTER.find(paths.adapter.as_deref(), around)
+}
+
+/// A file that the Python stack also reads, and nothing here does.
+pub(super) fn warn_about_other_files(around: &Surroundings<'_>, found: &mut Findings) {
+    if let Some(path) = (around.variable)("FLAAT_CONFIG").filter(|path| !path.is_empty()) {
+        let what = "FLAAT_CONFIG names this file, and it is not read any more";
+        let cure = "remove the variable; audience holds for every provider that has it";
+        found.warn(Finding::new(FindingKind::Obsolete, &path, what, cure));
+    }
 }
 
 impl Search {

@@ -53,6 +53,11 @@ pub enum FetchError {
     /// The connection did not come up, or broke.
     #[error("no connection ({0})")]
     Connection(String),
+    /// Its TLS certificate is not trusted.
+    #[error(
+        "its certificate is not trusted ({0}); name the authority that signed it in `ca_file` or add it to the system's"
+    )]
+    Certificate(String),
     /// No whole answer in time.
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
@@ -278,7 +283,12 @@ async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, FetchEr
 
 /// The URL is left out: it is the provider's text, and the issuer is named beside it anyway.
 fn connection_error(error: reqwest::Error) -> FetchError {
-    FetchError::Connection(causes(&error.without_url()))
+    let text = causes(&error.without_url());
+    if text.contains("certificate") {
+        FetchError::Certificate(text)
+    } else {
+        FetchError::Connection(text)
+    }
 }
 
 /// An error with its causes, on one line.

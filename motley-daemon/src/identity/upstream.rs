@@ -10,7 +10,7 @@ use motley_proto::Issuer;
 use motley_proto::text::escape;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 /// Most questions about tokens that are under way at one provider, so that a slow one holds up
 /// nobody but its own users.
@@ -73,10 +73,18 @@ impl Upstream {
         self.config.timeout / 2
     }
 
-    /// A place among the questions that are under way.
-    pub(crate) async fn slot(&self) -> Result<SemaphorePermit<'_>, FetchError> {
-        let slot = tokio::time::timeout(self.question_limit(), self.slots.acquire());
-        slot.await.ok().and_then(Result::ok).ok_or(FetchError::Busy)
+    /// Asks a question about a token when there is room for it. Waiting for room and for the answer
+    /// take `limit` together.
+    pub(crate) async fn ask<T>(
+        &self,
+        limit: Duration,
+        question: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let whole = async {
+            let _slot = self.slots.acquire().await.map_err(|_| FetchError::Busy)?;
+            question.await
+        };
+        tokio::time::timeout(limit, whole).await.unwrap_or(Err(FetchError::Timeout(limit)))
     }
 
     /// Verifies the signature of a token with the provider's keys, fetching them anew where the

@@ -124,11 +124,8 @@ async fn introspect(
         return Err(NoIdentity::NoEndpoint { issuer: upstream.name() }.into());
     };
     let (id, secret) = (&credentials.id, &credentials.secret);
-    let answer = async {
-        let _slot = upstream.slot().await?;
-        upstream.fetcher.introspection(place, id, secret, token, limit).await
-    };
-    let claims = answer.await.map_err(|why| match why {
+    let question = upstream.fetcher.introspection(place, id, secret, token, limit);
+    let claims = upstream.ask(limit, question).await.map_err(|why| match why {
         // Our own credentials are refused: nothing is known about the token.
         FetchError::Status(_) | FetchError::InvalidToken => {
             NoIdentity::Unreachable { issuer: upstream.name(), why }.into()
@@ -151,11 +148,7 @@ async fn ask_userinfo(
     limit: Duration,
 ) -> Option<Result<ClaimMap, FetchError>> {
     let place = metadata.userinfo.as_ref()?;
-    let answer = async {
-        let _slot = upstream.slot().await?;
-        upstream.fetcher.userinfo(place, token, limit).await
-    };
-    Some(answer.await)
+    Some(upstream.ask(limit, upstream.fetcher.userinfo(place, token, limit)).await)
 }
 
 /// An answer may leave the issuer out; one that names another is about somebody else.

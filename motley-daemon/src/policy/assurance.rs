@@ -44,11 +44,15 @@ pub enum Expression {
 }
 
 impl Expression {
-    /// Reads an expression. Relative words are looked for as they are, and behind `prefix`.
+    /// Reads an expression. Relative words are looked for as they are, and behind `prefix`. An
+    /// empty text holds for nobody.
     ///
     /// # Errors
     /// Says what is missing or too much.
     pub fn parse(text: &str, prefix: &str) -> Result<Self, ExpressionError> {
+        if text.trim().is_empty() {
+            return Ok(Self::OneOf(Vec::new()));
+        }
         let mut parser = Parser { tokens: tokens(text), at: 0, prefix, depth: 0 };
         let expression = parser.or()?;
         match parser.peek() {
@@ -240,6 +244,9 @@ fn collect(claim: &Value, values: &mut BTreeSet<String>) {
 fn as_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        // Written as in the Python stack, so that expressions that sites have go on to hold.
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
         other => other.to_string(),
     }
 }

@@ -172,6 +172,27 @@ async fn userinfo_that_hangs_costs_bounded_time_and_the_token_stands_for_itself(
 }
 
 #[tokio::test]
+async fn many_logins_at_a_provider_with_hanging_userinfo_wait_no_longer_than_one() {
+    let (slow, good) = (Op::start().await, Op::start().await);
+    slow.break_down(Place::Userinfo, Fault::Hang);
+    let (verifier, _) = verifier_of(vec![slow.configured(), good.configured()]);
+    let begin = Instant::now();
+    let tokens: Vec<Secret> = (0..200).map(|number| slow.token(&format!("u{number}"))).collect();
+    let all = join_all(tokens.iter().map(|token| verifier.verify(token, None)));
+    let alice = good.token("alice");
+    let full = async {
+        while slow.asked(Place::Userinfo) < 32 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        (verifier.providers_status()[0].questions, slow.asked(Place::Userinfo))
+    };
+    let (all, other, full) = tokio::join!(all, verifier.verify(&alice, None), full);
+    assert!(all.iter().all(Result::is_ok) && other.is_ok());
+    assert_eq!(full, (32, 32));
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
 async fn a_provider_that_comes_up_is_used_within_seconds() {
     let address = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -21,7 +21,14 @@ fn without(mut claims: Value, name: &str) -> Value {
 
 async fn refusal(op: &Op, token: &Secret) -> String {
     let (verifier, _) = verifier_of(vec![op.configured()]);
-    verifier.verify(token, None).await.unwrap_err().description()
+    let refused = verifier.verify(token, None).await.unwrap_err();
+    // R06: what is shown or logged never holds the token, nor its signature.
+    let signature = token.expose().rsplit('.').next().unwrap();
+    for text in [refused.reason(), refused.description(), format!("{refused:?}")] {
+        assert!(!text.contains(token.expose()), "{text}");
+        assert!(signature.is_empty() || !text.contains(signature), "{text}");
+    }
+    refused.description()
 }
 
 #[tokio::test]

@@ -72,8 +72,8 @@ impl Accounts {
                 book.account_named(name).is_some_and(|(_, record)| record.joined.contains(*group))
             });
             if ours {
-                let args = ["--delete", name.as_str(), "--", group.as_str()];
-                self.edit_or_fail(Program::Gpasswd, &args)?;
+                let args = ["--remove", "--groups", group.as_str(), "--", name.as_str()];
+                self.edit_or_fail(Program::Usermod, &args)?;
                 self.record(Event::Left { name: name.clone(), group: (*group).clone() })?;
                 left.push((*group).clone());
             }

@@ -2,9 +2,12 @@
 
 mod create;
 mod expiry;
+mod lock;
 mod membership;
 mod recover;
 mod shell;
+
+pub use recover::{Outcome, Recovered};
 
 use crate::{
     database::{Database, NameService, ReadError, Snapshot, UserEntry},
@@ -86,7 +89,7 @@ pub struct World {
     pub witness: Box<dyn Witness>,
 }
 
-/// Longest run of a program: shadow-utils itself waits up to 15 s for the lock of the account files.
+/// Longest run of a program: it may itself wait up to 15 s for the lock of the account files.
 const PROGRAM_LIMIT: Duration = Duration::from_secs(25);
 /// How long a lock that another program holds is tried again.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -242,6 +245,7 @@ impl Accounts {
     fn edit(&self, program: Program, args: &[&str]) -> Result<Finished, TaskRefusal> {
         let begun = Instant::now();
         loop {
+            lock::wait_until_free(&self.world.root, begun + LOCK_PATIENCE)?;
             let done = self.world.runner.run(program, args, PROGRAM_LIMIT);
             let done = done.map_err(|error: RunError| failed(program.name(), error))?;
             if !is_locked(program, &done) {
@@ -261,7 +265,7 @@ impl Accounts {
     }
 }
 
-/// shadow-utils say "cannot lock" with 1 (users), 10 (groups) or, for gpasswd, also 1.
+/// shadow-utils say "cannot lock" with 1 (users) or 10 (groups).
 fn is_locked(program: Program, done: &Finished) -> bool {
     let status = match program {
         Program::Groupadd => 10,
@@ -297,6 +301,3 @@ impl From<HomeError> for TaskRefusal {
 fn is_in(group: &GroupName, groups: &[String]) -> bool {
     groups.binary_search_by(|other| other.as_str().cmp(group.as_str())).is_ok()
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

@@ -156,7 +156,7 @@ pub enum Standing {
     /// Name or uid were this identity's before.
     Returning,
     /// This very account is recorded.
-    Own(Record),
+    Own(Box<Record>),
 }
 
 /// A line that contradicts the lines before it.
@@ -229,7 +229,7 @@ impl Book {
         }
         match self.accounts.get(identity) {
             Some(record) if record.name == *name && record.uid == uid => {
-                return Ok(Standing::Own(record.clone()));
+                return Ok(Standing::Own(Box::new(record.clone())));
             }
             Some(record) => return Err(Contradiction::Identity(record.name.clone())),
             None => {}

@@ -80,7 +80,12 @@ pub fn log_text() -> String {
 
 /// Starts the helper where it must refuse to start; yields what it says.
 pub fn refusal_to_start(args: &[&str]) -> String {
-    let mut command = command();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_motley-root"));
+    for (option, value) in [("--socket", SOCKET), ("--state", STATE)] {
+        if !args.contains(&option) {
+            command.args([option, value]);
+        }
+    }
     let mut child = command.args(args).stderr(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + PATIENCE;
     let status = loop {

@@ -136,10 +136,13 @@ pub fn plan(name: &str, uid: u32) -> NewAccount {
     }
 }
 
+/// A program and its arguments.
+pub type Call = (Program, Vec<String>);
+
 /// Runs the installed programs and remembers what was run.
 #[derive(Clone)]
 pub struct Recorder {
-    pub calls: Arc<Mutex<Vec<(Program, Vec<String>)>>>,
+    pub calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Recorder {

@@ -17,7 +17,7 @@ use motley_proto::{
     },
     text::escape,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Most prompts that a daemon may send in one login.
 const MAX_PROMPTS: u32 = 100;
@@ -38,7 +38,7 @@ pub(crate) const CUT_HINT: &str = "ssh passes on 1023 bytes at most and has prob
 /// same message. Only an empty answer ends at once: it says nothing about the name, and people
 /// press Enter to reach the next prompt.
 pub(crate) fn log_in(parts: Parts<'_>, caller: &Caller, options: &Options, draw: &Draw) -> Report {
-    crate::panics::point("login");
+    crate::panics::point("flow");
     if options.skips(caller.user.as_str()) {
         return Report::new(Ending::NotOurs, "named in skip_users");
     }
@@ -53,15 +53,18 @@ pub(crate) fn log_in(parts: Parts<'_>, caller: &Caller, options: &Options, draw:
         report.reason.push_str("; the answer had 1023 bytes: probably cut by the ssh client");
     }
     if answer.bytes > 0 {
-        let floor = options.fail_floor.saturating_add(if options.fail_floor.is_zero() {
-            std::time::Duration::ZERO
-        } else {
-            draw.jitter
-        });
-        let then = answer.at.checked_add(floor).unwrap_or(answer.at);
+        let then = answer.at.checked_add(floor_time(options, draw)).unwrap_or(answer.at);
         dialogue.parts.clock.sleep_until(then);
     }
     report
+}
+
+/// How long a failure takes from the answer on; no floor, no jitter.
+fn floor_time(options: &Options, draw: &Draw) -> Duration {
+    match options.fail_floor {
+        Duration::ZERO => Duration::ZERO,
+        floor => floor.saturating_add(draw.jitter),
+    }
 }
 
 /// The one text for every failure; none where the next module tries the answer as a password.
@@ -95,7 +98,10 @@ struct Dialogue<'a, 'p> {
     draw: &'a Draw,
     /// The account at entry, if it is one that a token may open.
     entry: Option<Entry>,
+    /// The name service knows the name.
     known: bool,
+    /// Why the name service does not know the name, if it failed.
+    outage: Option<String>,
     answer: Option<Answer>,
     /// An answer went to the daemon, so that a verdict can be about it.
     sent: bool,
@@ -103,10 +109,13 @@ struct Dialogue<'a, 'p> {
 
 impl<'a, 'p> Dialogue<'a, 'p> {
     fn new(parts: Parts<'p>, caller: &'a Caller, options: &'a Options, draw: &'a Draw) -> Self {
-        let entry = parts.names.look_up(caller.user.as_str()).ok().flatten();
+        let (entry, outage) = match parts.names.look_up(caller.user.as_str()) {
+            Ok(entry) => (entry, None),
+            Err(error) => (None, Some(error.0)),
+        };
         let known = entry.is_some();
         let entry = entry.filter(|it| it.uid != 0 && it.uid >= options.min_uid);
-        Self { parts, caller, options, draw, entry, known, answer: None, sent: false }
+        Self { parts, caller, options, draw, entry, known, outage, answer: None, sent: false }
     }
 
     fn run(&mut self) -> Result<Report, Report> {
@@ -139,7 +148,7 @@ impl<'a, 'p> Dialogue<'a, 'p> {
     fn answer(&mut self, text: &str, echo: Echo, accept: Accept) -> Result<Step, Report> {
         let Ok(reply) = self.take_reply(text, echo) else {
             let _ = self.parts.daemon.tell(&LoginRequest::Withheld(Withheld::NoAnswer));
-            return Err(Report::new(Ending::NoAnswer, "the user could not be asked"));
+            return Err(Report::new(Ending::NoAnswer, self.describe(Withheld::NoAnswer)));
         };
         self.answer = Some(Answer { at: self.parts.clock.now(), bytes: reply.len() });
         match self.sort(reply, accept) {
@@ -209,17 +218,29 @@ impl<'a, 'p> Dialogue<'a, 'p> {
         let request = LoginRequest::Withheld(why);
         if why == Withheld::Empty {
             let _ = self.parts.daemon.tell(&request);
-            return Report::new(Ending::Denied, "the answer was empty");
+            return Report::new(Ending::Denied, self.describe(why));
         }
         match self.parts.daemon.exchange(&request) {
             Ok(Step::Done(Done { result: LoginResult::TooManyTries, .. })) => {
                 Report::new(Ending::TooManyTries, "too many tries")
             }
-            Ok(_) => Report::new(Ending::Denied, describe(why)),
+            Ok(_) => Report::new(Ending::Denied, self.describe(why)),
             Err(Trouble { ending, reason }) => {
-                Report::new(ending, format!("{}; {reason}", describe(why)))
+                Report::new(ending, format!("{}; {reason}", self.describe(why)))
             }
         }
+    }
+
+    fn describe(&self, why: Withheld) -> String {
+        let text = match why {
+            Withheld::Empty => "the answer was empty",
+            Withheld::UnknownUser => "no account that a token could open",
+            Withheld::Shape => "the answer looks neither like a token nor like a one-time password",
+            Withheld::Cut => "the answer is no token",
+            Withheld::NoAnswer => "the user could not be asked",
+        };
+        let outage = self.outage.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
+        format!("{text}{outage}")
     }
 
     fn judge(&mut self, done: &Done) -> Result<Report, Report> {
@@ -255,16 +276,6 @@ impl<'a, 'p> Dialogue<'a, 'p> {
             // sshd has asked before, and would run the session under the uid that it got then.
             _ => Err(Report::new(Ending::Denied, "the uid of the name changed during the login")),
         }
-    }
-}
-
-fn describe(why: Withheld) -> &'static str {
-    match why {
-        Withheld::Empty => "the answer was empty",
-        Withheld::UnknownUser => "no account that a token could open",
-        Withheld::Shape => "the answer has neither the shape of a token nor of a one-time password",
-        Withheld::Cut => "the answer is no token",
-        Withheld::NoAnswer => "the user could not be asked",
     }
 }
 

@@ -78,13 +78,20 @@ impl Daemon for Service {
     }
 }
 
-/// Answers of the name service, the last one for ever.
+/// Answers of the name service, the last one for ever; none: it fails.
 pub(super) struct Names(pub(super) RefCell<VecDeque<Option<Entry>>>);
+
+impl Names {
+    /// From now on the name service is out of order.
+    pub(super) fn fail(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
 
 impl NameService for Names {
     fn look_up(&self, _: &str) -> Result<Option<Entry>, NameServiceError> {
         let mut answers = self.0.borrow_mut();
-        let next = answers.pop_front().expect("an answer");
+        let next = answers.pop_front().ok_or_else(|| NameServiceError("EIO".to_owned()))?;
         if answers.is_empty() {
             answers.push_back(next.clone());
         }

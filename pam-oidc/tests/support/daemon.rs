@@ -18,16 +18,16 @@ use std::{
 };
 
 /// The double; its threads end with the process.
-pub struct Daemon {
+pub(crate) struct Daemon {
     heard: Arc<Mutex<Vec<String>>>,
 }
 
 /// All requests that came in, as JSON.
-pub type Heard = Arc<Mutex<Vec<String>>>;
+pub(crate) type Heard = Arc<Mutex<Vec<String>>>;
 
 impl Daemon {
     /// Serves every connection with `act`, one after the other.
-    pub fn serve(
+    pub(crate) fn serve(
         machine: &Machine,
         act: impl Fn(UnixStream, &Heard) -> Result<(), ExchangeError> + Send + 'static,
     ) -> Self {
@@ -50,17 +50,20 @@ impl Daemon {
     }
 
     /// Keeps the conversation as the real daemon does, with one good token.
-    pub fn honest(machine: &Machine) -> Self {
+    pub(crate) fn honest(machine: &Machine) -> Self {
         Self::serve(machine, |stream, heard| lead(stream, heard, |done| done))
     }
 
     /// Keeps the conversation, but changes every verdict.
-    pub fn twisting(machine: &Machine, twist: impl Fn(Done) -> Done + Send + 'static) -> Self {
+    pub(crate) fn twisting(
+        machine: &Machine,
+        twist: impl Fn(Done) -> Done + Send + 'static,
+    ) -> Self {
         Self::serve(machine, move |stream, heard| lead(stream, heard, &twist))
     }
 
     /// Keeps the conversation, in a process that the kernel says is `uid`.
-    pub fn under_uid(machine: &Machine, uid: u32) -> Self {
+    pub(crate) fn under_uid(machine: &Machine, uid: u32) -> Self {
         let path = machine.socket();
         std::fs::set_permissions(path.parent().unwrap(), world_writable()).unwrap();
         // The kernel notes the credentials of the thread that listens.
@@ -72,7 +75,7 @@ impl Daemon {
     }
 
     /// Asks for a token and then answers with these bytes, whatever it hears.
-    pub fn answering_with(machine: &Machine, bytes: &'static [u8]) -> Self {
+    pub(crate) fn answering_with(machine: &Machine, bytes: &'static [u8]) -> Self {
         Self::serve(machine, move |stream, heard| {
             let raw = stream.try_clone().map_err(ExchangeError::Io)?;
             let mut connection = open(stream)?;
@@ -85,7 +88,7 @@ impl Daemon {
     }
 
     /// The requests so far, as JSON.
-    pub fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
 }
@@ -95,25 +98,28 @@ fn world_writable() -> std::fs::Permissions {
 }
 
 /// Takes a connection over with a generous deadline.
-pub fn open(stream: UnixStream) -> Result<Connection, ExchangeError> {
+pub(crate) fn open(stream: UnixStream) -> Result<Connection, ExchangeError> {
     Connection::from_stream(stream, Cap::LOGIN, Instant::now() + Duration::from_secs(30))
 }
 
 /// Receives a request and writes it down.
-pub fn hear(connection: &mut Connection, heard: &Heard) -> Result<LoginRequest, ExchangeError> {
+pub(crate) fn hear(
+    connection: &mut Connection,
+    heard: &Heard,
+) -> Result<LoginRequest, ExchangeError> {
     let request: LoginRequest = connection.receive()?;
     heard.lock().unwrap().push(serde_json::to_string(&request.wire()).unwrap());
     Ok(request)
 }
 
 /// A step that asks for a token.
-pub fn prompt(text: &str) -> Step {
+pub(crate) fn prompt(text: &str) -> Step {
     let accept = Accept { opaque_min_bytes: None };
     Step::Prompt { text: text.to_owned(), echo: false, accept }
 }
 
 /// Leads one conversation.
-pub fn lead(
+pub(crate) fn lead(
     stream: UnixStream,
     heard: &Heard,
     twist: impl Fn(Done) -> Done,

@@ -10,17 +10,17 @@ use std::{
     ptr,
 };
 
-pub const SUCCESS: i32 = 0;
-pub const SYSTEM_ERR: i32 = 4;
-pub const PERM_DENIED: i32 = 6;
-pub const AUTH_ERR: i32 = 7;
-pub const CRED_INSUFFICIENT: i32 = 8;
-pub const AUTHINFO_UNAVAIL: i32 = 9;
-pub const USER_UNKNOWN: i32 = 10;
-pub const MAXTRIES: i32 = 11;
-pub const ACCT_EXPIRED: i32 = 13;
-pub const CONV_ERR: i32 = 19;
-pub const ABORT: i32 = 26;
+pub(crate) const SUCCESS: i32 = 0;
+pub(crate) const SYSTEM_ERR: i32 = 4;
+pub(crate) const PERM_DENIED: i32 = 6;
+pub(crate) const AUTH_ERR: i32 = 7;
+pub(crate) const CRED_INSUFFICIENT: i32 = 8;
+pub(crate) const AUTHINFO_UNAVAIL: i32 = 9;
+pub(crate) const USER_UNKNOWN: i32 = 10;
+pub(crate) const MAXTRIES: i32 = 11;
+pub(crate) const ACCT_EXPIRED: i32 = 13;
+pub(crate) const CONV_ERR: i32 = 19;
+pub(crate) const ABORT: i32 = 26;
 
 const PAM_USER: c_int = 2;
 const PAM_TTY: c_int = 3;
@@ -67,14 +67,14 @@ unsafe extern "C" {
 
 /// Something that the application was told to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub style: i32,
-    pub text: String,
+pub(crate) struct Seen {
+    pub(crate) style: i32,
+    pub(crate) text: String,
 }
 
 impl Seen {
     /// True for a prompt, false for a message.
-    pub fn is_prompt(&self) -> bool {
+    pub(crate) fn is_prompt(&self) -> bool {
         matches!(self.style, 1 | 2)
     }
 }
@@ -91,7 +91,7 @@ struct App {
 }
 
 /// One PAM transaction.
-pub struct Transaction {
+pub(crate) struct Transaction {
     app: Box<App>,
     // libpam copies the structure, but not what it points to.
     status: c_int,
@@ -133,7 +133,7 @@ unsafe extern "C" fn converse(
 
 impl Transaction {
     /// Starts one for service `sshd` in that folder of services.
-    pub fn start(confdir: &Path, user: &str, answers: &[&str]) -> Self {
+    pub(crate) fn start(confdir: &Path, user: &str, answers: &[&str]) -> Self {
         let mut app = Box::new(App {
             handle: ptr::null_mut(),
             answers: answers.iter().map(|it| it.as_bytes().to_vec()).collect(),
@@ -161,43 +161,43 @@ impl Transaction {
         self.status
     }
 
-    pub fn authenticate(&mut self) -> i32 {
+    pub(crate) fn authenticate(&mut self) -> i32 {
         self.call(pam_authenticate, 0)
     }
 
-    pub fn check_account(&mut self) -> i32 {
+    pub(crate) fn check_account(&mut self) -> i32 {
         self.call(pam_acct_mgmt, 0)
     }
 
-    pub fn set_credentials(&mut self) -> i32 {
+    pub(crate) fn set_credentials(&mut self) -> i32 {
         self.call(pam_setcred, 2)
     }
 
-    pub fn open_session(&mut self) -> i32 {
+    pub(crate) fn open_session(&mut self) -> i32 {
         self.call(pam_open_session, 0)
     }
 
-    pub fn close_session(&mut self) -> i32 {
+    pub(crate) fn close_session(&mut self) -> i32 {
         self.call(pam_close_session, 0)
     }
 
     /// What the user saw so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.app.seen.clone()
     }
 
     /// The application will set `PAM_USER` to this while it is asked.
-    pub fn rename_while_asked(&mut self, name: &str) {
+    pub(crate) fn rename_while_asked(&mut self, name: &str) {
         self.app.renames_to = Some(CString::new(name).unwrap());
     }
 
     /// The application will report success without any reply.
-    pub fn reply_with_null(&mut self) {
+    pub(crate) fn reply_with_null(&mut self) {
         self.app.gives_null = true;
     }
 
     /// Answers with bytes that need not be text.
-    pub fn answer_with(&mut self, bytes: &[u8]) {
+    pub(crate) fn answer_with(&mut self, bytes: &[u8]) {
         self.app.answers.push_back(bytes.to_vec());
     }
 
@@ -208,16 +208,16 @@ impl Transaction {
         assert_eq!(code, SUCCESS);
     }
 
-    pub fn set_rhost(&mut self, text: &str) {
+    pub(crate) fn set_rhost(&mut self, text: &str) {
         self.set(PAM_RHOST, text);
     }
 
-    pub fn set_tty(&mut self, text: &str) {
+    pub(crate) fn set_tty(&mut self, text: &str) {
         self.set(PAM_TTY, text);
     }
 
     /// `PAM_USER` as the application sees it.
-    pub fn user(&self) -> String {
+    pub(crate) fn user(&self) -> String {
         let mut item = ptr::null();
         // SAFETY: the handle is open, and the item is a C string that libpam owns.
         unsafe {
@@ -235,13 +235,13 @@ impl Drop for Transaction {
 }
 
 /// Makes libc open the system log anew.
-pub fn close_log() {
+pub(crate) fn close_log() {
     // SAFETY: no other thread of a test logs now.
     unsafe { libc::closelog() };
 }
 
 /// Gives up root for the calling thread only, not for the process.
-pub fn become_user(uid: u32) {
+pub(crate) fn become_user(uid: u32) {
     // SAFETY: the raw system call changes the calling thread and touches no memory.
     let code = unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) };
     assert_eq!(code, 0);

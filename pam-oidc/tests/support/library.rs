@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The built module: from the folder named by `MOTLEY_BIN_DIR`, else next to this test.
-pub fn module() -> PathBuf {
+pub(crate) fn module() -> PathBuf {
     let folder = env::var_os("MOTLEY_BIN_DIR").map_or_else(target_folder, PathBuf::from);
     let names = ["libpam_oidc_token.so", "pam_oidc_token.so"];
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
@@ -21,7 +21,7 @@ fn target_folder() -> PathBuf {
 }
 
 /// Builds the module with the feature `test-panic`, in a target folder of its own, and finds it.
-pub fn panicking_module() -> PathBuf {
+pub(crate) fn panicking_module() -> PathBuf {
     let target = target_folder().parent().unwrap().join("test-panic");
     eprintln!("building the module that panics on request into {} …", target.display());
     let status = Command::new(env!("CARGO"))

@@ -5,9 +5,9 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-pub mod daemon;
-pub mod ffi;
-pub mod library;
+pub(crate) mod daemon;
+pub(crate) mod ffi;
+pub(crate) mod library;
 
 use nix::{
     mount::{MsFlags, mount},
@@ -17,15 +17,16 @@ use std::{
     fs,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
 };
 
 /// A token that the daemon's double takes.
-pub const GOOD: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJnb29kIn0.canary-good";
+pub(crate) const GOOD: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJnb29kIn0.canary-good";
 /// A token that it denies.
-pub const WRONG: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ3cm9uZyJ9.canary-wrong";
+pub(crate) const WRONG: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ3cm9uZyJ9.canary-wrong";
 /// What sshd passes on for a name that it does not know.
-pub const JUNK: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}INCORRECT";
+pub(crate) const JUNK: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}INCORRECT";
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
@@ -37,19 +38,22 @@ carol:x:2003:2003:c1@https%3A%2F%2Fop.example:/home/carol:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 ";
 
+/// Where root's files lie; /tmp is open to everybody.
+const TRUSTED: &str = "/mnt";
+
 /// Tests of one process share libpam's and libc's state, such as the open system log.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The private machine.
-pub struct Machine {
+pub(crate) struct Machine {
     dir: tempfile::TempDir,
-    log: UnixDatagram,
+    log: Arc<Log>,
     _turn: MutexGuard<'static, ()>,
 }
 
 impl Machine {
     /// Enters a fresh one; the thread stays in it.
-    pub fn enter() -> Self {
+    pub(crate) fn enter() -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(nix::unistd::geteuid().is_root(), "run as root: the test needs a mount namespace");
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -59,42 +63,40 @@ impl Machine {
         fs::write(&passwd, PASSWD).unwrap();
         mount_at(Some(&passwd), Path::new("/etc/passwd"), MsFlags::MS_BIND);
         furnish_dev(&dir.path().join("dev"));
+        mount_tmpfs(Path::new(TRUSTED));
         ffi::close_log();
-        let log = UnixDatagram::bind("/dev/log").unwrap();
-        log.set_nonblocking(true).unwrap();
-        Self { dir, log, _turn: turn }
+        Self { dir, log: Log::open(), _turn: turn }
     }
 
     /// A path on this machine that no other test uses.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
+    /// A path that only root can write, as are all directories above it.
+    pub(crate) fn trusted_path(&self, name: &str) -> PathBuf {
+        Path::new(TRUSTED).join(name)
+    }
+
     /// Where the daemon shall listen.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.path("login.sock")
     }
 
     /// All lines that were logged since the last call.
-    pub fn log(&self) -> String {
-        let mut text = String::new();
-        let mut buffer = [0; 16 * 1024];
-        while let Ok(count) = self.log.recv(&mut buffer) {
-            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
-            text.push('\n');
-        }
-        text
+    pub(crate) fn log(&self) -> String {
+        self.log.take()
     }
 
     /// A PAM stack with this machine's socket, no floor time and these arguments; other modules
     /// stand behind it to show what "ignore" means.
-    pub fn stack(&self, args: &str) -> Stack<'_> {
+    pub(crate) fn stack(&self, args: &str) -> Stack<'_> {
         let socket = self.socket();
         self.bare_stack(&format!("socket={} fail_floor_ms=0 {args}", socket.display()))
     }
 
     /// A PAM stack with exactly these arguments.
-    pub fn bare_stack(&self, args: &str) -> Stack<'_> {
+    pub(crate) fn bare_stack(&self, args: &str) -> Stack<'_> {
         let module = library::module();
         let module = module.display();
         let rule = "[success=done ignore=ignore default=die]";
@@ -107,7 +109,7 @@ impl Machine {
     }
 
     /// A PAM stack of these lines.
-    pub fn stack_of(&self, lines: &str) -> Stack<'_> {
+    pub(crate) fn stack_of(&self, lines: &str) -> Stack<'_> {
         let dir = self.path("pam.d");
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join("sshd"), lines).unwrap();
@@ -115,19 +117,58 @@ impl Machine {
     }
 }
 
+/// A system log that is read all the time: the socket holds ten lines, and then callers wait.
+struct Log {
+    lines: Mutex<Vec<String>>,
+    arrived: Condvar,
+}
+
+/// Ends what a reader of the log waits for.
+const MARK: &str = "-- mark --";
+
+impl Log {
+    fn open() -> Arc<Self> {
+        let socket = UnixDatagram::bind("/dev/log").unwrap();
+        let log = Arc::new(Self { lines: Mutex::default(), arrived: Condvar::new() });
+        let writer = Arc::clone(&log);
+        thread::spawn(move || {
+            let mut buffer = [0; 16 * 1024];
+            while let Ok(count) = socket.recv(&mut buffer) {
+                let line = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                writer.lines.lock().unwrap().push(line);
+                writer.arrived.notify_all();
+            }
+        });
+        log
+    }
+
+    fn take(&self) -> String {
+        let socket = UnixDatagram::unbound().unwrap();
+        socket.send_to(MARK.as_bytes(), "/dev/log").unwrap();
+        let lines = self.lines.lock().unwrap();
+        let unmarked = |lines: &mut Vec<String>| !lines.iter().any(|it| it == MARK);
+        let mut lines = self.arrived.wait_while(lines, unmarked).unwrap();
+        lines.drain(..).filter(|it| it != MARK).map(|it| it + "\n").collect()
+    }
+}
+
 /// What `PAM_IGNORE` in the auth phase comes to in [`Machine::stack`].
-pub const AUTH_IGNORED: i32 = ffi::CRED_INSUFFICIENT;
+pub(crate) const AUTH_IGNORED: i32 = ffi::CRED_INSUFFICIENT;
 /// What `PAM_IGNORE` in the account phase comes to in [`Machine::stack`].
-pub const ACCOUNT_IGNORED: i32 = ffi::ACCT_EXPIRED;
+pub(crate) const ACCOUNT_IGNORED: i32 = ffi::ACCT_EXPIRED;
 
 fn mount_at(source: Option<&Path>, target: &Path, flags: MsFlags) {
     mount(source, target, None::<&str>, flags, None::<&str>).unwrap();
 }
 
+fn mount_tmpfs(target: &Path) {
+    mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).unwrap();
+}
+
 /// A /dev with room for a system log of its own.
 fn furnish_dev(staging: &Path) {
     fs::create_dir(staging).unwrap();
-    mount(Some("tmpfs"), staging, Some("tmpfs"), MsFlags::empty(), Some("mode=755")).unwrap();
+    mount_tmpfs(staging);
     for device in ["null", "zero", "full", "random", "urandom", "tty"] {
         let target = staging.join(device);
         fs::write(&target, "").unwrap();
@@ -137,25 +178,25 @@ fn furnish_dev(staging: &Path) {
 }
 
 /// A PAM service on the machine.
-pub struct Stack<'a> {
+pub(crate) struct Stack<'a> {
     machine: &'a Machine,
 }
 
 impl Stack<'_> {
     /// Starts a PAM transaction for a user who gives these answers in order.
-    pub fn start(&self, user: &str, answers: &[&str]) -> ffi::Transaction {
+    pub(crate) fn start(&self, user: &str, answers: &[&str]) -> ffi::Transaction {
         ffi::Transaction::start(&self.machine.path("pam.d"), user, answers)
     }
 
     /// One authentication: code, and what the user saw.
-    pub fn authenticate(&self, user: &str, answers: &[&str]) -> (i32, Vec<ffi::Seen>) {
+    pub(crate) fn authenticate(&self, user: &str, answers: &[&str]) -> (i32, Vec<ffi::Seen>) {
         let mut transaction = self.start(user, answers);
         let code = transaction.authenticate();
         (code, transaction.seen())
     }
 
     /// One question of the account phase: code, and what the user saw.
-    pub fn check_account(&self, user: &str) -> (i32, Vec<ffi::Seen>) {
+    pub(crate) fn check_account(&self, user: &str) -> (i32, Vec<ffi::Seen>) {
         let mut transaction = self.start(user, &[]);
         let code = transaction.check_account();
         (code, transaction.seen())
@@ -163,11 +204,11 @@ impl Stack<'_> {
 }
 
 /// The texts of the prompts among what the user saw.
-pub fn prompts(seen: &[ffi::Seen]) -> Vec<&str> {
+pub(crate) fn prompts(seen: &[ffi::Seen]) -> Vec<&str> {
     seen.iter().filter(|it| it.is_prompt()).map(|it| it.text.as_str()).collect()
 }
 
 /// The texts of the messages among what the user saw.
-pub fn messages(seen: &[ffi::Seen]) -> Vec<&str> {
+pub(crate) fn messages(seen: &[ffi::Seen]) -> Vec<&str> {
     seen.iter().filter(|it| !it.is_prompt()).map(|it| it.text.as_str()).collect()
 }

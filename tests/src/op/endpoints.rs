@@ -53,15 +53,23 @@ pub(crate) fn answer(op: &TestOp, endpoint: Endpoint, call: &Call) -> Response<B
     }
 }
 
-/// The answer with one of the faults that concern its content; `None` closes the connection.
-pub(crate) fn spoil(
-    fault: &Fault,
-    right: impl FnOnce() -> Response<Body>,
-) -> Result<Response<Body>, Option<Value>> {
-    Ok(match fault {
+/// What a fault makes of an answer.
+pub(crate) enum Spoiled {
+    /// This is sent.
+    Answer(Response<Body>),
+    /// The right answer with these members put into it is sent.
+    Patched(Response<Body>, Value),
+    /// Nothing is sent, and the connection is closed.
+    Closed,
+}
+
+/// Applies a fault; `right` makes the right answer where that is still wanted.
+pub(crate) fn spoil(fault: Fault, right: impl FnOnce() -> Response<Body>) -> Spoiled {
+    Spoiled::Answer(match fault {
         Fault::DelayMs(_) => right(),
-        Fault::Hang | Fault::Close => return Err(None),
-        Fault::Status(status) => error(*status, "fault"),
+        Fault::Hang | Fault::Close => return Spoiled::Closed,
+        Fault::Patch(members) => return Spoiled::Patched(right(), members),
+        Fault::Status(status) => error(status, "fault"),
         Fault::Garbage => response(200, "application/json", Body::from(&b"\x00\xff{{not json"[..])),
         Fault::Oversized(size) => {
             let text = format!("{{\"pad\":\"{}\"}}", "x".repeat(size.saturating_sub(10)));
@@ -73,9 +81,8 @@ pub(crate) fn spoil(
             });
             response(200, "application/json", Body::from_stream(chunks))
         }
-        Fault::Redirect(url) => redirect(url),
-        Fault::Replace(value) => json_response(200, value),
-        Fault::Patch(members) => return Err(Some(members.clone())),
+        Fault::Redirect(url) => redirect(&url),
+        Fault::Replace(value) => json_response(200, &value),
     })
 }
 

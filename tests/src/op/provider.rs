@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::ca::TestCa;
 use super::device::{self, Decision};
-use super::endpoints::{answer, endpoint_of, patched, spoil};
+use super::endpoints::{Spoiled, answer, endpoint_of, patched, spoil};
 use super::fault::{Endpoint, Fault};
 use super::keys::{Alg, SigningKey};
 use super::server::{Call, Server, Site};
@@ -345,10 +345,10 @@ impl Site for Provider {
             Fault::Hang => std::future::pending().await,
             _ => {}
         }
-        match spoil(&fault, || answer(&op, endpoint, &call)) {
-            Ok(response) => Some(response),
-            Err(None) => None,
-            Err(Some(members)) => Some(patched(answer(&op, endpoint, &call), &members).await),
+        match spoil(fault, || answer(&op, endpoint, &call)) {
+            Spoiled::Answer(response) => Some(response),
+            Spoiled::Patched(response, members) => Some(patched(response, &members).await),
+            Spoiled::Closed => None,
         }
     }
 }

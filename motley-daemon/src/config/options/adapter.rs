@@ -2,8 +2,7 @@
 
 use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
 
-const LOGGED: &str =
-    "[mapper] log_level of motley_cue.conf decides what is logged, and logs go to the journal";
+const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go to the journal";
 const NO_BACKEND: &str = "back end local_unix is the only one so far";
 const NO_DUMP: &str = "claims are never written to files";
 const MOVED_TEXTS: &str = "its texts have moved to [login_info]";
@@ -21,7 +20,8 @@ const LDF_ADAPTER: &[OptionSpec] = &[
     OptionSpec::unset(
         "primary_group",
         Kind::OptionalText,
-        "Primary group of everybody. Not set or empty: the only group that a user brings, else the alphabetically first.",
+        "Primary group of everybody. Not set or empty: the only group that a user brings, \
+         else the alphabetically first.",
     ),
     OptionSpec::new(
         "fallback_group",
@@ -61,7 +61,8 @@ const APPROVAL: &[OptionSpec] = &[
         "enabled",
         Kind::Bool,
         "no",
-        "New accounts wait for an admin's approval. Not available in this version: with yes, the service does not start.",
+        "New accounts wait for an admin's approval. Not available in this version: with \
+         yes, the service does not start.",
     ),
     OptionSpec::new(
         "user_db_location",
@@ -99,7 +100,8 @@ const USERNAME_GENERATOR: &[OptionSpec] = &[
         "mode",
         Kind::Text,
         "friendly",
-        "friendly makes names from the user's name and e-mail address; pooled numbers them (pool001).",
+        "friendly makes names from the user's name and e-mail address; pooled numbers \
+         them (pool001).",
     ),
     OptionSpec::unset(
         "pool_prefix",
@@ -127,7 +129,8 @@ const GROUPS: &[OptionSpec] = &[
         "mapping",
         Kind::Text,
         "",
-        "Rules PATTERN -> REPLACEMENT of method regex, one in each line, applied in order.",
+        "Rules PATTERN -> REPLACEMENT of method regex, one in each line, applied in \
+         order.",
     ),
     OptionSpec::new(
         "supported_entitlements",
@@ -272,6 +275,7 @@ const SECTIONS: &[SectionSpec] = &[
         doc: "Texts that users are shown. Further options may be added; they are shown too.",
         options: LOGIN_INFO,
         extras: Extras::Texts,
+        example: "",
     },
     SectionSpec::new("backend.local_unix", "Accounts of this host.", LOCAL_UNIX),
     SectionSpec::new("approval", "Approval of new accounts.", APPROVAL),
@@ -289,7 +293,8 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::ignored("approval.email", "its options have moved to [notifier.email]"),
     SectionSpec::ignored(
         "assurance",
-        "assurance is decided by assurance_based_shell_... in [authorisation.NAME] of motley_cue.conf",
+        "assurance is decided by assurance_based_shell_... in [authorisation.NAME] of \
+         motley_cue.conf",
     ),
     SectionSpec::ignored("backend.local_unix.login_info", MOVED_TEXTS),
     SectionSpec::ignored("backend.ldap.login_info", MOVED_TEXTS),
@@ -304,7 +309,8 @@ const SECTIONS: &[SectionSpec] = &[
 /// `feudal_adapter.conf`.
 pub const FEUDAL_ADAPTER: FileSpec = FileSpec {
     name: "feudal_adapter.conf",
-    doc: "Configuration of the accounts that motley-daemon keeps: their names, groups, shells and homes.",
+    doc: "Configuration of the accounts that motley-daemon keeps: their names, groups, \
+         shells and homes.",
     sections: SECTIONS,
     inheritance: Inheritance::All,
     bool_words: BoolWords { yes: "yes, do as i say!", no: "no" },

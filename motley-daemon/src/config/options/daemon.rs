@@ -11,7 +11,8 @@ const MAPPER: &[OptionSpec] = &[
         "log_level",
         Kind::Text,
         "WARNING",
-        "How much is logged: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL. No level logs tokens. The audit trail does not depend on it.",
+        "How much is logged: TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL. No level \
+         logs tokens. The audit trail does not depend on it.",
     ),
     OptionSpec::unset("log_file", Kind::OptionalText, "File for the log.").obsolete(JOURNAL),
     OptionSpec::new(
@@ -41,7 +42,8 @@ const MAPPER: &[OptionSpec] = &[
     OptionSpec::unset(
         "ca_file",
         Kind::OptionalText,
-        "File with further certificates (PEM) that are trusted when providers are asked, beside those of the system.",
+        "File with further certificates (PEM) that are trusted when providers are asked, \
+         beside those of the system.",
     ),
 ];
 
@@ -50,7 +52,8 @@ const OTP: &[OptionSpec] = &[
         "use_otp",
         Kind::Bool,
         "yes",
-        "Lets clients exchange a token for a one-time password. The OpenSSH client cuts what is typed after 1023 bytes, so longer tokens need one.",
+        "Lets clients exchange a token for a one-time password. The OpenSSH client cuts \
+         what is typed after 1023 bytes, so longer tokens need one.",
     ),
     OptionSpec::new(
         "lifetime",
@@ -82,7 +85,8 @@ const PRIVACY: &[OptionSpec] = &[
         "privacy_file",
         Kind::Text,
         "/etc/motley_cue/privacystatement.md",
-        "Privacy statement in Markdown, shown under /privacy. {{privacy_contact}} in it is replaced.",
+        "Privacy statement in Markdown, shown under /privacy. {{privacy_contact}} in it \
+         is replaced.",
     ),
 ];
 
@@ -91,19 +95,23 @@ const SERVER: &[OptionSpec] = &[
         "listen",
         Kind::Items,
         "127.0.0.1:8080",
-        "Where the REST interface is served: ADDRESS:PORT or unix:/PATH, several if wanted. It speaks plain HTTP; put a web server with TLS in front of it. Sockets that systemd hands over are used instead.",
+        "Where the REST interface is served: ADDRESS:PORT or unix:/PATH, several if \
+         wanted. It speaks plain HTTP; put a web server with TLS in front of it. Sockets \
+         that systemd hands over are used instead.",
     ),
     OptionSpec::new(
         "get_mutations",
         Kind::Bool,
         "yes",
-        "Lets deploy, suspend, resume and generate_otp also be called with GET, as clients up to mccli 0.7 do. With no, only POST.",
+        "Lets deploy, suspend, resume and generate_otp also be called with GET, as \
+         clients up to mccli 0.7 do. With no, only POST.",
     ),
     OptionSpec::new(
         "trusted_proxies",
         Kind::Items,
         "127.0.0.1, ::1",
-        "Addresses of web servers in front, whose X-Forwarded-For header names the client that the limits count. Peers on a unix: socket count as one of them.",
+        "Addresses of web servers in front, whose X-Forwarded-For header names the client \
+         that the limits count. Peers on a unix: socket count as one of them.",
     ),
 ];
 
@@ -118,7 +126,8 @@ const LOGIN: &[OptionSpec] = &[
         "deadline",
         Kind::Seconds,
         "90",
-        "Seconds for one login conversation, typing included. Keep it below LoginGraceTime of sshd (120).",
+        "Seconds for one login conversation, typing included. Keep it below \
+         LoginGraceTime of sshd (120).",
     ),
 ];
 
@@ -171,7 +180,8 @@ const LIMITS: &[OptionSpec] = &[
         "attempts_per_name",
         Kind::Number,
         "20",
-        "Failed attempts that may be made on one local name in a minute. Who logs in successfully does not wait for others' failures.",
+        "Failed attempts that may be made on one local name in a minute. Who logs in \
+         successfully does not wait for others' failures.",
     ),
 ];
 
@@ -179,8 +189,22 @@ const AUDIT: &[OptionSpec] = &[OptionSpec::new(
     "file",
     Kind::Text,
     "/var/lib/motley_cue/audit.jsonl",
-    "File of the audit trail, one JSON object in each line. Empty: none beside the log.",
+    "File of the audit trail, one JSON object in each line. Empty: none beside the \
+         log.",
 )];
+
+const EXAMPLE: &str = "\
+[authorisation.example]
+op_url = https://login.example.org/realms/main
+audience = ssh.example.org
+scopes = [openid, profile, email, entitlements]
+vo_claim = entitlements
+authorised_vos = [
+    urn:geant:example.org:group:physics,
+    urn:geant:example.org:group:services:role=operator
+    ]
+authorised_admins = [6f1c2f7e-security-contact]
+";
 
 const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("mapper", "The service as a whole.", MAPPER),
@@ -195,16 +219,20 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("audit", "Who did what.", AUDIT),
     SectionSpec {
         name: SectionName::Prefix("authorisation.", "NAME"),
-        doc: "One section for each OpenID provider. NAME is free. Options that stand in [DEFAULT] hold for all of them. A provider without any of authorise_all, authorised_users and authorised_vos lets nobody in.",
+        doc: "One section for each OpenID provider. NAME is free. Options that stand in \
+         [DEFAULT] hold for all of them. A provider without any of authorise_all, \
+         authorised_users and authorised_vos lets nobody in.",
         options: AUTHORISATION,
         extras: Extras::Refused,
+        example: EXAMPLE,
     },
 ];
 
 /// `motley_cue.conf`.
 pub const MOTLEY_CUE: FileSpec = FileSpec {
     name: "motley_cue.conf",
-    doc: "Configuration of motley-daemon: which OpenID providers are trusted, and who of theirs may log in.",
+    doc: "Configuration of motley-daemon: which OpenID providers are trusted, and who of \
+         theirs may log in.",
     sections: SECTIONS,
     inheritance: Inheritance::Repeated,
     bool_words: BoolWords { yes: "1", no: "0" },

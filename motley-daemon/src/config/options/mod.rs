@@ -1,4 +1,4 @@
-//! The one table of all options, from which defaults, the check for unknown keys, sample files and reference are made.
+//! The one table of all options: defaults, check for unknown keys, samples and reference.
 
 mod adapter;
 mod authorisation;
@@ -37,7 +37,7 @@ pub enum Kind {
 pub enum Status {
     /// It acts.
     Acts,
-    /// It is read and checked for its type, and does not act. The text says why, or what replaces it.
+    /// It is read and checked, and does not act. The text says why, or what replaces it.
     Obsolete(&'static str),
     /// It is read and checked for its type; a later version will let it act.
     Later(&'static str),
@@ -131,16 +131,19 @@ pub struct SectionSpec {
     pub options: &'static [OptionSpec],
     /// What else it may hold.
     pub extras: Extras,
+    /// Lines that show its use; empty if there is nothing to show.
+    pub example: &'static str,
 }
 
 impl SectionSpec {
     const fn new(name: &'static str, doc: &'static str, options: &'static [OptionSpec]) -> Self {
-        Self { name: SectionName::Exact(name), doc, options, extras: Extras::Refused }
+        let name = SectionName::Exact(name);
+        Self { name, doc, options, extras: Extras::Refused, example: "" }
     }
 
     const fn ignored(name: &'static str, why: &'static str) -> Self {
         let name = SectionName::Exact(name);
-        Self { name, doc: "", options: &[], extras: Extras::Ignored(why) }
+        Self { name, doc: "", options: &[], extras: Extras::Ignored(why), example: "" }
     }
 
     /// The option of that name, in lower case.

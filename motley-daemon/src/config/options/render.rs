@@ -6,16 +6,17 @@ use std::fmt::Write;
 /// Longest line of a sample file.
 const WIDTH: usize = 92;
 
+/// What a reader must know of the dialect.
+const DIALECT: &str = "Options are commented out where they have their default. Remarks stand on \
+    lines of their own. An indented line continues the value above. A percent sign is written %%.";
+
 /// A sample file: every acting option with its meaning and default, all commented out, so that the
 /// file as it is means the defaults.
 pub fn render_sample(file: &FileSpec) -> String {
     let mut out = String::new();
     comment(&mut out, file.doc);
     out.push_str("#\n");
-    comment(
-        &mut out,
-        "Options are commented out where they have their default. Remarks stand on lines of their own. An indented line continues the value above. A percent sign is written %%.",
-    );
+    comment(&mut out, DIALECT);
     for section in file.sections.iter().filter(|section| acting(section).next().is_some()) {
         sample_section(&mut out, file, section);
     }
@@ -29,6 +30,12 @@ fn acting(section: &SectionSpec) -> impl Iterator<Item = &'static OptionSpec> {
 fn sample_section(out: &mut String, file: &FileSpec, section: &SectionSpec) {
     out.push_str("\n\n");
     comment(out, section.doc);
+    if !section.example.is_empty() {
+        out.push_str("#\n# For example:\n#\n");
+        for line in section.example.lines() {
+            let _ = writeln!(out, "#     {line}");
+        }
+    }
     match section.name {
         SectionName::Exact(name) => {
             let _ = writeln!(out, "[{name}]");
@@ -85,6 +92,9 @@ fn reference_section(out: &mut String, section: &SectionSpec) {
         return;
     }
     let _ = write!(out, "\n### [{name}]\n\n{}\n\n", section.doc);
+    if !section.example.is_empty() {
+        let _ = write!(out, "```ini\n{}```\n\n", section.example);
+    }
     out.push_str("| option | default | meaning |\n| --- | --- | --- |\n");
     for option in section.options {
         let default = match option.default {

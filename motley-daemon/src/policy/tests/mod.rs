@@ -63,6 +63,7 @@ fn stricter(problem: &Finding) -> Option<&'static str> {
         (FindingKind::UnknownSection, _) => Some("an unknown section is a mistake"),
         (FindingKind::SwallowedLine, _) => Some("an indented option is a mistake"),
         (FindingKind::Default, _) => Some("[DEFAULT] speaks to providers only"),
+        (FindingKind::DuplicateOp, _) => Some("providers that differ by slashes are the same"),
         (FindingKind::Issuer, _) => Some("an issuer is an https URL, or http where allowed"),
         (FindingKind::Value, Some("vo_match")) => {
             Some("a wrong vo_match is found at start, not at each request")

@@ -158,6 +158,30 @@ proptest! {
 }
 
 #[test]
+fn r33_an_empty_list_lets_nobody_in() {
+    let text = "[authorisation.a]\nop_url = https://op.example\nauthorised_users = []\n\
+                authorised_vos = []\nauthorised_admins = []\nvo_match = all\n";
+    let case = json!({"config": {"motley_cue.conf": text}});
+    let config = super::config(&case).unwrap();
+    let who = someone(ClaimSources::default());
+    assert!(!authorise(&config.ops[0].policy, &who).is_granted());
+    assert!(!authorise_admin(&config.ops[0].policy, &who).is_granted());
+}
+
+#[test]
+fn r33_half_a_file_never_lets_more_people_in() {
+    let text = "[DEFAULT]\nvo_claim = groups\n[authorisation.a]\nop_url = https://op.example\n\
+                authorised_vos = [\n  a,\n  b ]\nvo_match = all\naudience = ssh\n";
+    let claims = json!({"groups": ["c"], "aud": "ssh", "sub": "s"});
+    let who = someone(ClaimSources { token: claims.as_object().cloned(), ..Default::default() });
+    for end in 0..=text.len() {
+        let case = json!({"config": {"motley_cue.conf": &text[..end]}});
+        let Ok(config) = super::config(&case) else { continue };
+        assert!(config.ops.iter().all(|op| !authorise(&op.policy, &who).is_granted()), "{end}");
+    }
+}
+
+#[test]
 fn r17_the_token_decides_what_it_is_for_not_userinfo() {
     let aud = |value: &str| Some(ClaimMap::from_iter([("aud".to_owned(), json!(value))]));
     let rule =

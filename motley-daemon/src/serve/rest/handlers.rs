@@ -123,6 +123,20 @@ pub(super) async fn info_op(State(rest): State<Shared>, uri: Uri) -> Answer {
     })())
 }
 
+pub(super) async fn info_authorisation(State(rest): State<Shared>, headers: HeaderMap) -> Answer {
+    let step = async {
+        let bearer = Bearer::find(&headers)?;
+        let (_, verified) = identify(&rest, bearer, &headers).await?;
+        Ok(match rest.admission.op_of(&verified) {
+            Some(op) => {
+                answer::json(StatusCode::OK, &policy::describe(op.issuer.as_str(), &op.policy))
+            }
+            None => answer::detail(StatusCode::NOT_FOUND, "OP not supported"),
+        })
+    };
+    end(step.await)
+}
+
 /// Verifies the bearer token of a request.
 async fn identify(
     rest: &Shared,

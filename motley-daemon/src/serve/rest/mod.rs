@@ -49,6 +49,7 @@ impl RestService {
             .route("/admin", get(handlers::admin))
             .route("/info", get(handlers::info))
             .route("/info/op", get(handlers::info_op))
+            .route("/info/authorisation", get(handlers::info_authorisation))
             .route("/user/get_status", get(handlers::get_status))
             .route("/user/status", get(handlers::status))
             .route("/user/deploy", get(handlers::deploy).post(handlers::deploy))

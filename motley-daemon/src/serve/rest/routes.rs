@@ -23,6 +23,7 @@ const ROUTES: &[Route] = &[
     reads("/admin"),
     reads("/info"),
     reads("/info/op"),
+    reads("/info/authorisation"),
     reads("/user/get_status"),
     reads("/user/status"),
     mutates("/user/deploy"),

@@ -73,3 +73,17 @@ fn r07_a_user_that_is_another_one_at_the_end_is_refused() {
     stage.user.name = "bob".to_owned();
     assert_eq!(stage.check_account().ending, Ending::UserChanged);
 }
+
+#[test]
+fn r08_a_name_service_that_fails_is_no_verdict() {
+    for (wish, ending) in [
+        (OnError::Deny, Ending::Unavailable),
+        (OnError::DenyManaged, Ending::LetPass),
+        (OnError::Ignore, Ending::LetPass),
+    ] {
+        let mut stage = Stage::new().option(|it| it.account_on_error = wish);
+        stage.names.fail();
+        assert_eq!(stage.check_account().ending, ending, "{wish:?}");
+        assert!(stage.service.heard.is_empty());
+    }
+}

@@ -217,6 +217,16 @@ fn a_verdict_about_another_name_or_question_is_a_bad_reply() {
 }
 
 #[test]
+fn a_name_service_that_fails_looks_like_an_unknown_name_and_is_named_in_the_log() {
+    let mut stage = Stage::new().prompts().types(TOKEN).ends(LoginResult::Allow);
+    stage.names.fail();
+    let report = stage.log_in();
+    assert_eq!(report.ending, Ending::Denied);
+    assert!(report.reason.contains("EIO"), "{}", report.reason);
+    assert!(!stage.heard().contains(TOKEN));
+}
+
+#[test]
 fn allow_without_an_answer_is_a_bad_reply() {
     let mut stage = Stage::new().ends(LoginResult::Allow);
     assert_eq!(stage.log_in().ending, Ending::BadReply);
@@ -305,5 +315,38 @@ fn an_earlier_password_is_taken_as_the_options_say() {
         stage.user.authtok = earlier.map(str::to_owned);
         assert_eq!(stage.log_in().ending, ending, "{wish:?} {earlier:?}");
         assert_eq!(stage.user.saw.len(), prompts, "{wish:?} {earlier:?}");
+    }
+}
+
+/// One thing that a daemon may say, good or bad, and what the user types if it is a prompt.
+fn turn() -> impl proptest::strategy::Strategy<Value = (u8, usize, usize, usize)> {
+    (0..3u8, 0..6usize, 0..2usize, 0..6usize)
+}
+
+proptest::proptest! {
+    #[test]
+    fn r09_only_allow_about_this_name_and_question_after_a_sent_answer_is_success(
+        turns in proptest::collection::vec(turn(), 0..6),
+        known in proptest::bool::ANY,
+    ) {
+        use LoginResult::{Allow, Deny, Error, Suspended, TooManyTries, Unmanaged};
+        let results = [Allow, Deny, Suspended, Unmanaged, TooManyTries, Error];
+        let answers = [TOKEN, "", "password", JUNK, "oidc-chunk:1/2:x", "a b"];
+        let mut stage = Stage::new().names([known.then(|| entry(1000)).flatten()]);
+        for &(kind, result, wrong, answer) in &turns {
+            stage = match kind {
+                0 | 1 => stage.prompts().types(answers[answer]),
+                _ => stage.ends_with(results[result], ["alice", "bob"][wrong], 7, None),
+            };
+        }
+        let granted = stage.log_in().ending == Ending::Granted;
+        let verdict = turns.iter().position(|it| it.0 == 2);
+        let asked = verdict.map_or(&turns[..], |end| &turns[..end]);
+        let sent = |it: &(u8, usize, usize, usize)| matches!(it.3, 0 | 4);
+        let expected = known
+            && verdict.is_some_and(|end| turns[end].1 == 0 && turns[end].2 == 0)
+            && !asked.is_empty()
+            && asked.iter().all(sent);
+        proptest::prop_assert_eq!(granted, expected);
     }
 }

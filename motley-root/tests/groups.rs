@@ -1,0 +1,115 @@
+//! Groups: what may be joined, and memberships that are not ours to take.
+
+#[allow(unreachable_pub)]
+mod support;
+
+use motley_proto::task::{AccountFacts, NewAccount, Task, TaskDone, TaskRefusal};
+use motley_root::accounts::Accounts;
+use support::*;
+
+fn create(accounts: &Accounts, name: &str, uid: u32) -> AccountFacts {
+    account(accounts.carry_out(&Task::Create(plan(name, uid))))
+}
+
+#[test]
+fn r22_a_claim_can_not_become_membership_of_a_local_group() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    for name in ["docker", "sudo", "shadow", "wheel", "adm", "lxd", "disk"] {
+        assert!(motley_proto::GroupName::new(name).is_err(), "{name}");
+    }
+    for changed in [
+        NewAccount { primary_group: group("localteam"), ..plan("jdoe", 5001) },
+        NewAccount { groups: vec![group("localteam")], ..plan("jdoe", 5001) },
+    ] {
+        let refused = accounts.carry_out(&Task::Create(changed));
+        assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
+    }
+    assert_eq!(inspect(&accounts, "jdoe"), None);
+    create(&accounts, "jdoe", 5001);
+    let join = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("localteam")],
+        leave: vec![],
+    };
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
+}
+
+#[test]
+fn r22_a_group_that_the_admin_made_again_by_hand_is_theirs() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("gpasswd -d jdoe atlas >/dev/null && groupdel atlas && groupadd -g 1700 atlas");
+    let join = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("atlas")],
+        leave: vec![],
+    };
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+}
+
+#[test]
+fn nogroup_may_be_the_primary_group_and_listed_groups_may_be_joined() {
+    if !enter() {
+        return;
+    }
+    let mut setup = Setup::default();
+    setup.limits.allowed_groups.insert(group("localteam"));
+    let accounts = open(setup);
+    let wanted = NewAccount {
+        primary_group: group("nogroup"),
+        groups: vec![group("localteam")],
+        ..plan("jdoe", 5001)
+    };
+    let facts = account(accounts.carry_out(&Task::Create(wanted)));
+    assert_eq!((facts.gid, facts.groups.as_slice()), (65_534, &["localteam".to_owned()][..]));
+}
+
+#[test]
+fn memberships_given_by_the_local_admin_survive() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("gpasswd -a jdoe localteam >/dev/null && gpasswd -a jdoe docker >/dev/null");
+    let task = Task::SetGroups {
+        identity: identity("jdoe"),
+        name: user("jdoe"),
+        join: vec![group("cms"), group("localteam")],
+        leave: vec![group("atlas"), group("localteam"), group("cms")],
+    };
+    let Ok(TaskDone::Groups { joined, left, account }) = accounts.carry_out(&task) else {
+        panic!("no groups")
+    };
+    // A group in which the account is already needs no right to join it; `join` wins over `leave`.
+    assert_eq!((joined, left), (vec![group("cms")], vec![group("atlas")]));
+    assert_eq!(account.groups, ["cms", "docker", "localteam"]);
+    assert_eq!(account.managed_groups, [group("cms")]);
+}
+
+#[test]
+fn a_membership_that_the_admin_ended_and_gave_again_is_theirs() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let groups = |join, leave| {
+        let task = Task::SetGroups { identity: identity("jdoe"), name: user("jdoe"), join, leave };
+        accounts.carry_out(&task).unwrap()
+    };
+    shell("gpasswd -d jdoe atlas >/dev/null");
+    groups(vec![], vec![]);
+    shell("gpasswd -a jdoe atlas >/dev/null");
+    groups(vec![], vec![group("atlas")]);
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
+}
