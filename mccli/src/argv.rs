@@ -161,8 +161,7 @@ impl SshWords {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
-    use clap::CommandFactory;
+    use crate::cli::definition;
 
     fn words(text: &str) -> Vec<OsString> {
         text.split_whitespace().map(OsString::from).collect()
@@ -170,8 +169,7 @@ mod tests {
 
     #[test]
     fn own_options_are_found_before_the_host_and_directly_after_it() {
-        let mut command = Cli::command();
-        command.build();
+        let command = definition();
         for (line, expected) in [
             ("mccli ssh h", "mccli ssh -- h"),
             ("mccli ssh --oidc a h id", "mccli ssh --oidc a -- h id"),
@@ -204,8 +202,7 @@ mod tests {
         fn r45_no_word_is_lost_or_doubled(
             line in "(ssh|-[a-zA-Z]{0,3}|--|--[a-z]{1,8}|--oidc|[a-z]{1,3}| ){0,12}( (ssh|-[a-zA-Z]{0,3}|--|--oidc|--debug|[a-z]{0,3})){0,10}"
         ) {
-            let mut command = Cli::command();
-            command.build();
+            let command = definition();
             let before = words(&format!("mccli {line}"));
             let after = sort_out(before.clone(), &command);
             let mut kept = before.clone();

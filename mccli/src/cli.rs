@@ -1,7 +1,7 @@
 //! The command line: options with the names that users know, and one entry per command.
 
 use crate::{credential::OtpMode, report::Level};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use motley_proto::Secret;
 use std::{convert::Infallible, ffi::OsString, path::PathBuf};
 
@@ -101,9 +101,21 @@ pub(crate) struct Person {
     /// Subject of the identity
     #[arg(long, value_name = "SUB")]
     pub(crate) sub: String,
-    /// Issuer of the identity
-    #[arg(long = "of-iss", visible_alias = "of-issuer", value_name = "URL")]
-    pub(crate) of_iss: String,
+}
+
+/// The definition of the command line.
+pub(crate) fn definition() -> clap::Command {
+    let person = |command: clap::Command| {
+        // Behind `admin`, --iss names the other identity's issuer and no token source.
+        command
+            .group(clap::ArgGroup::new("source").multiple(true))
+            .mut_arg("iss", |iss| iss.help("Issuer of the identity").help_heading(None::<&str>))
+    };
+    let mut command = Cli::command().mut_subcommand("admin", |admin| {
+        admin.mut_subcommand("suspend", person).mut_subcommand("resume", person)
+    });
+    command.build();
+    command
 }
 
 /// The line for ssh.

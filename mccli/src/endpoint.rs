@@ -140,10 +140,10 @@ async fn next_before<F: Future<Output = (usize, Probe)>>(
 
 async fn ask(client: Client, trust: &Trust, url: String) -> Probe {
     let limit = PROBE_LIMIT.min(Duration::from_secs(trust.timeout_s.max(1)));
-    let mut outcome = http::get(client.clone(), trust, url.clone(), None, limit).await;
+    let mut outcome = http::get(client.clone(), trust, url.clone(), limit).await;
     if matches!(&outcome, Ok(answer) if (300..400).contains(&answer.status)) {
         // A proxy that adds the last slash often names a scheme or host that is not followed.
-        outcome = http::get(client, trust, format!("{url}/"), None, limit).await;
+        outcome = http::get(client, trust, format!("{url}/"), limit).await;
     }
     let (found, tls, remark) = match outcome {
         Ok(answer) if is_the_service(&answer) => (true, false, "found".to_owned()),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use motley_proto::Secret;
-use reqwest::{Certificate, Client, Url, header, redirect};
+use reqwest::{Certificate, Client, Method, Url, header, redirect};
 use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
 use tokio::runtime::Runtime;
@@ -71,17 +71,34 @@ impl Http {
     /// # Errors
     /// [`Error::PlainHttp`], [`Error::Tls`] or [`Error::Network`]; any status is an answer.
     pub(crate) fn get(&self, url: &str, token: Option<&Secret>) -> Result<Answer> {
-        let limit = Duration::from_secs(self.trust.timeout_s);
-        self.run(|client| get(client, &self.trust, url.to_owned(), token.cloned(), limit))
+        self.ask(Method::GET, url, token, self.trust.timeout_s)
     }
 
-    /// Asks and gives the server six times the usual limit: it may create an account meanwhile.
+    /// Asks for a change: by POST, or by GET where only that is known.
+    ///
+    /// The server gets six times the usual limit: it may create an account meanwhile.
     ///
     /// # Errors
     /// As [`Http::get`].
-    pub(crate) fn get_patiently(&self, url: &str, token: &Secret) -> Result<Answer> {
-        let limit = Duration::from_secs(self.trust.timeout_s.saturating_mul(6));
-        self.run(|client| get(client, &self.trust, url.to_owned(), Some(token.clone()), limit))
+    pub(crate) fn change(&self, url: &str, token: &Secret) -> Result<Answer> {
+        let limit_s = self.trust.timeout_s.saturating_mul(6);
+        let answer = self.ask(Method::POST, url, Some(token), limit_s)?;
+        // RFC 9110 §15.5.6 and §15.6.2: nothing was done.
+        if matches!(answer.status, 405 | 501) {
+            return self.ask(Method::GET, url, Some(token), limit_s);
+        }
+        Ok(answer)
+    }
+
+    fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        token: Option<&Secret>,
+        limit_s: u64,
+    ) -> Result<Answer> {
+        let limit = Duration::from_secs(limit_s);
+        self.run(|client| send(client, &self.trust, method, url.to_owned(), token.cloned(), limit))
     }
 
     /// Runs a future that uses the client to its end.
@@ -149,7 +166,7 @@ pub(crate) fn check_scheme(url: &str, trust: &Trust) -> Result<Url> {
     }
 }
 
-/// One request, for callers that run several at once.
+/// One request without token, for callers that run several at once.
 ///
 /// # Errors
 /// As [`Http::get`].
@@ -157,11 +174,21 @@ pub(crate) async fn get(
     client: Client,
     trust: &Trust,
     url: String,
+    limit: Duration,
+) -> Result<Answer> {
+    send(client, trust, Method::GET, url, None, limit).await
+}
+
+async fn send(
+    client: Client,
+    trust: &Trust,
+    method: Method,
+    url: String,
     token: Option<Secret>,
     limit: Duration,
 ) -> Result<Answer> {
     let parsed = check_scheme(&url, trust)?;
-    let mut request = client.get(parsed).timeout(limit);
+    let mut request = client.request(method, parsed).timeout(limit);
     if let Some(token) = &token {
         request = request.header(header::AUTHORIZATION, authorization(token)?);
     }

@@ -20,7 +20,7 @@ mod source;
 mod ssh_config;
 mod tty;
 
-use clap::{CommandFactory, FromArgMatches, error::ErrorKind};
+use clap::{FromArgMatches, error::ErrorKind};
 use std::{ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -39,8 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(argv: Vec<OsString>) -> Result<cli::Cli, ExitCode> {
-    let mut command = cli::Cli::command();
-    command.build();
+    let mut command = cli::definition();
     let sorted = argv::sort_out(argv, &command);
     let parsed = command
         .try_get_matches_from_mut(sorted)

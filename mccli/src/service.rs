@@ -99,13 +99,13 @@ impl<'a> Service<'a> {
 
     /// `/user/deploy`.
     pub(crate) fn deploy(&self, token: &Secret) -> Result<Standing> {
-        let answer = self.http.get_patiently(&self.url("/user/deploy"), token)?;
+        let answer = self.http.change(&self.url("/user/deploy"), token)?;
         read("deploy", &answer).map(standing)
     }
 
     /// `/user/suspend`.
     pub(crate) fn suspend(&self, token: &Secret) -> Result<Standing> {
-        let answer = self.http.get_patiently(&self.url("/user/suspend"), token)?;
+        let answer = self.http.change(&self.url("/user/suspend"), token)?;
         read("suspend", &answer).map(standing)
     }
 
@@ -119,13 +119,13 @@ impl<'a> Service<'a> {
     ) -> Result<Standing> {
         let query = format!("sub={}&iss={}", query(subject), query(issuer.as_str()));
         let url = self.url(&format!("/admin/{verb}?{query}"));
-        let answer = self.http.get_patiently(&url, token)?;
+        let answer = self.http.change(&url, token)?;
         read("admin", &answer).map(standing)
     }
 
     /// `/user/generate_otp`.
     pub(crate) fn generate_otp(&self, token: &Secret) -> Result<GenerateOtp> {
-        let answer = self.http.get(&self.url("/user/generate_otp"), Some(token))?;
+        let answer = self.http.change(&self.url("/user/generate_otp"), token)?;
         read("generate_otp", &answer)
     }
 

@@ -246,7 +246,7 @@ fn a_suspended_account_is_never_deployed() {
     let url = service.url();
     let (code, _, _) = run(&Stage::new(), &["--token", TOKEN, "--mc-endpoint", &url, "deploy"]);
     assert_eq!(code, Some(7));
-    assert!(!service.heard().contains(&"/user/deploy".to_owned()));
+    assert!(!service.heard().contains(&"POST /user/deploy".to_owned()));
 }
 
 #[test]
@@ -261,12 +261,12 @@ fn suspending_wants_a_yes() {
     assert_eq!(service.heard(), Vec::<String>::new());
     let (code, out, _) = run(&stage, &[&common[..], &["suspend", "--yes"]].concat());
     assert_eq!((code, out.lines().next()), (Some(0), Some("state: suspended")));
-    let person =
-        ["admin", "suspend", "--yes", "--sub", "a b", "--of-iss", "https://op.example.org"];
+    let person = ["admin", "suspend", "--yes", "--sub", "a b", "--iss", "https://op.example.org"];
     assert_eq!(run(&stage, &[&common[..], &person].concat()).0, Some(0));
+    assert_eq!(run(&stage, &[&common[..], &person[..5]].concat()).0, Some(2));
     assert_eq!(
         service.heard().last().unwrap(),
-        "/admin/suspend?sub=a%20b&iss=https%3A%2F%2Fop.example.org"
+        "POST /admin/suspend?sub=a%20b&iss=https%3A%2F%2Fop.example.org"
     );
 }
 

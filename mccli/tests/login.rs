@@ -30,7 +30,7 @@ fn a_token_logs_in_and_the_account_is_made_first() {
     let output = login(&stage, &service, &["id"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{:?}", texts(&output));
     assert_eq!(stage.answered(1).answer, TOKEN);
-    assert_eq!(service.heard(), ["/", "/info", "/user/status", "/user/deploy"]);
+    assert_eq!(service.heard(), ["/", "/info", "/user/status", "POST /user/deploy"]);
     assert_eq!(stage.argv()[..2], ["-l", "alice"]);
 }
 
@@ -181,7 +181,7 @@ fn tokens_of_all_lengths_get_through_in_pieces_where_the_service_takes_them() {
             })
             .collect();
         assert!(joined == token, "{length}");
-        assert!(!service.heard().contains(&"/user/generate_otp".to_owned()));
+        assert!(!service.heard().contains(&"POST /user/generate_otp".to_owned()));
     }
 }
 
@@ -209,7 +209,7 @@ fn a_long_token_becomes_a_one_time_password_where_pieces_are_unknown() {
     assert!(with_token_file(&stage, &service, &token, &[]).status.success());
     let answer = stage.answered(1).answer;
     assert!(answer.len() == 128 && answer.bytes().all(|b| b.is_ascii_hexdigit()));
-    assert_eq!(service.heard().last().unwrap(), "/user/generate_otp");
+    assert_eq!(service.heard().last().unwrap(), "POST /user/generate_otp");
 }
 
 #[test]
@@ -242,7 +242,8 @@ fn a_refused_token_is_given_once_and_the_reason_is_told() {
     assert_eq!((second.answer.as_str(), second.code.as_str()), ("", "1"));
     assert!(second.said.contains("did not accept the token"), "{}", second.said);
     assert!(second.said.contains("User identity could not be determined"), "{}", second.said);
-    assert_eq!(stage.answered(3).answer, "");
+    let third = stage.answered(3);
+    assert_eq!((third.answer.as_str(), third.said.as_str(), third.code.as_str()), ("", "", "1"));
 }
 
 #[test]
@@ -362,10 +363,10 @@ fn queries_of_ssh_itself_need_no_service() {
 #[test]
 fn states_decide_whether_ssh_is_started() {
     for (state, deploys_to, code, heard) in [
-        ("deployed", "deployed", 0, "/user/deploy"),
-        ("unknown", "deployed", 0, "/user/deploy"),
-        ("pending", "pending", 1, "/user/deploy"),
-        ("not_deployed", "pending", 1, "/user/deploy"),
+        ("deployed", "deployed", 0, "POST /user/deploy"),
+        ("unknown", "deployed", 0, "POST /user/deploy"),
+        ("pending", "pending", 1, "POST /user/deploy"),
+        ("not_deployed", "pending", 1, "POST /user/deploy"),
         ("suspended", "deployed", 1, "/user/status"),
         ("rejected", "deployed", 1, "/user/status"),
         ("limited", "deployed", 0, "/user/status"),
@@ -389,6 +390,18 @@ fn an_older_service_without_status_is_asked_by_get_status() {
     assert!(login(&stage, &service, &["--no-deploy"]).status().unwrap().success());
     assert_eq!(service.heard().last().unwrap(), "/user/get_status");
     assert_eq!(stage.argv()[..2], ["-l", "alice"]);
+}
+
+#[test]
+fn an_older_service_without_post_is_asked_by_get() {
+    let (stage, token) = (Stage::new(), "t".repeat(2000));
+    let service = Service::start(Manner { posts: false, ..Manner::accepting(&token) });
+    assert!(with_token_file(&stage, &service, &token, &[]).status.success());
+    let changes: Vec<String> = service.heard().into_iter().skip(3).collect();
+    assert_eq!(
+        changes,
+        ["POST /user/deploy", "/user/deploy", "POST /user/generate_otp", "/user/generate_otp"]
+    );
 }
 
 #[test]

@@ -178,7 +178,7 @@ pub async fn run(config: Config, passed: Vec<(OwnedFd, String)>) -> anyhow::Resu
     tasks.spawn(keep_house(parts.accounts.clone(), parts.passwords.clone(), stopped));
     let warming = tokio::spawn({
         let verifier = parts.verifier.clone();
-        async move { verifier.warm_up().await }
+        async move { verifier.keep_fresh().await }
     });
     // Not under a service manager there is nobody to notify, and that is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -304,6 +304,19 @@ fn login_info_takes_further_texts_in_order() {
     assert_eq!(info.texts()["website"], "https://x");
 }
 
+#[test]
+fn the_shipped_files_start_and_trust_nobody_until_a_provider_is_filled_in() {
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc/motley_cue");
+    let file = |name: &str| std::fs::read_to_string(etc.join(name)).unwrap();
+    let (daemon, adapter) = (file("motley_cue.conf"), file("feudal_adapter.conf"));
+    let (config, warnings) = read(&daemon, &adapter).unwrap();
+    assert!(config.ops.is_empty());
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let filled = format!("{daemon}\n[authorisation.a]\nop_url = https://op\naudience = a\n");
+    let (config, warnings) = read(&filled, &adapter).unwrap();
+    assert_eq!((config.ops.len(), warnings.len()), (1, 0), "{warnings:?}");
+}
+
 /// Files made of lines that the tables know, in any order and with anything behind them.
 fn files() -> impl Strategy<Value = String> {
     let mut words: Vec<String> = vec!["[DEFAULT]".into(), "[authorisation.x]".into()];

@@ -60,6 +60,10 @@ fn texts_are_parsed_as_by_configparser() {
             failed.push(format!("{case}\n    {ours:?}"));
         }
     }
-    println!("ini.json: {} passed, 0 diverged, {} failed", cases.len() - failed.len(), failed.len());
+    println!(
+        "ini.json: {} passed, 0 diverged, {} failed",
+        cases.len() - failed.len(),
+        failed.len()
+    );
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

@@ -255,7 +255,13 @@ impl Backend for LocalUnix {
 
     async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         let task = Task::RollBack { identity: identity.clone(), name: name.clone() };
-        self.root.run(&task).await.map(|_| ())
+        match self.root.run(&task).await {
+            // The helper removes nothing that was completed, and adopts it again if it is ours.
+            Err(BackendError::Refused(reason)) => {
+                self.adopt(identity, name).await.map_err(|_| BackendError::Refused(reason))
+            }
+            done => done.map(|_| ()),
+        }
     }
 
     async fn check(&self) -> Result<(), BackendError> {

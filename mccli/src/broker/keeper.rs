@@ -175,6 +175,8 @@ fn answer(
     let ask: Ask = connection.receive()?;
     let reply = match script.judge(&ask) {
         Verdict::Answer(secret) => Reply::Answer(secret),
+        // Told once: ssh asks again and again (NumberOfPasswordPrompts).
+        Verdict::Spent if script.is_told() => Reply::Nothing,
         Verdict::Spent => Reply::Spent(reason(order)),
         Verdict::Foreign if order.terminal => Reply::AskUser,
         Verdict::Foreign => Reply::Nothing,

@@ -51,6 +51,7 @@ const PART_WORDS: &str = "Access Token (part ";
 pub(super) struct Script {
     steps: Vec<Step>,
     only: Option<i32>,
+    told: bool,
 }
 
 impl Script {
@@ -76,7 +77,12 @@ impl Script {
             .zip(answers)
             .map(|(expected, answer)| Step { expected, answer: Some(answer) })
             .collect();
-        Self { steps, only: order.jumps.then_some(order.ssh_pid) }
+        Self { steps, only: order.jumps.then_some(order.ssh_pid), told: false }
+    }
+
+    /// True from the second call on: the user has been told that the login failed.
+    pub(super) fn is_told(&mut self) -> bool {
+        std::mem::replace(&mut self.told, true)
     }
 
     /// What this question gets; an answer is given away, so that it can't be given twice.

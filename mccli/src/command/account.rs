@@ -75,11 +75,14 @@ pub(super) fn administer(outer: Options, command: AdminCommand) -> ExitCode {
         AdminCommand::Suspend(person) => ("suspend", person),
         AdminCommand::Resume(person) => ("resume", person),
     };
-    let Person { confirmed, sub, of_iss } = person;
-    let target = confirmed.target;
+    let Person { confirmed, sub } = person;
+    let mut target = confirmed.target;
+    let issuer = target.options.iss.take();
     modern(outer.over(target.options), |options| {
-        let issuer = Issuer::new(of_iss.as_str())
-            .map_err(|why| Error::Usage(format!("--of-iss {of_iss} {why}")))?;
+        let issuer = issuer
+            .ok_or_else(|| Error::Usage("name the identity's issuer with --iss".to_owned()))?;
+        let issuer = Issuer::new(issuer.as_str())
+            .map_err(|why| Error::Usage(format!("--iss {issuer} {why}")))?;
         let question = format!("{verb} the account of {} at {issuer}?", escape(&sub, 255));
         confirm(confirmed.yes, &question)?;
         let standing = Visit::new(&options)?.with_token(

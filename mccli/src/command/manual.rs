@@ -1,15 +1,14 @@
 //! `mccli completions` and `mccli man`: generated from the command line's own definition.
 
 use crate::{
-    cli::Cli,
+    cli,
     error::{Error, Result},
 };
-use clap::CommandFactory;
 use std::io;
 
 /// Writes the completion script.
 pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
-    clap_complete::generate(shell, &mut Cli::command(), "mccli", &mut io::stdout());
+    clap_complete::generate(shell, &mut cli::definition(), "mccli", &mut io::stdout());
     Ok(())
 }
 
@@ -18,8 +17,7 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<()> {
 /// # Errors
 /// [`Error::Usage`] for a command that does not exist.
 pub(super) fn page(name: Option<&str>) -> Result<()> {
-    let mut root = Cli::command();
-    root.build();
+    let root = cli::definition();
     let command = match name {
         None => root,
         Some(name) => root

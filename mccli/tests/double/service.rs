@@ -28,6 +28,8 @@ pub(crate) struct Manner {
     pub(crate) status: bool,
     /// State after a deployment.
     pub(crate) deploys_to: &'static str,
+    /// Takes POST for what changes something; the Python stack does not.
+    pub(crate) posts: bool,
     /// Tokens are refused from the second request with one on: expired meanwhile, for instance.
     pub(crate) refuses_later: bool,
 }
@@ -43,6 +45,7 @@ impl Manner {
             otp: true,
             status: true,
             deploys_to: "deployed",
+            posts: true,
             refuses_later: false,
         }
     }
@@ -126,7 +129,9 @@ fn serve(stream: impl Read + Write, heard: &Mutex<Vec<String>>, manner: &Mutex<M
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
             return;
         }
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut words = line.split(' ');
+        let is_post = words.next() == Some("POST");
+        let path = words.next().unwrap_or_default().to_owned();
         let mut token = None;
         loop {
             let mut header = String::new();
@@ -142,9 +147,12 @@ fn serve(stream: impl Read + Write, heard: &Mutex<Vec<String>>, manner: &Mutex<M
                 token = value.strip_prefix("Bearer ").map(str::to_owned);
             }
         }
-        heard.lock().unwrap().push(path.clone());
+        heard.lock().unwrap().push(if is_post { format!("POST {path}") } else { path.clone() });
         let manner = &mut manner.lock().unwrap();
-        let (status, body) = answer(&path, token.as_deref(), manner);
+        let (status, body) = match is_post && !manner.posts {
+            true => (405, json!({"detail": "Method Not Allowed"})),
+            false => answer(&path, token.as_deref(), manner),
+        };
         let body = body.to_string();
         let length = body.len();
         let head = format!(

@@ -161,3 +161,14 @@ async fn every_operation_sends_its_task() {
     assert_eq!(asked[3], Task::EndSessions { identity: id.clone(), name: jdoe.clone() });
     assert_eq!(asked[4], Task::RollBack { identity: id.clone(), name: jdoe.clone() });
 }
+
+#[tokio::test]
+async fn rolling_back_leaves_what_was_completed_and_tells_what_can_not_be_removed() {
+    let forbidden = || refused(TaskRefusal::Forbidden("jdoe was completed".to_owned()));
+    let (id, jdoe) = (identity("sub-1"), name("jdoe"));
+    let complete = bench([forbidden(), answer(TaskDone::Account(facts("jdoe", "sub-1")))]);
+    complete.backend.roll_back(&id, &jdoe).await.unwrap();
+    let stuck = bench([forbidden(), refused(TaskRefusal::NoSuchAccount(jdoe.clone()))]);
+    let error = stuck.backend.roll_back(&id, &jdoe).await.unwrap_err();
+    assert_eq!(error.to_string(), "refused: not allowed: jdoe was completed");
+}

@@ -1,0 +1,156 @@
+//! Puts accounts into a state by the commands of the host, as the recorder did.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use motley_proto::admin::{AdminAnswer, AdminRequest, Target};
+use motley_proto::client::Connection;
+use motley_proto::frame::Cap;
+use motley_tests::sandbox::{ADMIN_SOCKET, check_run};
+
+use super::case::State;
+use super::setup::Setup;
+
+/// Primary group of the accounts that the recorder made.
+const GROUP: &str = "h1nogroup";
+const SHELL: &str = "/bin/bash";
+const NO_SHELL: &str = "/sbin/nologin";
+
+/// The accounts of the host, and what the daemon may know about them.
+#[derive(Default)]
+pub struct Accounts {
+    /// Last uid of a name; a new account of the same person gets it again.
+    uids: HashMap<String, u32>,
+    /// People whom the daemon may have marked as suspended.
+    marked: HashSet<String>,
+    /// Names whose account has only the groups with which it was made here.
+    bare: HashSet<String>,
+}
+
+impl Accounts {
+    /// Makes the group that the accounts begin with.
+    ///
+    /// # Errors
+    /// What groupadd says.
+    pub fn new() -> Result<Self> {
+        check_run("groupadd", &["-f", GROUP])?;
+        Ok(Self::default())
+    }
+
+    /// Notes that the daemon suspended somebody.
+    pub fn note_suspended(&mut self, user: &str) {
+        self.marked.insert(user.to_owned());
+    }
+
+    /// Notes that the daemon deployed somebody's account.
+    pub fn note_deployed(&mut self, setup: &Setup, user: &str) {
+        self.bare.remove(setup.username(user).unwrap_or_default());
+    }
+
+    /// True when the account has only the groups with which it was made here.
+    pub fn is_bare(&self, setup: &Setup, user: &str) -> bool {
+        setup.username(user).is_some_and(|name| self.bare.contains(name))
+    }
+
+    /// Takes the account out of all supplementary groups.
+    ///
+    /// # Errors
+    /// What usermod says.
+    pub fn leave_groups(&mut self, setup: &Setup, user: &str) -> Result<()> {
+        let name = setup.username(user).with_context(|| format!("no user {user}"))?;
+        check_run("usermod", &["-G", "", "--", name]).map(drop)
+    }
+
+    /// Puts the account of a user into a state.
+    ///
+    /// # Errors
+    /// When a command fails, or the daemon does not lift a suspension.
+    pub fn put(&mut self, setup: &Setup, user: &str, state: State) -> Result<()> {
+        if self.marked.remove(user) {
+            lift(setup, user)?;
+        }
+        let name = setup.username(user).with_context(|| format!("no user {user}"))?;
+        let found = Entry::find(name)?;
+        if state == State::NotDeployed {
+            if let Some(entry) = found {
+                self.uids.insert(name.to_owned(), entry.uid);
+                check_run("userdel", &["-r", "--", name])?;
+            }
+            return Ok(());
+        }
+        let shell = if state == State::Limited { NO_SHELL } else { SHELL };
+        let entry = match found {
+            Some(entry) => entry,
+            None => {
+                self.make(setup, user, name, shell)?;
+                Entry::find(name)?.with_context(|| format!("useradd made no {name}"))?
+            }
+        };
+        if entry.shell != shell {
+            check_run("usermod", &["-s", shell, "--", name])?;
+        }
+        match (state == State::Suspended, entry.expires) {
+            (true, false) => check_run("chage", &["-E", &today()?, "--", name]).map(drop),
+            (false, true) => check_run("chage", &["-E", "-1", "--", name]).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn make(&mut self, setup: &Setup, user: &str, name: &str, shell: &str) -> Result<()> {
+        let gecos = setup.identity(user)?.unique_id();
+        let uid = self.uids.get(name).map(u32::to_string);
+        let mut words = vec!["-m", "-c", gecos.as_str(), "-s", shell, "-g", GROUP];
+        if let Some(uid) = &uid {
+            words.extend(["-u", uid]);
+        }
+        words.extend(["--", name]);
+        check_run("useradd", &words)?;
+        self.bare.insert(name.to_owned());
+        Ok(())
+    }
+}
+
+/// What passwd and shadow say about one name.
+struct Entry {
+    uid: u32,
+    shell: String,
+    /// True when there is a date of expiry.
+    expires: bool,
+}
+
+impl Entry {
+    fn find(name: &str) -> Result<Option<Self>> {
+        let Some(line) = line_of("/etc/passwd", name)? else { return Ok(None) };
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, uid, _, _, _, shell] = fields.as_slice() else { bail!("odd line {line}") };
+        let shadow = line_of("/etc/shadow", name)?.unwrap_or_default();
+        let expires = shadow.split(':').nth(7).is_some_and(|date| !date.is_empty());
+        Ok(Some(Self { uid: uid.parse()?, shell: (*shell).to_owned(), expires }))
+    }
+}
+
+fn line_of(file: &str, name: &str) -> Result<Option<String>> {
+    let text = fs::read_to_string(file).with_context(|| file.to_owned())?;
+    let own = |line: &&str| line.split(':').next() == Some(name);
+    Ok(text.lines().find(own).map(str::to_owned))
+}
+
+/// Days since 1970, as chage takes them.
+fn today() -> Result<String> {
+    let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    Ok((seconds / 86_400).to_string())
+}
+
+/// Has the daemon take its own mark back, as `motleyctl resume` does.
+fn lift(setup: &Setup, user: &str) -> Result<()> {
+    let request = AdminRequest::Resume { target: Target::Identity(setup.identity(user)?) };
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut connection = Connection::open(ADMIN_SOCKET.as_ref(), Cap::ADMIN, deadline)?;
+    connection.send(&request)?;
+    match connection.receive()? {
+        AdminAnswer::Receipt(_) => Ok(()),
+        other => bail!("resuming {user}: {other:?}"),
+    }
+}

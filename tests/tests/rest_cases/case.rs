@@ -1,0 +1,220 @@
+//! One recorded case: the request as it was sent, the answer that came, and what its words ask for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A request with the answer of the Python stack.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// What it is about; for reports, and where the recorder put what no other member says.
+    pub name: String,
+    /// What is sent.
+    pub request: Request,
+    /// What was answered.
+    pub response: Recorded,
+    /// Remarks of the recorder.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// What is sent, and in which state of the account.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Request {
+    /// HTTP method.
+    pub method: String,
+    /// Path, not to be normalised.
+    pub path: String,
+    /// Query without question mark.
+    pub query: String,
+    /// Kind of credential by its name in the set-up.
+    pub token_kind: String,
+    /// Whose credential.
+    #[serde(default = "Request::default_user")]
+    pub user: String,
+    /// State of the account before the request, perhaps with a request in between.
+    pub state: String,
+    /// Configuration by its name in the set-up.
+    #[serde(default)]
+    pub config: Configuration,
+    /// Further headers.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+impl Request {
+    fn default_user() -> String {
+        "bea".to_owned()
+    }
+}
+
+/// Under which configuration a case was recorded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Configuration {
+    /// `config_main` of the set-up.
+    #[default]
+    Main,
+    /// With `config_alt_differs_in`.
+    Alt,
+    /// With `config_approval_differs_in`.
+    Approval,
+}
+
+/// An answer; in the body `<text>` stands for any prose.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Recorded {
+    /// Status code.
+    pub status: u16,
+    /// The headers that belong to the interface, by lower-case name.
+    pub headers: BTreeMap<String, String>,
+    /// JSON, or a text for what is none, or `{"html_title": …}`.
+    pub body: Value,
+}
+
+/// State of an account on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// There is none.
+    NotDeployed,
+    /// There is one that can be used.
+    Deployed,
+    /// Its date of expiry is today.
+    Suspended,
+    /// Its shell lets nobody work.
+    Limited,
+}
+
+impl State {
+    /// The word of the interface.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotDeployed => "not_deployed",
+            Self::Deployed => "deployed",
+            Self::Suspended => "suspended",
+            Self::Limited => "limited",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let all = [Self::NotDeployed, Self::Deployed, Self::Suspended, Self::Limited];
+        all.into_iter().find(|state| state.word() == word)
+    }
+}
+
+/// An account that a case needs in a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Need {
+    /// User of the set-up.
+    pub user: String,
+    /// In which state.
+    pub state: State,
+}
+
+impl Case {
+    /// The path without mount and without one slash at the end.
+    pub fn route(&self) -> &str {
+        let path = self.request.path.as_str();
+        let inner = ["/api/v1", "/api"]
+            .into_iter()
+            .find_map(|mount| path.strip_prefix(mount).filter(|rest| rest.starts_with('/')))
+            .unwrap_or(path);
+        match inner.strip_suffix('/') {
+            Some(shorter) if !shorter.is_empty() => shorter,
+            _ => inner,
+        }
+    }
+
+    /// The state that the case names for the account of the one who asks.
+    pub fn state(&self) -> Option<State> {
+        State::parse(self.request.state.split(',').next().unwrap_or_default())
+    }
+
+    /// A path that is asked for before, with the account already in its state.
+    pub fn asked_before(&self) -> Option<&str> {
+        self.request.state.split_once(", then ").map(|(_, path)| path)
+    }
+
+    /// True when the request follows the same one, sent with an opaque token.
+    pub fn is_repetition(&self) -> bool {
+        self.note.starts_with("same request again")
+    }
+
+    /// Whom an admin's request is about, by its note or its query.
+    pub fn target(&self) -> Option<&str> {
+        if !self.route().to_lowercase().starts_with("/admin/") {
+            return None;
+        }
+        let noted = self.note.strip_prefix("target: user ");
+        let noted = noted.map(|rest| rest.split(',').next().unwrap_or_default());
+        let (_, asked) = self.request.query.split_once("<sub:").unwrap_or_default();
+        noted.or_else(|| asked.split(['>', ':']).next().filter(|user| !user.is_empty()))
+    }
+
+    /// The accounts that have to be in a state before the request.
+    pub fn needs(&self) -> Vec<Need> {
+        let target = self.target().map(|user| Need {
+            user: user.to_owned(),
+            state: self.target_state(),
+        });
+        let asker = self.state().map(|state| Need { user: self.request.user.clone(), state });
+        let asker = asker.filter(|need| target.as_ref().is_none_or(|t| t.user != need.user));
+        asker.into_iter().chain(target).collect()
+    }
+
+    /// State of the account of the target: the one that is noted, else the one in which the request
+    /// has something to do.
+    pub fn target_state(&self) -> State {
+        let noted = self.note.split_once(", ").and_then(|(_, state)| State::parse(state));
+        noted.unwrap_or(match self.route() {
+            "/admin/resume" => State::Suspended,
+            _ => State::Deployed,
+        })
+    }
+
+    /// The value of a query parameter as it stands there; the last of several counts.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let pairs = self.request.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+    }
+}
+
+/// The folder with the cases: `MOTLEY_REST_CASES`, else the one of the checkout.
+pub fn folder() -> PathBuf {
+    std::env::var_os("MOTLEY_REST_CASES")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rest")), PathBuf::from)
+}
+
+/// The cases of each file, in the order of the file names; a file that is no list has none.
+///
+/// # Errors
+/// When a file cannot be read or holds something else than cases.
+pub fn read_all(folder: &Path) -> Result<Vec<(String, Vec<Case>)>> {
+    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let value = read(&path)?;
+        if value.is_array() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let cases = serde_json::from_value(value).with_context(|| name.clone())?;
+            files.push((name, cases));
+        }
+    }
+    Ok(files)
+}
+
+/// One JSON file.
+///
+/// # Errors
+/// When it cannot be read or is none.
+pub fn read(path: &Path) -> Result<Value> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+}

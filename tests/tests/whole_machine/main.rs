@@ -1,0 +1,186 @@
+//! The packages on a whole Debian machine: sockets, first login, hardening, suspension, removal.
+
+mod base;
+mod login_node;
+mod machine;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use motley_tests::sandbox::until;
+
+use login_node::LoginNode;
+use machine::{Machine, checked};
+
+/// Declares a test that needs a whole machine; it is skipped loudly where there can be none,
+/// unless `REQUIRE_E2E=1`.
+macro_rules! machine_test {
+    (fn $name:ident() $body:block) => {
+        #[test]
+        fn $name() {
+            match base::unavailable() {
+                None => {
+                    let outcome = (|| -> Result<()> { $body })();
+                    outcome.unwrap_or_else(|error| panic!("{error:#}"));
+                }
+                Some(reason) if std::env::var("REQUIRE_E2E").is_ok_and(|v| v == "1") => {
+                    panic!("REQUIRE_E2E=1, but there can be no machine here: {reason}")
+                }
+                Some(reason) => eprintln!("SKIPPED: there can be no machine here: {reason}"),
+            }
+        }
+    };
+}
+
+machine_test! {
+    fn a_first_login_by_token_works_after_only_the_op_section_was_edited() {
+        let node = LoginNode::installed()?;
+        let machine = &node.machine;
+        for socket in ["motley-cue-login", "motley-cue-admin", "motley-cue-rest", "motley-root"] {
+            machine.run(&format!("systemctl is-active {socket}.socket"))?;
+        }
+        let before = machine.output("systemctl is-active motley-cue.service motley-root.service")?;
+        ensure!(before.stdout == b"inactive\ninactive\n", "started before anybody came");
+
+        node.trust_the_provider()?;
+        let token = node.token("kim")?;
+        machine.write("/root/token", &token)?;
+        machine.run("chmod 600 /root/token")?;
+        let by_mccli = machine.run("mccli ssh --token-file /root/token localhost id -un")?;
+        ensure!(by_mccli == "kim\n", "mccli ssh said {by_mccli:?}");
+        let pasted = checked("ssh with a token", node.paste(&token, "kim", "id -un; pwd")?)?;
+        ensure!(pasted == "kim\n/home/kim\n", "ssh said {pasted:?}");
+        let wrong = node.paste(&node.token("mallory")?, "kim", "id -un")?;
+        ensure!(!wrong.status.success(), "mallory's token opened kim's account");
+
+        machine.run("systemctl is-active motley-cue.service motley-root.service")?;
+        let failed = machine.run("systemctl --failed --no-legend")?;
+        ensure!(failed.is_empty(), "failed units: {failed}");
+        Ok(())
+    }
+}
+
+machine_test! {
+    fn r08_a_suspended_person_loses_the_running_session_and_comes_in_by_no_method() {
+        let node = LoginNode::installed()?;
+        let machine = &node.machine;
+        node.trust_the_provider()?;
+        let token = node.token("kim")?;
+        machine.write("/root/token", &token)?;
+        machine.run("chmod 600 /root/token")?;
+        machine.run("mccli ssh --token-file /root/token localhost true")?;
+        node.give_key("kim")?;
+        ensure!(node.by_key("kim")?.status.success(), "kim's key is not accepted");
+
+        let identity = node.key_file();
+        let mut session = machine
+            .client("ssh")
+            .args(["-F", "/dev/null", "-oUserKnownHostsFile=/dev/null", "-oStrictHostKeyChecking=no"])
+            .args(["-i", &identity, "kim@127.0.0.1", "sleep 600"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        until("kim's session in logind", Duration::from_secs(20), || {
+            let sessions = machine.run("loginctl list-sessions --no-legend").ok()?;
+            let running = machine.output("pgrep -u kim sleep").ok()?.status.success();
+            (sessions.contains("kim") && running).then_some(())
+        })?;
+        let receipt = machine.run("motleyctl suspend kim")?;
+        let ended = until("the end of kim's session", Duration::from_secs(20), || {
+            session.try_wait().ok().flatten()
+        })?;
+        ensure!(ended.code() == Some(255), "the session ended with {ended}; receipt: {receipt}");
+        ensure!(!node.by_key("kim")?.status.success(), "the key of a suspended person works");
+        ensure!(!node.paste(&token, "kim", "true")?.status.success(), "the token works");
+
+        // The refusal does not hang on the daemon.
+        machine.run("systemctl stop motley-cue-login.socket motley-cue-admin.socket motley-cue.service")?;
+        ensure!(!node.by_key("kim")?.status.success(), "the key works while the daemon is down");
+        ensure!(node.by_key("anna")?.status.success(), "a local user is locked out with the daemon");
+        machine.run("systemctl start motley-cue.service")?;
+        machine.run("motleyctl resume kim")?;
+        ensure!(node.by_key("kim")?.status.success(), "kim is not let in again");
+        Ok(())
+    }
+}
+
+machine_test! {
+    fn r36_the_units_confine_daemon_and_helper() {
+        let node = LoginNode::installed()?;
+        let machine = &node.machine;
+        node.trust_the_provider()?;
+        machine.run("systemctl start motley-cue.service motley-root.service")?;
+        for (unit, most) in [("motley-cue.service", 1.3), ("motley-root.service", 1.9)] {
+            let exposure = login_node::exposure(&machine.run(&format!("systemd-analyze security {unit}"))?)?;
+            ensure!(exposure <= most, "{unit} is rated {exposure}, more than {most}");
+        }
+        let daemon = node.status_of("motley-cue.service")?;
+        ensure!(daemon.contains("CapEff:\t0000000000000000"), "the daemon has capabilities:\n{daemon}");
+        ensure!(daemon.contains("CapBnd:\t0000000000000000"), "the daemon may get some:\n{daemon}");
+        let helper = node.status_of("motley-root.service")?;
+        // CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_KILL.
+        ensure!(helper.contains("CapBnd:\t000000000000002b"), "the helper's capabilities:\n{helper}");
+        for status in [&daemon, &helper] {
+            ensure!(status.contains("NoNewPrivs:\t1"), "new privileges are possible:\n{status}");
+            ensure!(status.contains("Seccomp:\t2"), "no system call filter:\n{status}");
+        }
+
+        let daemon = node.probe("motley-cue.service")?;
+        ensure!(daemon == login_node::CONFINED_DAEMON, "probes in the daemon's unit:\n{daemon}");
+        let helper = node.probe("motley-root.service")?;
+        ensure!(helper == login_node::CONFINED_HELPER, "probes in the helper's unit:\n{helper}");
+        Ok(())
+    }
+}
+
+machine_test! {
+    fn r09_removing_the_packages_leaves_key_logins_working_and_restores_the_pam_stack() {
+        let machine = Machine::boot()?;
+        let stack = machine.run("cat /etc/pam.d/sshd")?;
+        let node = LoginNode::on(machine)?;
+        let machine = &node.machine;
+        ensure!(machine.run("cat /etc/pam.d/sshd")? != stack, "the module is not in the PAM stack");
+        ensure!(node.by_key("anna")?.status.success(), "a local key login stopped working");
+
+        // What the administrator made of our lines outlives an upgrade.
+        machine.run("sed -i 's/^account required pam_oidc_token.so.*/& debug/' /etc/pam.d/sshd")?;
+        machine.run("dpkg -i /dist/pam-ssh-oidc_*.deb")?;
+        let edited = machine.run("grep -c 'pam_oidc_token.so.* debug$' /etc/pam.d/sshd")?;
+        ensure!(edited == "1\n", "the edited line was changed");
+
+        machine.run("dpkg --remove pam-ssh-oidc motley-cue mccli")?;
+        let left = machine.run("cat /etc/pam.d/sshd")?;
+        ensure!(left == stack, "the PAM stack is not what it was:\n{left}");
+        machine.run("test ! -e /etc/ssh/sshd_config.d/50-pam-ssh-oidc.conf")?;
+        ensure!(node.by_key("anna")?.status.success(), "removal broke key logins");
+        let units = machine.run("systemctl list-units --no-legend 'motley*'")?;
+        ensure!(units.is_empty(), "units are left: {units}");
+
+        machine.run("dpkg -i /dist/*.deb")?;
+        let again = machine.run("/usr/share/pam-ssh-oidc/pam-line status")?;
+        ensure!(again == "present\n", "the lines did not come back with the package");
+        ensure!(node.by_key("anna")?.status.success(), "key logins do not work after coming back");
+        machine.run("dpkg --purge pam-ssh-oidc motley-cue mccli")?;
+        machine.run("test ! -e /etc/motley_cue && test ! -e /var/lib/motley_cue && test ! -e /etc/pam_oidc.toml")?;
+        ensure!(node.by_key("anna")?.status.success(), "purging broke key logins");
+        Ok(())
+    }
+}
+
+machine_test! {
+    fn r09_a_host_without_password_logins_gets_none_through_the_package() {
+        let machine = Machine::boot()?;
+        machine.write("/etc/ssh/sshd_config.d/10-keys-only.conf", "PasswordAuthentication no\n")?;
+        machine.run("systemctl reload ssh")?;
+        let node = LoginNode::on(machine)?;
+        node.machine.run("echo anna:secret | chpasswd")?;
+        let by_password = node.machine.ssh(
+            &["sshpass", "-P", "assword", "-p", "secret"],
+            &["-oPubkeyAuthentication=no", "anna@127.0.0.1", "true"],
+        )?;
+        ensure!(!by_password.status.success(), "the package opened password logins");
+        ensure!(node.by_key("anna")?.status.success(), "key logins stopped working");
+        Ok(())
+    }
+}
