@@ -122,6 +122,14 @@ pub enum BackendError {
     /// Another program works on the accounts just now. Try again in a moment.
     #[error("the accounts are locked by another program; try again in a moment")]
     Busy,
+    /// The back end will not have members of this group. Leave it out.
+    #[error("the group {group} is not allowed: {why}")]
+    GroupRefused {
+        /// The group.
+        group: GroupName,
+        /// What stands against it, and what to configure.
+        why: String,
+    },
     /// The back end will not do this, now or later.
     #[error("refused: {0}")]
     Refused(String),

@@ -77,10 +77,8 @@ async fn build(config: Config) -> anyhow::Result<Parts> {
     let store = Store::open(&config.store.url).await.with_context(|| {
         format!("[store] url {}: is the folder writable by this user?", config.store.url)
     })?;
-    let audit_file =
-        config.audit.file.clone().unwrap_or_else(|| PathBuf::from("/var/lib/motley_cue/audit.log"));
-    make_folder(Some(&audit_file))?;
-    let audit = Audit::open(&audit_file, clock.clone())?;
+    make_folder(Some(&config.audit.file))?;
+    let audit = Audit::open(&config.audit.file, clock.clone())?;
     audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() })?;
     let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
     let passwords = Arc::new(OneTimePasswords::new(store.clone(), clock.clone(), lifetime));

@@ -13,7 +13,7 @@ pub struct ThrottleLimits {
     pub burst: u32,
     /// Failures forgiven each minute.
     pub per_minute: u32,
-    /// Sources remembered; the one that failed longest ago is forgotten first.
+    /// Sources remembered; the one that failed least is forgotten first.
     pub sources: usize,
 }
 
@@ -60,15 +60,26 @@ impl Throttle {
         let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
         if debts.len() >= self.limits.sources && !debts.contains_key(source) {
             debts.retain(|_, debt| self.forgiven(debt, now) > 0.0);
-            if debts.len() >= self.limits.sources
-                && let Some(oldest) =
-                    debts.iter().min_by_key(|(_, debt)| debt.at).map(|(key, _)| key.clone())
-            {
-                debts.remove(&oldest);
+            if debts.len() >= self.limits.sources {
+                self.forget_the_smallest(&mut debts, now);
             }
         }
         let failures = debts.get(source).map_or(0.0, |debt| self.forgiven(debt, now)) + 1.0;
         debts.insert(source.to_owned(), Debt { failures, at: now });
+    }
+
+    /// Makes room. The smallest debt goes, so that a flood under ever new addresses can't wash out
+    /// the one of a source that is to wait.
+    fn forget_the_smallest(&self, debts: &mut HashMap<String, Debt>, now: Timestamp) {
+        let smallest = debts
+            .iter()
+            .min_by(|(_, a), (_, b)| {
+                self.forgiven(a, now).total_cmp(&self.forgiven(b, now)).then(a.at.cmp(&b.at))
+            })
+            .map(|(source, _)| source.clone());
+        if let Some(source) = smallest {
+            debts.remove(&source);
+        }
     }
 
     /// Notes a success: this source owes nothing.

@@ -258,7 +258,7 @@ fn the_new_sections_have_their_defaults_and_take_values() {
     assert_eq!(plain.store.url, "sqlite:/var/lib/motley_cue/motley.db");
     let set = config(
         "[server]\nlisten = [::1]:80, unix:/run/x.sock\n  127.0.0.1:81\nget_mutations = no\n\
-         [admin]\ngroup = ops\n[audit]\nfile =\n[limits]\nconnections = 7\n\
+         [admin]\ngroup = ops\n[audit]\nfile = /srv/audit.jsonl\n[limits]\nconnections = 7\n\
          [authorisation.a]\nop_url = https://op\nuserinfo = when_needed\n\
          opaque_tokens = yes\ntimeout = 3\n",
     );
@@ -270,7 +270,8 @@ fn the_new_sections_have_their_defaults_and_take_values() {
             Listen::Tcp("127.0.0.1:81".parse().unwrap()),
         ]
     );
-    assert_eq!((set.admin.group.as_deref(), set.audit.file.as_deref()), (Some("ops"), None));
+    assert_eq!(set.admin.group.as_deref(), Some("ops"));
+    assert_eq!(set.audit.file, Path::new("/srv/audit.jsonl"));
     assert_eq!(set.limits.connections, 7);
     let op = &set.ops[0];
     assert_eq!((op.userinfo, op.opaque_tokens), (UserinfoMode::WhenNeeded, true));

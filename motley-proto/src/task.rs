@@ -215,6 +215,14 @@ pub enum TaskRefusal {
     /// A guard forbids it: protected group, shell or home outside what is configured.
     #[error("not allowed: {0}")]
     Forbidden(String),
+    /// A group may not be joined or be primary here; everything else about the task may be fine.
+    #[error("group {group} is not allowed: {why}")]
+    GroupForbidden {
+        /// The group.
+        group: GroupName,
+        /// What stands against it, and what to configure.
+        why: String,
+    },
     /// Another program holds the lock of the account files; try again.
     #[error("the account files are locked; try again")]
     Busy,

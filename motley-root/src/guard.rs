@@ -52,6 +52,10 @@ fn forbidden(reason: String) -> TaskRefusal {
     TaskRefusal::Forbidden(reason)
 }
 
+fn refused(group: &GroupName, why: String) -> TaskRefusal {
+    TaskRefusal::GroupForbidden { group: group.clone(), why }
+}
+
 /// Checks uid, shell and home of a new account.
 ///
 /// # Errors
@@ -109,7 +113,7 @@ pub fn check_shell(
 /// `elsewhere` is the gid under which a source other than group(5) knows the name.
 ///
 /// # Errors
-/// [`TaskRefusal::Forbidden`] when it exists and motley did not make it, or its name lies outside
+/// [`TaskRefusal::GroupForbidden`] when it exists and motley did not make it, or its name lies outside
 /// the prefix: a name from a token must never become membership of a local group.
 pub fn check_group(
     group: &GroupName,
@@ -125,7 +129,7 @@ pub fn check_group(
     let in_prefix = group.as_str().starts_with(&limits.group_prefix);
     if !in_prefix {
         let prefix = &limits.group_prefix;
-        return Err(forbidden(format!("group {group}; it does not begin with {prefix}")));
+        return Err(refused(group, format!("it does not begin with {prefix}")));
     }
     match (present, book.group(group)) {
         (None, Some(GroupStage::Made(gid))) => {
@@ -133,13 +137,14 @@ pub fn check_group(
         }
         (None, _) => Ok(GroupStep::Make(None)),
         (Some(gid), _) if is_protected_id(gid) => {
-            Err(forbidden(format!("group {group}; its gid {gid} belongs to the system")))
+            Err(refused(group, format!("its gid {gid} belongs to the system")))
         }
         (Some(gid), Some(GroupStage::Made(made))) if gid == made => Ok(GroupStep::Use(gid)),
         (Some(gid), _) if !limits.group_prefix.is_empty() => Ok(GroupStep::Use(gid)),
-        (Some(_), _) => Err(forbidden(format!(
-            "group {group}; it exists and was not made by motley; add it to allowed_groups"
-        ))),
+        (Some(_), _) => {
+            let why = "it exists and was not made by motley; add it to allowed_groups";
+            Err(refused(group, why.to_owned()))
+        }
     }
 }
 

@@ -25,7 +25,7 @@ fn r22_a_claim_can_not_become_membership_of_a_local_group() {
         NewAccount { groups: vec![group("localteam")], ..plan("jdoe", 5001) },
     ] {
         let refused = accounts.carry_out(&Task::Create(changed));
-        assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
+        assert!(matches!(refused, Err(TaskRefusal::GroupForbidden { .. })), "{refused:?}");
     }
     assert_eq!(inspect(&accounts, "jdoe"), None);
     create(&accounts, "jdoe", 5001);
@@ -35,7 +35,7 @@ fn r22_a_claim_can_not_become_membership_of_a_local_group() {
         join: vec![group("localteam")],
         leave: vec![],
     };
-    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::GroupForbidden { .. })));
     assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
 }
 
@@ -53,7 +53,7 @@ fn r22_a_group_that_the_admin_made_again_by_hand_is_theirs() {
         join: vec![group("atlas")],
         leave: vec![],
     };
-    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::Forbidden(_))));
+    assert!(matches!(accounts.carry_out(&join), Err(TaskRefusal::GroupForbidden { .. })));
 }
 
 #[test]

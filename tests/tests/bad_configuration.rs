@@ -27,7 +27,8 @@ fn start(sb: &Sandbox, config: &str, mode: u32) -> Result<Started> {
         .args([std::ffi::OsStr::new("--config"), main.as_os_str()])
         .args([std::ffi::OsStr::new("--adapter-config"), adapter.as_os_str()])
         .output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     Ok(Started { code: output.status.code(), text })
 }
 

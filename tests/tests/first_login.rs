@@ -36,7 +36,8 @@ fn deploy_all(world: &World, tokens: &[String]) -> Vec<Result<String>> {
         .map(|token| {
             let (url, token) = (url.clone(), token.clone());
             std::thread::spawn(move || -> Result<String> {
-                let reply = Rest::with_timeout(&url, None, Duration::from_secs(60))?.get("/user/deploy", Some(&token))?;
+                let reply = Rest::with_timeout(&url, None, Duration::from_secs(60))?
+                    .get("/user/deploy", Some(&token))?;
                 let answer = reply.json();
                 let name = answer["credentials"]["ssh_user"].as_str().map(str::to_owned);
                 if reply.status != 200 || answer["state"] != "deployed" {
@@ -54,7 +55,8 @@ fn check_whole(names: &BTreeSet<String>) -> Result<()> {
     let passwd = fs::read_to_string("/etc/passwd")?;
     let mut uids = BTreeSet::new();
     for name in names {
-        let lines: Vec<&str> = passwd.lines().filter(|line| line.starts_with(&format!("{name}:"))).collect();
+        let lines: Vec<&str> =
+            passwd.lines().filter(|line| line.starts_with(&format!("{name}:"))).collect();
         let [line] = lines.as_slice() else { bail!("{name}: {} passwd lines", lines.len()) };
         let fields: Vec<&str> = line.split(':').collect();
         let uid: u32 = fields[2].parse()?;
@@ -63,11 +65,15 @@ fn check_whole(names: &BTreeSet<String>) -> Result<()> {
         assert_eq!(home.uid(), uid, "{name}: the home belongs to somebody else");
         assert!(fs::exists(format!("{}/.bashrc", fields[5]))?, "{name}: no skeleton");
     }
-    let half_made: Vec<&str> =
-        passwd.lines().filter(|l| l.starts_with("pool") && !names.contains(l.split(':').next().unwrap_or(""))).collect();
+    let half_made: Vec<&str> = passwd
+        .lines()
+        .filter(|l| l.starts_with("pool") && !names.contains(l.split(':').next().unwrap_or("")))
+        .collect();
     assert!(half_made.is_empty(), "accounts of nobody: {half_made:?}");
     let homes: BTreeSet<String> = fs::read_dir("/home")?
-        .filter_map(|entry| entry.ok().map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .filter_map(|entry| {
+            entry.ok().map(|entry| entry.file_name().to_string_lossy().into_owned())
+        })
         .filter(|name| name.starts_with("pool"))
         .collect();
     assert_eq!(homes, *names, "homes of nobody");

@@ -18,7 +18,10 @@ fn world(sb: &Sandbox) -> Result<World> {
 
 fn token_login(sb: &Sandbox, user: &str) -> Ssh {
     let _ = sb;
-    Ssh::to(user).prompts(1).option("-oPreferredAuthentications=keyboard-interactive").command("true")
+    Ssh::to(user)
+        .prompts(1)
+        .option("-oPreferredAuthentications=keyboard-interactive")
+        .command("true")
 }
 
 fn paste(sb: &Sandbox, user: &str, token: &str) -> Result<Outcome> {

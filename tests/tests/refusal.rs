@@ -18,7 +18,11 @@ fn world(sb: &Sandbox, rules: &str) -> Result<World> {
 /// What the client saw, without what differs for good reason: names, ports, host-key notes.
 fn seen(outcome: &Outcome, user: &str) -> String {
     let text = outcome.stdout.replace(user, "USER");
-    let kept: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("Warning: Permanently added")).collect();
+    let kept: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("Warning: Permanently added"))
+        .collect();
     kept.join("\n")
 }
 

@@ -14,7 +14,7 @@ use crate::{
     pattern::{Pattern, TooManySteps},
 };
 use motley_proto::{GroupName, names::NameError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most supplementary groups of one account: a task that changes them all, and its answer, must fit
 /// into a frame of the task socket.
@@ -87,6 +87,9 @@ pub enum DropReason {
     /// other's name, and stands for both.
     #[error("shortening makes it `{0}`, which `{1}` is already")]
     Collides(String, String),
+    /// The back end will not have members of it.
+    #[error("the back end refuses it")]
+    Refused,
     /// The person brings more groups than an account can have here; the alphabetically first count.
     #[error("an account has at most {MAX_GROUPS} groups here")]
     TooMany,
@@ -186,15 +189,27 @@ fn name_and_cut(text: &str, variant: ShadowVariant) -> Result<(GroupName, bool),
 /// # Errors
 /// When no primary group is left, or the configuration can't be applied.
 pub fn groups(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError> {
+    groups_without(rules, claims, &BTreeSet::new())
+}
+
+/// As [`groups`], leaving out those that the back end refused.
+///
+/// # Errors
+/// As [`groups`].
+pub fn groups_without(
+    rules: &GroupRules,
+    claims: &Claims,
+    refused: &BTreeSet<GroupName>,
+) -> Result<Groups, GroupError> {
     let mut asserted = select(rules, claims)?.names;
     asserted.sort();
     let mut chosen = Chosen::default();
     for text in asserted {
-        chosen.add(text, rules.shadow);
+        chosen.add(text, rules.shadow, refused);
     }
     let primary = primary_group(rules, chosen.first.as_ref())?;
     for text in &rules.additional_groups {
-        chosen.add(text.clone(), rules.shadow);
+        chosen.add(text.clone(), rules.shadow, refused);
     }
     chosen.named.entry(primary.clone()).or_default();
     let supplementary = chosen.named.into_keys().collect();
@@ -210,11 +225,14 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn add(&mut self, group: String, variant: ShadowVariant) {
+    fn add(&mut self, group: String, variant: ShadowVariant, refused: &BTreeSet<GroupName>) {
         let (name, shortened) = match name_and_cut(&group, variant) {
             Ok(made) => made,
             Err(reason) => return self.dropped.push(Dropped { group, reason }),
         };
+        if refused.contains(&name) {
+            return self.dropped.push(Dropped { group, reason: DropReason::Refused });
+        }
         match self.named.get(&name) {
             Some(other) if shortened && *other != group => {
                 let reason = DropReason::Collides(name.into(), other.clone());

@@ -71,6 +71,7 @@ impl From<TaskRefusal> for BackendError {
             TaskRefusal::UidTaken(uid) => Self::UidTaken(uid),
             TaskRefusal::IdentityHasAccount(name) => Self::HasAccount(name),
             TaskRefusal::NoSuchAccount(_) => Self::NoAccount,
+            TaskRefusal::GroupForbidden { group, why } => Self::GroupRefused { group, why },
             TaskRefusal::Busy => Self::Busy,
             TaskRefusal::Failed { step, detail } => Self::Failed { step, detail },
             TaskRefusal::NotManaged(_) | TaskRefusal::Forbidden(_) => {

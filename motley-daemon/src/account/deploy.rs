@@ -8,7 +8,7 @@ use crate::{
 };
 use feudal_plugins::{
     Account, BackendError, Claims, Intent, LoginInfo, Tier,
-    groups::{GroupRules, Groups, groups},
+    groups::{GroupRules, Groups, groups_without},
     local_unix::LocalUnixConfig,
     message,
     names::{NameRules, candidates},
@@ -16,7 +16,9 @@ use feudal_plugins::{
 use motley_proto::{
     Identity, Uid, UserName,
     rest::{AccountState, StateAnswer},
+    text::escape,
 };
+use std::collections::BTreeSet;
 
 /// How accounts are named, grouped and equipped.
 #[derive(Debug, Clone)]
@@ -81,7 +83,7 @@ impl From<BackendError> for DeployError {
 /// What a deployment works with.
 struct Wish<'a> {
     identity: &'a Identity,
-    claims: Claims,
+    claims: &'a Claims,
     groups: Groups,
     tier: Tier,
     request: &'a str,
@@ -105,10 +107,34 @@ impl Accounts {
         tier: Tier,
         request: &str,
     ) -> Result<Deployment, DeployError> {
-        let claims = Claims::new(verified.merged());
-        let groups = groups(&self.rules.groups, &claims)
-            .map_err(|error| DeployError::Rejected(error.to_string()))?;
-        let wish = Wish { identity: verified.identity(), claims, groups, tier, request };
+        let from = verified.sources();
+        let claims =
+            Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
+        let mut refused = BTreeSet::new();
+        loop {
+            let groups = groups_without(&self.rules.groups, &claims, &refused)
+                .map_err(|error| DeployError::Rejected(error.to_string()))?;
+            for left_out in &groups.dropped {
+                let group = escape(&left_out.group, 100);
+                tracing::info!(request, group, reason = %left_out.reason, "a group is left out");
+            }
+            let wish =
+                Wish { identity: verified.identity(), claims: &claims, groups, tier, request };
+            match self.deploy_wish(&wish).await {
+                // One group that the host will not have must not keep the person out.
+                Err(DeployError::Account(AccountError::Backend(BackendError::GroupRefused {
+                    group,
+                    why,
+                }))) if !refused.contains(&group) => {
+                    tracing::warn!(request, %group, why, "the host does not allow this group");
+                    refused.insert(group);
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn deploy_wish(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
         let _held = self.locks.hold(wish.identity).await;
         let record = self.store.account_of(wish.identity).await?;
         let standing = self.standing_of(wish.identity, record.as_ref()).await?;
@@ -121,8 +147,8 @@ impl Accounts {
             (AccountState::Suspended, None) => Err(DeployError::Rejected(
                 "this identity is suspended; ask the administrators of this service".to_owned(),
             )),
-            (_, Some(account)) => self.update(&wish, account, record).await,
-            (_, None) => self.create(&wish, record).await,
+            (_, Some(account)) => self.update(wish, account, record).await,
+            (_, None) => self.create(wish, record).await,
         }
     }
 
@@ -212,7 +238,7 @@ impl Accounts {
         }
         let promised = self.store.promised_names().await?;
         let mut tried = Vec::new();
-        for candidate in candidates(&self.rules.names, &wish.claims, wish.groups.primary.as_str()) {
+        for candidate in candidates(&self.rules.names, wish.claims, wish.groups.primary.as_str()) {
             if tried.len() < SHOWN_CANDIDATES {
                 tried.push(candidate.wanted);
             }

@@ -230,3 +230,29 @@ async fn the_shell_follows_the_tier_but_not_when_an_admin_set_another() {
     bench.accounts.deploy(&jane, Tier::Limited, "r").await.unwrap();
     assert_eq!(shell().await, "/bin/zsh");
 }
+
+#[tokio::test]
+async fn a_group_that_the_host_refuses_is_left_out_and_keeps_nobody_out() {
+    let bench = bench(friendly()).await;
+    let group = motley_proto::GroupName::new("nogroup").unwrap();
+    bench
+        .backend
+        .fail_next(BackendError::GroupRefused { group: group.clone(), why: "no".to_owned() });
+    // The refused group is the configured fallback, which nothing can stand in for.
+    assert!(bench.accounts.deploy(&person("1", "jdoe"), Tier::Full, "r").await.is_ok());
+    let mut verified = person("2", "other");
+    let mut sources = verified.sources().clone();
+    sources
+        .userinfo
+        .as_mut()
+        .unwrap()
+        .insert("groups".to_owned(), json!(["lab", "local-admins", "zeta"]));
+    verified = Verified::attest(verified.identity().clone(), sources, None);
+    let refused = motley_proto::GroupName::new("local-admins").unwrap();
+    bench.backend.fail_next(BackendError::GroupRefused { group: refused, why: "local".to_owned() });
+    let deployment = bench.accounts.deploy(&verified, Tier::Full, "r").await.unwrap();
+    assert!(
+        deployment.message.contains("zeta") && !deployment.message.contains("local-admins"),
+        "{deployment:?}"
+    );
+}

@@ -2,11 +2,7 @@
 
 use super::finding::{FindingKind, Findings, quoted};
 use super::raw::{RawFile, Settings};
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
 /// Sections `[mapper]`.
@@ -56,8 +52,6 @@ pub struct ServerConfig {
     pub listen: Vec<Listen>,
     /// Mutating requests may be GET.
     pub get_mutations: bool,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// Section `[login]`.
@@ -107,15 +101,13 @@ pub struct LimitsConfig {
     pub logins: usize,
     /// Failed attempts of one address in a minute.
     pub attempts_per_source: u32,
-    /// Failed attempts on one local name in a minute.
-    pub attempts_per_name: u32,
 }
 
 /// Section `[audit]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditConfig {
-    /// File of the audit trail, if there is one beside the log.
-    pub file: Option<PathBuf>,
+    /// File of the audit trail.
+    pub file: PathBuf,
 }
 
 /// All of the above.
@@ -223,18 +215,7 @@ fn server(settings: &Settings, found: &mut Findings) -> ServerConfig {
             }
         }
     }
-    let mut trusted_proxies = Vec::new();
-    for item in settings.list("trusted_proxies") {
-        match item.parse() {
-            Ok(address) => trusted_proxies.push(address),
-            Err(_) => {
-                let what = format!("{} is no IP address", quoted(item));
-                let cure = "write addresses such as 127.0.0.1 or ::1";
-                found.problem(settings.finding(FindingKind::Value, "trusted_proxies", what, cure));
-            }
-        }
-    }
-    ServerConfig { listen, get_mutations: settings.is_on("get_mutations"), trusted_proxies }
+    ServerConfig { listen, get_mutations: settings.is_on("get_mutations") }
 }
 
 fn read_listen(item: &str) -> Option<Listen> {
@@ -277,11 +258,9 @@ fn limits(settings: &Settings, found: &mut Findings) -> LimitsConfig {
         connections: size(positive("connections")),
         logins: size(positive("logins")),
         attempts_per_source: positive("attempts_per_source"),
-        attempts_per_name: positive("attempts_per_name"),
     }
 }
 
 fn audit(settings: &Settings, found: &mut Findings) -> AuditConfig {
-    let file = settings.filled("file").is_some().then(|| path(settings, "file", found));
-    AuditConfig { file }
+    AuditConfig { file: path(settings, "file", found) }
 }

@@ -59,7 +59,7 @@ fn entry(uid: u32, gecos: &str) -> UserEntry {
 }
 
 fn is_forbidden<T: std::fmt::Debug>(result: Result<T, TaskRefusal>) -> bool {
-    matches!(result, Err(TaskRefusal::Forbidden(_)))
+    matches!(result, Err(TaskRefusal::Forbidden(_) | TaskRefusal::GroupForbidden { .. }))
 }
 
 #[test]

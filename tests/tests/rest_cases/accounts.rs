@@ -20,7 +20,7 @@ const NO_SHELL: &str = "/sbin/nologin";
 
 /// The accounts of the host, and what the daemon may know about them.
 #[derive(Default)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     /// Last uid of a name; a new account of the same person gets it again.
     uids: HashMap<String, u32>,
     /// People whom the daemon may have marked as suspended.
@@ -34,23 +34,23 @@ impl Accounts {
     ///
     /// # Errors
     /// What groupadd says.
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         check_run("groupadd", &["-f", GROUP])?;
         Ok(Self::default())
     }
 
     /// Notes that the daemon suspended somebody.
-    pub fn note_suspended(&mut self, user: &str) {
+    pub(crate) fn note_suspended(&mut self, user: &str) {
         self.marked.insert(user.to_owned());
     }
 
     /// Notes that the daemon deployed somebody's account.
-    pub fn note_deployed(&mut self, setup: &Setup, user: &str) {
+    pub(crate) fn note_deployed(&mut self, setup: &Setup, user: &str) {
         self.bare.remove(setup.username(user).unwrap_or_default());
     }
 
     /// True when the account has only the groups with which it was made here.
-    pub fn is_bare(&self, setup: &Setup, user: &str) -> bool {
+    pub(crate) fn is_bare(&self, setup: &Setup, user: &str) -> bool {
         setup.username(user).is_some_and(|name| self.bare.contains(name))
     }
 
@@ -58,7 +58,7 @@ impl Accounts {
     ///
     /// # Errors
     /// What usermod says.
-    pub fn leave_groups(&mut self, setup: &Setup, user: &str) -> Result<()> {
+    pub(crate) fn leave_groups(&mut self, setup: &Setup, user: &str) -> Result<()> {
         let name = setup.username(user).with_context(|| format!("no user {user}"))?;
         check_run("usermod", &["-G", "", "--", name]).map(drop)
     }
@@ -67,7 +67,7 @@ impl Accounts {
     ///
     /// # Errors
     /// When a command fails, or the daemon does not lift a suspension.
-    pub fn put(&mut self, setup: &Setup, user: &str, state: State) -> Result<()> {
+    pub(crate) fn put(&mut self, setup: &Setup, user: &str, state: State) -> Result<()> {
         if self.marked.remove(user) {
             lift(setup, user)?;
         }

@@ -10,40 +10,40 @@ use serde_json::Value;
 
 /// A request with the answer of the Python stack.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Case {
+pub(crate) struct Case {
     /// What it is about; for reports, and where the recorder put what no other member says.
-    pub name: String,
+    pub(crate) name: String,
     /// What is sent.
-    pub request: Request,
+    pub(crate) request: Request,
     /// What was answered.
-    pub response: Recorded,
+    pub(crate) response: Recorded,
     /// Remarks of the recorder.
     #[serde(default)]
-    pub note: String,
+    pub(crate) note: String,
 }
 
 /// What is sent, and in which state of the account.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Request {
+pub(crate) struct Request {
     /// HTTP method.
-    pub method: String,
+    pub(crate) method: String,
     /// Path, not to be normalised.
-    pub path: String,
+    pub(crate) path: String,
     /// Query without question mark.
-    pub query: String,
+    pub(crate) query: String,
     /// Kind of credential by its name in the set-up.
-    pub token_kind: String,
+    pub(crate) token_kind: String,
     /// Whose credential.
     #[serde(default = "Request::default_user")]
-    pub user: String,
+    pub(crate) user: String,
     /// State of the account before the request, perhaps with a request in between.
-    pub state: String,
+    pub(crate) state: String,
     /// Configuration by its name in the set-up.
     #[serde(default)]
-    pub config: Configuration,
+    pub(crate) config: Configuration,
     /// Further headers.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
 }
 
 impl Request {
@@ -55,7 +55,7 @@ impl Request {
 /// Under which configuration a case was recorded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Configuration {
+pub(crate) enum Configuration {
     /// `config_main` of the set-up.
     #[default]
     Main,
@@ -67,18 +67,18 @@ pub enum Configuration {
 
 /// An answer; in the body `<text>` stands for any prose.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     /// Status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The headers that belong to the interface, by lower-case name.
-    pub headers: BTreeMap<String, String>,
+    pub(crate) headers: BTreeMap<String, String>,
     /// JSON, or a text for what is none, or `{"html_title": …}`.
-    pub body: Value,
+    pub(crate) body: Value,
 }
 
 /// State of an account on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// There is none.
     NotDeployed,
     /// There is one that can be used.
@@ -91,7 +91,7 @@ pub enum State {
 
 impl State {
     /// The word of the interface.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::NotDeployed => "not_deployed",
             Self::Deployed => "deployed",
@@ -108,16 +108,16 @@ impl State {
 
 /// An account that a case needs in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub(crate) struct Need {
     /// User of the set-up.
-    pub user: String,
+    pub(crate) user: String,
     /// In which state.
-    pub state: State,
+    pub(crate) state: State,
 }
 
 impl Case {
     /// The path without mount and without one slash at the end.
-    pub fn route(&self) -> &str {
+    pub(crate) fn route(&self) -> &str {
         let path = self.request.path.as_str();
         let inner = ["/api/v1", "/api"]
             .into_iter()
@@ -130,22 +130,22 @@ impl Case {
     }
 
     /// The state that the case names for the account of the one who asks.
-    pub fn state(&self) -> Option<State> {
+    pub(crate) fn state(&self) -> Option<State> {
         State::parse(self.request.state.split(',').next().unwrap_or_default())
     }
 
     /// A path that is asked for before, with the account already in its state.
-    pub fn asked_before(&self) -> Option<&str> {
+    pub(crate) fn asked_before(&self) -> Option<&str> {
         self.request.state.split_once(", then ").map(|(_, path)| path)
     }
 
     /// True when the request follows the same one, sent with an opaque token.
-    pub fn is_repetition(&self) -> bool {
+    pub(crate) fn is_repetition(&self) -> bool {
         self.note.starts_with("same request again")
     }
 
     /// Whom an admin's request is about, by its note or its query.
-    pub fn target(&self) -> Option<&str> {
+    pub(crate) fn target(&self) -> Option<&str> {
         if !self.route().to_lowercase().starts_with("/admin/") {
             return None;
         }
@@ -156,11 +156,9 @@ impl Case {
     }
 
     /// The accounts that have to be in a state before the request.
-    pub fn needs(&self) -> Vec<Need> {
-        let target = self.target().map(|user| Need {
-            user: user.to_owned(),
-            state: self.target_state(),
-        });
+    pub(crate) fn needs(&self) -> Vec<Need> {
+        let target =
+            self.target().map(|user| Need { user: user.to_owned(), state: self.target_state() });
         let asker = self.state().map(|state| Need { user: self.request.user.clone(), state });
         let asker = asker.filter(|need| target.as_ref().is_none_or(|t| t.user != need.user));
         asker.into_iter().chain(target).collect()
@@ -168,7 +166,7 @@ impl Case {
 
     /// State of the account of the target: the one that is noted, else the one in which the request
     /// has something to do.
-    pub fn target_state(&self) -> State {
+    pub(crate) fn target_state(&self) -> State {
         let noted = self.note.split_once(", ").and_then(|(_, state)| State::parse(state));
         noted.unwrap_or(match self.route() {
             "/admin/resume" => State::Suspended,
@@ -177,14 +175,14 @@ impl Case {
     }
 
     /// The value of a query parameter as it stands there; the last of several counts.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let pairs = self.request.query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.filter(|(key, _)| *key == name).last().map(|(_, value)| value)
     }
 }
 
 /// The folder with the cases: `MOTLEY_REST_CASES`, else the one of the checkout.
-pub fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("MOTLEY_REST_CASES")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rest")), PathBuf::from)
 }
@@ -193,7 +191,7 @@ pub fn folder() -> PathBuf {
 ///
 /// # Errors
 /// When a file cannot be read or holds something else than cases.
-pub fn read_all(folder: &Path) -> Result<Vec<(String, Vec<Case>)>> {
+pub(crate) fn read_all(folder: &Path) -> Result<Vec<(String, Vec<Case>)>> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
@@ -214,7 +212,17 @@ pub fn read_all(folder: &Path) -> Result<Vec<(String, Vec<Case>)>> {
 ///
 /// # Errors
 /// When it cannot be read or is none.
-pub fn read(path: &Path) -> Result<Value> {
+pub(crate) fn read(path: &Path) -> Result<Value> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+}
+
+/// The set-up of the cases in a folder; a folder without one shares that of the checkout.
+pub(crate) fn setup_file(folder: &Path) -> PathBuf {
+    let own = folder.join("_setup.json");
+    if own.is_file() {
+        own
+    } else {
+        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rest/_setup.json"))
+    }
 }

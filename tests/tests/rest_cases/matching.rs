@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::case::Recorded;
 
 /// Stands for any prose in an expected body.
-pub const ANY_TEXT: &str = "<text>";
+pub(crate) const ANY_TEXT: &str = "<text>";
 
 /// Everything in which an answer differs from what is expected; nothing when it fits.
-pub fn differences(expected: &Recorded, actual: &Reply) -> Vec<String> {
+pub(crate) fn differences(expected: &Recorded, actual: &Reply) -> Vec<String> {
     let mut found = Vec::new();
     if expected.status != actual.status {
         found.push(format!("status {} instead of {}", actual.status, expected.status));
@@ -28,7 +28,7 @@ pub fn differences(expected: &Recorded, actual: &Reply) -> Vec<String> {
 }
 
 /// The body as JSON, else as a text.
-pub fn body_of(reply: &Reply) -> Value {
+pub(crate) fn body_of(reply: &Reply) -> Value {
     serde_json::from_str(&reply.text).unwrap_or_else(|_| Value::from(reply.text.as_str()))
 }
 

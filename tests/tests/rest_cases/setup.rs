@@ -13,22 +13,22 @@ use super::case::Configuration;
 const PRIVACY_FILE: &str = "/etc/motley_cue/privacy.md";
 
 /// The set-up with the providers that stand for its issuers.
-pub struct Setup {
+pub(crate) struct Setup {
     value: Value,
     /// The providers, with everybody they know.
-    pub federation: Federation,
+    pub(crate) federation: Federation,
     /// Base URL of the daemon.
-    pub base: String,
+    pub(crate) base: String,
 }
 
 impl Setup {
     /// Takes the set-up file and running providers.
-    pub fn new(value: Value, federation: Federation, base: &str) -> Self {
+    pub(crate) fn new(value: Value, federation: Federation, base: &str) -> Self {
         Self { value, federation, base: base.to_owned() }
     }
 
     /// The local name of a user.
-    pub fn username(&self, user: &str) -> Option<&str> {
+    pub(crate) fn username(&self, user: &str) -> Option<&str> {
         self.value["users"][user]["preferred_username"].as_str()
     }
 
@@ -36,20 +36,25 @@ impl Setup {
     ///
     /// # Errors
     /// When there is no such user.
-    pub fn identity(&self, user: &str) -> Result<Identity> {
+    pub(crate) fn identity(&self, user: &str) -> Result<Identity> {
         let subject = self.federation.subject(user).with_context(|| format!("no user {user}"))?;
         let issuer = self.federation.op_of(user)?.issuer();
         Ok(Identity::new(Issuer::new(issuer)?, Subject::new(subject)?))
     }
 
     /// The value of a claim of a user.
-    pub fn claim(&self, user: &str, name: &str) -> &Value {
+    pub(crate) fn claim(&self, user: &str, name: &str) -> &Value {
         &self.value["users"][user]["claims"][name]
     }
 
+    /// The name of a user's provider.
+    pub(crate) fn op_name(&self, user: &str) -> &str {
+        self.value["users"][user]["op"].as_str().unwrap_or_default()
+    }
+
     /// The section of a user's provider, or null.
-    pub fn section_of(&self, user: &str, which: Configuration) -> Value {
-        let op = self.value["users"][user]["op"].as_str().unwrap_or_default();
+    pub(crate) fn section_of(&self, user: &str, which: Configuration) -> Value {
+        let op = self.op_name(user);
         let sections = self.sections(which);
         let own = |section: &&Value| {
             let url = section["op_url"].as_str().unwrap_or_default();
@@ -59,12 +64,12 @@ impl Setup {
     }
 
     /// An option of the configuration, or null.
-    pub fn option(&self, which: Configuration, section: &str, name: &str) -> Value {
+    pub(crate) fn option(&self, which: Configuration, section: &str, name: &str) -> Value {
         self.sections(which).get(section).map_or(Value::Null, |section| section[name].clone())
     }
 
     /// Replaces the placeholders that stand for something certain.
-    pub fn resolve(&self, text: &str) -> String {
+    pub(crate) fn resolve(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, tail)) = rest.split_once('<') {
@@ -85,7 +90,7 @@ impl Setup {
     }
 
     /// The same for every text in a JSON value.
-    pub fn resolve_json(&self, value: &Value) -> Value {
+    pub(crate) fn resolve_json(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.resolve(text)),
             Value::Array(items) => items.iter().map(|item| self.resolve_json(item)).collect(),
@@ -117,7 +122,7 @@ impl Setup {
     }
 
     /// `motley_cue.conf` of one configuration.
-    pub fn motley_cue(&self, which: Configuration) -> String {
+    pub(crate) fn motley_cue(&self, which: Configuration) -> String {
         let mut text = format!(
             "[server]\nlisten = {}\n[login]\nsocket = {LOGIN_SOCKET}\n\
              [admin]\nsocket = {ADMIN_SOCKET}\n[root]\nsocket = {TASK_SOCKET}\n\
@@ -134,7 +139,7 @@ impl Setup {
     }
 
     /// `feudal_adapter.conf` of one configuration.
-    pub fn feudal_adapter(&self, which: Configuration) -> String {
+    pub(crate) fn feudal_adapter(&self, which: Configuration) -> String {
         let mut sections = self.value["feudal_adapter"].clone();
         match (which, sections.as_object_mut()) {
             (Configuration::Alt, Some(all)) => drop(all.remove("login_info")),

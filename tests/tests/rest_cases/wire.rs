@@ -9,26 +9,21 @@ use motley_tests::sandbox::Reply;
 
 /// What is sent.
 #[derive(Debug, Clone)]
-pub struct Sent {
+pub(crate) struct Sent {
     /// HTTP method.
-    pub method: String,
+    pub(crate) method: String,
     /// Path with query.
-    pub target: String,
+    pub(crate) target: String,
     /// Headers in their order, several of one name included.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Sent {
-    /// The same with another method.
-    pub fn by(&self, method: &str) -> Self {
-        Self { method: method.to_owned(), ..self.clone() }
-    }
-
     /// Sends it to `host` (with port) on a connection of its own and reads the answer.
     ///
     /// # Errors
     /// When there is no answer, or it is no HTTP.
-    pub fn send(&self, host: &str) -> Result<Reply> {
+    pub(crate) fn send(&self, host: &str) -> Result<Reply> {
         let mut stream = TcpStream::connect(host)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut head = format!("{} {} HTTP/1.1\r\nhost: {host}\r\n", self.method, self.target);

@@ -106,13 +106,6 @@ const SERVER: &[OptionSpec] = &[
         "Lets deploy, suspend, resume and generate_otp also be called with GET, as \
          clients up to mccli 0.7 do. With no, only POST.",
     ),
-    OptionSpec::new(
-        "trusted_proxies",
-        Kind::Items,
-        "127.0.0.1, ::1",
-        "Addresses of web servers in front, whose X-Forwarded-For header names the client \
-         that the limits count. Peers on a unix: socket count as one of them.",
-    ),
 ];
 
 const LOGIN: &[OptionSpec] = &[
@@ -174,14 +167,7 @@ const LIMITS: &[OptionSpec] = &[
         "attempts_per_source",
         Kind::Number,
         "60",
-        "Failed attempts that one address may make in a minute.",
-    ),
-    OptionSpec::new(
-        "attempts_per_name",
-        Kind::Number,
-        "20",
-        "Failed attempts that may be made on one local name in a minute. Who logs in \
-         successfully does not wait for others' failures.",
+        "Failed logins that one address may have in a minute. A success wipes them.",
     ),
 ];
 
@@ -189,8 +175,7 @@ const AUDIT: &[OptionSpec] = &[OptionSpec::new(
     "file",
     Kind::Text,
     "/var/lib/motley_cue/audit.jsonl",
-    "File of the audit trail, one JSON object in each line. Empty: none beside the \
-         log.",
+    "File of the audit trail, one JSON object in each line, chained by hashes.",
 )];
 
 const EXAMPLE: &str = "\

@@ -42,7 +42,7 @@ impl RestService {
     pub fn new(rest: Rest) -> Self {
         let get_mutations = rest.config.server.get_mutations;
         let shared: Shared = Arc::new(rest);
-        let limit = shared.time_limit;
+        let (limit, body_limit) = (shared.time_limit, shared.config.limits.body);
         let router = Router::new()
             .route("/", get(handlers::root))
             .route("/user", get(handlers::user))
@@ -63,7 +63,7 @@ impl RestService {
                 StatusCode::GATEWAY_TIMEOUT,
                 limit,
             ))
-            .layer(tower_http::limit::RequestBodyLimitLayer::new(16 * 1024))
+            .layer(tower_http::limit::RequestBodyLimitLayer::new(body_limit))
             .with_state(shared);
         Self { router, get_mutations }
     }

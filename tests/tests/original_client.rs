@@ -1,0 +1,148 @@
+//! The original Python client, version 0.7.6, against the daemon and the PAM module.
+
+#[path = "../partners/cache.rs"]
+mod cache;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use motley_tests::sandbox::{Mccli, Outcome, Sandbox, World, check_run, test_name};
+use serde_json::Value;
+
+/// Everything that is installed, with versions.
+const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/partners/mccli-requirements.txt");
+
+/// Declares a test whose body is given the sandbox and the client's program.
+macro_rules! client_test {
+    (fn $name:ident($sb:ident, $client:ident) $body:block) => {
+        #[test]
+        fn $name() {
+            let test = test_name(module_path!(), stringify!($name));
+            let result = cache::run_with(&test, install, |$sb: &Sandbox, folder: &Path| {
+                let $client = &folder.join("bin/mccli");
+                $body
+            });
+            if let Err(error) = result {
+                panic!("{error:#}");
+            }
+        }
+    };
+}
+
+/// Makes the virtual environment of the client.
+fn install() -> Result<PathBuf> {
+    let system = "/usr/bin/python3";
+    let python = if Path::new(system).exists() { system } else { "python3" };
+    let version = cache::version_of(python, "python3")?;
+    let recipe = format!("{version}\n{}", std::fs::read_to_string(REQUIREMENTS)?);
+    cache::installed("mccli-0.7.6", &recipe, |folder| {
+        let place = folder.to_string_lossy();
+        check_run(python, &["-m", "venv", &place])?;
+        let pip = folder.join("bin/pip");
+        let quiet = ["--quiet", "--no-input", "--disable-pip-version-check"];
+        let patience = ["--retries", "2", "--timeout", "30"];
+        let words = [&["install"], &quiet[..], &patience, &["-r", REQUIREMENTS]].concat();
+        check_run(&pip.to_string_lossy(), &words)?;
+        Ok(())
+    })
+}
+
+/// `mccli WORDS… --mc-endpoint URL`, at home in a directory of its own.
+fn client(program: &Path, world: &World, sb: &Sandbox, words: &[&str]) -> Mccli {
+    let (command, rest) = words.split_first().expect("a command");
+    let mut words = vec![*command, "--mc-endpoint", world.daemon.url()];
+    words.extend_from_slice(rest);
+    let home = sb.dir().join("client-home");
+    std::fs::create_dir_all(&home).expect("a home directory");
+    Mccli::program(program, words).env("HOME", &home.to_string_lossy())
+}
+
+/// `mccli ssh OWN… 127.0.0.1 id`.
+fn ssh_id(program: &Path, world: &World, sb: &Sandbox, own: &[&str]) -> Mccli {
+    let keys = sb.host_key_options();
+    let mut words = vec!["ssh"];
+    words.extend_from_slice(own);
+    // In two words: the client takes the letter h inside of one for its own -h.
+    words.extend(keys.iter().filter_map(|key| key.strip_prefix("-o")).flat_map(|key| ["-o", key]));
+    words.extend(["127.0.0.1", "id"]);
+    client(program, world, sb, &words)
+}
+
+/// The client ends with 0 whatever happens, so the remote command must have spoken.
+fn assert_ran_as(user: &str, outcome: &Outcome) {
+    let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains(&format!("({user})")), "{shown}");
+}
+
+client_test! {
+    fn the_original_client_logs_in_with_a_token(sb, program) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").sign();
+        assert!(token.len() < 1024, "{}", token.len());
+        let mccli = ssh_id(program, &world, sb, &["--token", &token]);
+        assert!(sb.user("alice")?.is_none());
+        assert_ran_as("alice", &mccli.run(sb)?);
+        assert_ran_as("alice", &mccli.on_terminal(&[])?);
+        assert_eq!(world.daemon.log(sb).matches("by=\"token\"").count(), 2);
+        Ok(())
+    }
+}
+
+client_test! {
+    fn the_original_client_logs_in_with_a_one_time_password_for_a_long_token(sb, program) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").size(4096).sign();
+        let mccli = ssh_id(program, &world, sb, &["--token", &token]);
+        assert_ran_as("alice", &mccli.run(sb)?);
+        assert_ran_as("alice", &mccli.on_terminal(&[])?);
+        assert_eq!(world.daemon.log(sb).matches("by=\"one_time_password\"").count(), 2);
+        Ok(())
+    }
+}
+
+client_test! {
+    fn what_the_original_client_prints_at_a_dry_run_logs_in(sb, program) {
+        let world = World::start(sb)?;
+        for token in [world.op.token("alice").sign(), world.op.token("alice").size(4096).sign()] {
+            let dry = ssh_id(program, &world, sb, &["--dry-run", "--token", &token]).run(sb)?;
+            let line = dry.stdout.lines().find(|line| line.starts_with("SSHPASS="));
+            let line = line.unwrap_or_else(|| panic!("{}{}", dry.stdout, dry.stderr));
+            let output = Command::new("sh").args(["-c", line]).output()?;
+            let shown = String::from_utf8_lossy(&output.stdout);
+            assert!(shown.contains("(alice)"), "{line}: {output:?}");
+        }
+        Ok(())
+    }
+}
+
+client_test! {
+    fn the_original_client_shows_what_the_service_tells(sb, program) {
+        let world = World::start(sb)?;
+        let outcome = client(program, &world, sb, &["info"]).run(sb)?;
+        let start = outcome.stdout.find('{').unwrap_or_default();
+        let block = outcome.stdout.get(start..).unwrap_or_default();
+        let told = serde_json::Deserializer::from_str(block).into_iter::<Value>().next();
+        let told = told.unwrap_or_else(|| panic!("{}{}", outcome.stdout, outcome.stderr))?;
+        let expected = world.daemon.rest()?.get("/info", None)?.json();
+        assert_eq!(told, expected);
+        assert_eq!(told["supported_OPs"][0], world.op.issuer());
+        Ok(())
+    }
+}
+
+client_test! {
+    fn the_original_client_is_refused_with_a_token_of_a_suspended_user(sb, program) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").sign();
+        let mccli = ssh_id(program, &world, sb, &["--token", &token]);
+        assert_ran_as("alice", &mccli.run(sb)?);
+        let reply = world.daemon.rest()?.get("/user/suspend", Some(&token))?;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let outcome = mccli.run(sb)?;
+        let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert!(!outcome.stdout.contains("(alice)"), "{shown}");
+        assert!(shown.contains("suspended"), "{shown}");
+        Ok(())
+    }
+}
