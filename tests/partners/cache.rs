@@ -16,7 +16,7 @@ const STAMP: &str = "installed-from";
 /// # Errors
 /// What `body` answers. Without the partner (no network, say) the test is skipped and says so,
 /// unless `REQUIRE_E2E=1` demands it.
-pub fn run_with(
+pub(crate) fn run_with(
     test: &str,
     partner: impl FnOnce() -> Result<PathBuf>,
     body: impl FnOnce(&Sandbox, &Path) -> Result<()>,
@@ -38,7 +38,7 @@ pub fn run_with(
 ///
 /// # Errors
 /// When there is no place for it, or `install` fails; then nothing is taken for installed.
-pub fn installed(
+pub(crate) fn installed(
     name: &str,
     recipe: &str,
     install: impl FnOnce(&Path) -> Result<()>,
@@ -76,7 +76,7 @@ pub fn installed(
 ///
 /// # Errors
 /// When the program is missing; the text names the package that brings it.
-pub fn version_of(program: &str, package: &str) -> Result<String> {
+pub(crate) fn version_of(program: &str, package: &str) -> Result<String> {
     let output = Command::new(program)
         .arg("--version")
         .output()

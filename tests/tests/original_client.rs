@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use motley_tests::sandbox::{Mccli, Outcome, Sandbox, World, check_run, test_name};
+use motley_tests::sandbox::{
+    Mccli, Outcome, PamStack, Sandbox, TlsFront, World, check_run, test_name,
+};
 use serde_json::Value;
 
 /// Everything that is installed, with versions.
@@ -48,20 +50,19 @@ fn install() -> Result<PathBuf> {
     })
 }
 
-/// `mccli WORDS… --mc-endpoint URL`, at home in a directory of its own.
+/// `mccli WORDS…`, at home in a directory of its own.
 fn client(program: &Path, world: &World, sb: &Sandbox, words: &[&str]) -> Mccli {
-    let (command, rest) = words.split_first().expect("a command");
-    let mut words = vec![*command, "--mc-endpoint", world.daemon.url()];
-    words.extend_from_slice(rest);
     let home = sb.dir().join("client-home");
     std::fs::create_dir_all(&home).expect("a home directory");
-    Mccli::program(program, words).env("HOME", &home.to_string_lossy())
+    Mccli::program(program, words)
+        .env("HOME", &home.to_string_lossy())
+        .env("REQUESTS_CA_BUNDLE", &world.ca.path().to_string_lossy())
 }
 
-/// `mccli ssh OWN… 127.0.0.1 id`.
+/// `mccli ssh --mc-endpoint URL OWN… 127.0.0.1 id`.
 fn ssh_id(program: &Path, world: &World, sb: &Sandbox, own: &[&str]) -> Mccli {
     let keys = sb.host_key_options();
-    let mut words = vec!["ssh"];
+    let mut words = vec!["ssh", "--mc-endpoint", world.daemon.url()];
     words.extend_from_slice(own);
     // In two words: the client takes the letter h inside of one for its own -h.
     words.extend(keys.iter().filter_map(|key| key.strip_prefix("-o")).flat_map(|key| ["-o", key]));
@@ -102,6 +103,23 @@ client_test! {
 }
 
 client_test! {
+    fn the_original_client_finds_the_service_behind_tls_by_the_name_of_the_host(sb, program) {
+        let world = World::start(sb)?;
+        let _front = TlsFront::start(
+            &world.ca,
+            "127.0.0.1:8443".parse()?,
+            &["localhost"],
+            "127.0.0.1:8080".parse()?,
+        )?;
+        let token = world.op.token("alice").sign();
+        let keys = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+        let words = [&["ssh", "--token", &token], &keys[..], &["localhost", "id"]].concat();
+        assert_ran_as("alice", &client(program, &world, sb, &words).run(sb)?);
+        Ok(())
+    }
+}
+
+client_test! {
     fn what_the_original_client_prints_at_a_dry_run_logs_in(sb, program) {
         let world = World::start(sb)?;
         for token in [world.op.token("alice").sign(), world.op.token("alice").size(4096).sign()] {
@@ -119,7 +137,8 @@ client_test! {
 client_test! {
     fn the_original_client_shows_what_the_service_tells(sb, program) {
         let world = World::start(sb)?;
-        let outcome = client(program, &world, sb, &["info"]).run(sb)?;
+        let words = ["info", "--mc-endpoint", world.daemon.url(), "127.0.0.1"];
+        let outcome = client(program, &world, sb, &words).run(sb)?;
         let start = outcome.stdout.find('{').unwrap_or_default();
         let block = outcome.stdout.get(start..).unwrap_or_default();
         let told = serde_json::Deserializer::from_str(block).into_iter::<Value>().next();
@@ -133,9 +152,10 @@ client_test! {
 
 client_test! {
     fn the_original_client_is_refused_with_a_token_of_a_suspended_user(sb, program) {
-        let world = World::start(sb)?;
+        let world = World::with(sb, "authorise_all = yes", PamStack::token_only(), |daemon| daemon)?;
         let token = world.op.token("alice").sign();
-        let mccli = ssh_id(program, &world, sb, &["--token", &token]);
+        let own = ["--log-level", "WARNING", "--token", &token, "-o", "NumberOfPasswordPrompts=1"];
+        let mccli = ssh_id(program, &world, sb, &own);
         assert_ran_as("alice", &mccli.run(sb)?);
         let reply = world.daemon.rest()?.get("/user/suspend", Some(&token))?;
         assert_eq!(reply.status, 200, "{}", reply.text);

@@ -3,11 +3,11 @@
 use super::{AccountError, Accounts};
 use crate::audit::Event;
 use feudal_plugins::{
-    BackendError,
+    Account, BackendError,
     message::{self, Change},
 };
 use motley_proto::{
-    Identity, UserName,
+    Identity, Uid, UserName,
     admin::Receipt,
     rest::{AccountState, StateAnswer},
     task::SessionsEnded,
@@ -84,7 +84,9 @@ impl Accounts {
             return Ok(answer(&unchanged(identity, state), Change::Resume, false));
         }
         let receipt = self.resume(identity, by, request).await?;
-        Ok(answer(&receipt, Change::Resume, true))
+        // A date of expiry that the host's admin set stays, and the account suspended with it.
+        let resumed = receipt.state != AccountState::Suspended;
+        Ok(answer(&receipt, Change::Resume, resumed))
     }
 
     /// Suspends an identity, with or without an account: from now on it gets nothing.
@@ -181,7 +183,21 @@ impl Accounts {
         if let Some(name) = self.store.account_of(identity).await?.and_then(|record| record.name) {
             return Ok(Some(name));
         }
-        Ok(self.backend.find(identity).await?.map(|account| account.name))
+        let Some(account) = self.backend.find(identity).await? else { return Ok(None) };
+        self.note_found(identity, &account).await;
+        Ok(Some(account.name))
+    }
+
+    /// The back end binds an account that it works on to its identity for good, so the store has to
+    /// know the same name and uid, should the account be deleted and deployed again.
+    async fn note_found(&self, identity: &Identity, account: &Account) {
+        let noted = match Uid::new(account.uid) {
+            Ok(uid) => self.store.commit(identity, &account.name, uid, self.clock.now()).await,
+            Err(_) => return,
+        };
+        if let Err(error) = noted {
+            tracing::warn!(name = %account.name, %error, "an account that was found could not be noted");
+        }
     }
 
     async fn lock_out(&self, identity: &Identity, name: &UserName, receipt: &mut Receipt) {

@@ -26,7 +26,7 @@ const IDENTITY_SCOPE = 'openid profile email entitlements offline_access';
 const provider = new Provider(settings.issuer, {
   clients: [{
     ...settings.client,
-    grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+    grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
   }],
   jwks: { keys: signingKeys(settings.keys) },
@@ -44,12 +44,11 @@ const provider = new Provider(settings.issuer, {
   loadExistingGrant: grantEverything,
   issueRefreshToken: (_context, _client, code) => code.scopes.has('offline_access'),
   ttl: {
-    AccessToken: 600, AuthorizationCode: 60, DeviceCode: 600, Grant: 3600, IdToken: 600,
+    AccessToken: 600, AuthorizationCode: 60, Grant: 3600, IdToken: 600,
     Interaction: 60, RefreshToken: 3600, Session: 3600,
   },
   features: {
     devInteractions: { enabled: false },
-    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     userinfo: { enabled: true },
@@ -91,7 +90,10 @@ function account(subject) {
 
 async function signIn(request, response) {
   const { params } = await provider.interactionDetails(request, response);
-  await provider.interactionFinished(request, response, { login: { accountId: params.login_hint } });
+  await provider.interactionFinished(request, response, {
+    login: { accountId: params.login_hint },
+    consent: {},
+  });
 }
 
 async function grantEverything({ oidc }) {

@@ -14,7 +14,11 @@ use super::case::State;
 use super::setup::Setup;
 
 /// Primary group of the accounts that the recorder made.
-const GROUP: &str = "h1nogroup";
+pub(crate) const GROUP: &str = "h1nogroup";
+/// Uids of the accounts that are made here, with space for the ones that the daemon gives, which
+/// counts on from the highest that it has seen.
+const FIRST_UID: u32 = 20_000;
+const SPACE: u32 = 1000;
 const SHELL: &str = "/bin/bash";
 const NO_SHELL: &str = "/sbin/nologin";
 
@@ -25,6 +29,8 @@ pub(crate) struct Accounts {
     uids: HashMap<String, u32>,
     /// People whom the daemon may have marked as suspended.
     marked: HashSet<String>,
+    /// People whose account the daemon has worked on.
+    adopted: HashSet<String>,
     /// Names whose account has only the groups with which it was made here.
     bare: HashSet<String>,
 }
@@ -42,10 +48,17 @@ impl Accounts {
     /// Notes that the daemon suspended somebody.
     pub(crate) fn note_suspended(&mut self, user: &str) {
         self.marked.insert(user.to_owned());
+        self.note_adopted(user);
+    }
+
+    /// Notes that the daemon worked on somebody's account.
+    pub(crate) fn note_adopted(&mut self, user: &str) {
+        self.adopted.insert(user.to_owned());
     }
 
     /// Notes that the daemon deployed somebody's account.
     pub(crate) fn note_deployed(&mut self, setup: &Setup, user: &str) {
+        self.note_adopted(user);
         self.bare.remove(setup.username(user).unwrap_or_default());
     }
 
@@ -54,13 +67,13 @@ impl Accounts {
         setup.username(user).is_some_and(|name| self.bare.contains(name))
     }
 
-    /// Takes the account out of all supplementary groups.
+    /// Takes the account out of all groups but the one it begins with.
     ///
     /// # Errors
     /// What usermod says.
     pub(crate) fn leave_groups(&mut self, setup: &Setup, user: &str) -> Result<()> {
         let name = setup.username(user).with_context(|| format!("no user {user}"))?;
-        check_run("usermod", &["-G", "", "--", name]).map(drop)
+        check_run("usermod", &["-g", GROUP, "-G", "", "--", name]).map(drop)
     }
 
     /// Puts the account of a user into a state.
@@ -69,7 +82,7 @@ impl Accounts {
     /// When a command fails, or the daemon does not lift a suspension.
     pub(crate) fn put(&mut self, setup: &Setup, user: &str, state: State) -> Result<()> {
         if self.marked.remove(user) {
-            lift(setup, user)?;
+            ask_daemon(AdminRequest::Resume { target: Target::Identity(setup.identity(user)?) })?;
         }
         let name = setup.username(user).with_context(|| format!("no user {user}"))?;
         let found = Entry::find(name)?;
@@ -98,15 +111,26 @@ impl Accounts {
         }
     }
 
+    /// Suspends somebody so that it can be taken back over REST: by the host's commands, and by the
+    /// daemon once the account is its own, for then a date of expiry is the host's admin's affair.
+    ///
+    /// # Errors
+    /// As [`Accounts::put`].
+    pub(crate) fn suspend(&mut self, setup: &Setup, user: &str) -> Result<()> {
+        if !self.adopted.contains(user) {
+            return self.put(setup, user, State::Suspended);
+        }
+        self.put(setup, user, State::Deployed)?;
+        self.note_suspended(user);
+        ask_daemon(AdminRequest::Suspend { target: Target::Identity(setup.identity(user)?) })
+    }
+
     fn make(&mut self, setup: &Setup, user: &str, name: &str, shell: &str) -> Result<()> {
         let gecos = setup.identity(user)?.unique_id();
-        let uid = self.uids.get(name).map(u32::to_string);
-        let mut words = vec!["-m", "-c", gecos.as_str(), "-s", shell, "-g", GROUP];
-        if let Some(uid) = &uid {
-            words.extend(["-u", uid]);
-        }
-        words.extend(["--", name]);
-        check_run("useradd", &words)?;
+        let next = FIRST_UID + SPACE * u32::try_from(self.uids.len())?;
+        let uid = self.uids.entry(name.to_owned()).or_insert(next).to_string();
+        let (gecos, words) = (gecos.as_str(), ["-m", "-g", GROUP, "-s", shell, "-u", uid.as_str()]);
+        check_run("useradd", &[&words[..], &["-c", gecos, "--", name]].concat())?;
         self.bare.insert(name.to_owned());
         Ok(())
     }
@@ -143,14 +167,13 @@ fn today() -> Result<String> {
     Ok((seconds / 86_400).to_string())
 }
 
-/// Has the daemon take its own mark back, as `motleyctl resume` does.
-fn lift(setup: &Setup, user: &str) -> Result<()> {
-    let request = AdminRequest::Resume { target: Target::Identity(setup.identity(user)?) };
+/// Has the daemon do something, as `motleyctl` does.
+fn ask_daemon(request: AdminRequest) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut connection = Connection::open(ADMIN_SOCKET.as_ref(), Cap::ADMIN, deadline)?;
     connection.send(&request)?;
     match connection.receive()? {
-        AdminAnswer::Receipt(_) => Ok(()),
-        other => bail!("resuming {user}: {other:?}"),
+        AdminAnswer::Receipt(receipt) if receipt.pending.is_empty() => Ok(()),
+        other => bail!("{request:?}: {other:?}"),
     }
 }

@@ -126,16 +126,6 @@ const RULES: &[Rule] = &[
         mend: None,
     },
     Rule {
-        reason: "an opaque token goes to no provider unless something names it",
-        applies: |view, recorded| {
-            view.reaches_token(recorded)
-                && view.kind.name().starts_with("opaque")
-                && view.kind != TokenKind::OpaqueUntrustedOp
-        },
-        instead: |_, _| refused("User identity could not be determined"),
-        mend: Some(Mend::NameIssuer),
-    },
-    Rule {
         reason: "userinfo that speaks of somebody else than the token is refused",
         applies: |view, recorded| {
             let kinds = [TokenKind::JwtUserinfoSaysOtherIss, TokenKind::JwtUserinfoSaysOtherSub];
@@ -147,6 +137,16 @@ const RULES: &[Rule] = &[
             refused(&format!("Could not verify JWT: The provider names another '{claim}'"))
         },
         mend: None,
+    },
+    Rule {
+        reason: "an opaque token goes to no provider unless something names it",
+        applies: |view, recorded| {
+            view.reaches_token(recorded)
+                && view.kind.name().starts_with("opaque")
+                && view.kind != TokenKind::OpaqueUntrustedOp
+        },
+        instead: |_, _| refused("User identity could not be determined"),
+        mend: Some(Mend::NameIssuer),
     },
     Rule {
         reason: "a token without `exp` would be good for ever",

@@ -11,6 +11,9 @@ mod view;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -53,6 +56,7 @@ sandbox_test! {
         let setup = case::read(&case::setup_file(&folder))?;
         let federation = Federation::start(&ca, &setup)?;
         let setup = Setup::new(setup, federation, BASE);
+        allow_groups()?;
         let _root = Root::start(sb)?;
         let mut tally = Tally::default();
         let mut replay = Replay::new(&setup)?;
@@ -72,6 +76,14 @@ sandbox_test! {
         }
         tally.report()
     }
+}
+
+/// The recorder's accounts begin in a group of the host, which root has to be told about.
+fn allow_groups() -> Result<()> {
+    let file = Path::new("/etc/motley_cue/motley-root.conf");
+    fs::create_dir_all("/etc/motley_cue")?;
+    fs::write(file, format!("allowed_groups = {}\n", accounts::GROUP))?;
+    Ok(fs::set_permissions(file, Permissions::from_mode(0o644))?)
 }
 
 fn builder(setup: &Setup, which: Configuration) -> DaemonBuilder {

@@ -11,7 +11,7 @@ use super::case::{Case, State};
 use super::divergence::Mend;
 use super::matching::body_of;
 use super::setup::Setup;
-use super::story::{Misuse, Story};
+use super::story::{Form, Misuse, Story};
 use super::wire::Sent;
 
 /// Names the issuer of an opaque token.
@@ -110,8 +110,7 @@ impl<'a> Replay<'a> {
             good = good.userinfo_claim("iss", issuer).userinfo_claim("sub", other);
         }
         if mend == Some(Mend::NameAudience) {
-            let section = self.setup.section_of(user, case.request.config);
-            good = good.claim("aud", section["audience"].clone());
+            good = good.claim("aud", self.setup.audiences(user, case.request.config));
         }
         let token = match kind {
             TokenKind::OtpUnused | TokenKind::OtpUsed if story.has_opaque_token() => good.opaque(),
@@ -122,6 +121,12 @@ impl<'a> Replay<'a> {
                 let issuer = format!("{}/", op.issuer());
                 good.claim("iss", issuer).sign()
             }
+            // Each provider of the recorder had key ids of its own.
+            TokenKind::JwtIssOfOtherOp => {
+                let own = self.setup.op_name(user) == "listed";
+                let other = federation.op(if own { "all" } else { "listed" })?.issuer();
+                good.claim("iss", other).header("kid", "key-of-another-provider").sign()
+            }
             TokenKind::Opaque => good.opaque(),
             _ => return federation.mint(kind, user),
         };
@@ -129,7 +134,11 @@ impl<'a> Replay<'a> {
             TokenKind::OtpUnused | TokenKind::OtpUsed => one_time_password(&token),
             _ => token.clone(),
         };
-        let authorization = Some(format!("Bearer {credential}"));
+        let authorization = Some(match story.form() {
+            Form::Plain => format!("Bearer {credential}"),
+            Form::LowerCaseScheme => format!("bearer {credential}"),
+            Form::UpperCase => format!("Bearer {}", credential.to_uppercase()),
+        });
         Ok(Minted { token: Some(token), credential, authorization })
     }
 
@@ -156,9 +165,11 @@ impl<'a> Replay<'a> {
         let (password, verify) = (&minted.credential, format!("/verify_user?username={name}"));
         match story.misuse() {
             Some(Misuse::OnPath(path)) => drop(self.get(path, password)?),
-            Some(Misuse::UpperCase) => drop(self.get(&verify, &password.to_uppercase())?),
             Some(Misuse::NoUsername) => drop(self.get("/verify_user", password)?),
-            Some(Misuse::LowerCaseScheme) => {
+            Some(Misuse::InForm(Form::UpperCase)) => {
+                self.get(&verify, &password.to_uppercase())?;
+            }
+            Some(Misuse::InForm(_)) => {
                 let headers = vec![("authorization".to_owned(), format!("bearer {password}"))];
                 self.send(&Sent { method: "GET".to_owned(), target: verify.clone(), headers })?;
             }
@@ -182,7 +193,12 @@ impl<'a> Replay<'a> {
             if case.route() == "/user/deploy" && need.state != State::NotDeployed {
                 self.prepare_groups(case, &need.user)?;
             }
-            self.accounts.put(self.setup, &need.user, need.state)?;
+            match (case.target(), need.state) {
+                (Some(target), State::Suspended) if target == need.user => {
+                    self.accounts.suspend(self.setup, target)?;
+                }
+                _ => self.accounts.put(self.setup, &need.user, need.state)?,
+            }
         }
         let user = case.request.user.as_str();
         if case.is_repetition() {
@@ -224,11 +240,18 @@ impl<'a> Replay<'a> {
 
     /// Remembers what an answer says about accounts.
     fn note(&mut self, case: &Case, reply: &Reply) {
-        if reply.status == 200 && reply.text.contains("was suspended") {
-            self.accounts.note_suspended(case.target().unwrap_or(&case.request.user));
+        if reply.status != 200 {
+            return;
         }
-        if reply.status == 200 && case.route() == "/user/deploy" {
-            self.accounts.note_deployed(self.setup, &case.request.user);
+        let user = case.target().unwrap_or(&case.request.user);
+        if reply.text.contains("was suspended") {
+            self.accounts.note_suspended(user);
+        }
+        if reply.text.contains("was resumed") {
+            self.accounts.note_adopted(user);
+        }
+        if reply.text.contains("User was created") || reply.text.contains("User already existed") {
+            self.accounts.note_deployed(self.setup, user);
         }
     }
 }

@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::case::Configuration;
 
-/// Words of the set-up that stand for a file of the recorder.
+/// How the set-up says that an option holds the text of a list.
+const LIST: &str = "(text in the file, a list) ";
+/// Stands for a file of the recorder.
 const PRIVACY_FILE: &str = "/etc/motley_cue/privacy.md";
 
 /// The set-up with the providers that stand for its issuers.
@@ -61,6 +63,17 @@ impl Setup {
             url.trim_end_matches('/') == format!("<iss_{op}>")
         };
         sections.values().find(own).cloned().unwrap_or(Value::Null)
+    }
+
+    /// The audiences of which a user's token must name one; none when it need not.
+    pub(crate) fn audiences(&self, user: &str, which: Configuration) -> Vec<String> {
+        let section = self.section_of(user, which);
+        let text = section["audience"].as_str().unwrap_or_default();
+        match text.strip_prefix(LIST) {
+            Some(list) => serde_json::from_str(list).unwrap_or_default(),
+            None if text.is_empty() => Vec::new(),
+            None => vec![text.to_owned()],
+        }
     }
 
     /// An option of the configuration, or null.
@@ -185,7 +198,7 @@ fn option_text(value: &Value) -> String {
         Value::String(text) => match text.as_str() {
             "<a sink>" => "25".to_owned(),
             text if text.starts_with("<a") => PRIVACY_FILE.to_owned(),
-            text => text.strip_prefix("(text in the file, a list) ").unwrap_or(text).to_owned(),
+            text => text.strip_prefix(LIST).unwrap_or(text).to_owned(),
         },
         other => other.to_string(),
     }

@@ -6,15 +6,24 @@ use super::case::Case;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Story<'a>(&'a str);
 
+/// How a one-time password is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As it should be.
+    Plain,
+    /// With the scheme in lower case.
+    LowerCaseScheme,
+    /// In upper-case letters.
+    UpperCase,
+}
+
 /// A use of a one-time password that must not use it up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Misuse<'a> {
     /// As bearer token on a path that takes none.
     OnPath(&'a str),
-    /// With the scheme in lower case.
-    LowerCaseScheme,
-    /// In upper-case letters.
-    UpperCase,
+    /// Written in another way.
+    InForm(Form),
     /// Without a user name.
     NoUsername,
 }
@@ -66,11 +75,24 @@ impl<'a> Story<'a> {
         if let Some((_, path)) = self.0.split_once("after use on ") {
             return Some(Misuse::OnPath(path));
         }
-        let phrases = [
-            ("after lower case scheme", Misuse::LowerCaseScheme),
-            ("after upper case OTP", Misuse::UpperCase),
-            ("after missing one", Misuse::NoUsername),
-        ];
-        phrases.into_iter().find(|(phrase, _)| self.0.contains(phrase)).map(|(_, misuse)| misuse)
+        if self.0.contains("after missing one") {
+            return Some(Misuse::NoUsername);
+        }
+        let (_, before) = self.0.split_once(": after ")?;
+        Some(Misuse::InForm(form_in(before)))
+            .filter(|misuse| *misuse != Misuse::InForm(Form::Plain))
+    }
+
+    /// How the one-time password is written in the request itself.
+    pub(crate) fn form(self) -> Form {
+        if self.0.contains(": after ") { Form::Plain } else { form_in(self.0) }
+    }
+}
+
+fn form_in(phrase: &str) -> Form {
+    match phrase {
+        _ if phrase.contains("lower case scheme") => Form::LowerCaseScheme,
+        _ if phrase.contains("upper case OTP") => Form::UpperCase,
+        _ => Form::Plain,
     }
 }

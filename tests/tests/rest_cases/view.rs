@@ -66,15 +66,9 @@ impl View<'_> {
         self.setup.section_of(&self.case.request.user, self.case.request.config)
     }
 
-    /// The audiences in that section; none when the token need not name one.
+    /// The audiences of which the asking user's token must name one.
     pub(crate) fn audiences(self) -> Vec<String> {
-        let section = self.section();
-        let text = section["audience"].as_str().unwrap_or_default();
-        match text.strip_prefix("(text in the file, a list) ") {
-            Some(list) => serde_json::from_str(list).unwrap_or_default(),
-            None if text.is_empty() => Vec::new(),
-            None => vec![text.to_owned()],
-        }
+        self.setup.audiences(&self.case.request.user, self.case.request.config)
     }
 
     /// Who asks, as messages name people.

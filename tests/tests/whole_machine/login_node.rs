@@ -130,9 +130,7 @@ impl LoginNode {
         let whom = format!("{user}@127.0.0.1");
         let typed = ["sshpass", "-P", "Access Token", "-p", token];
         // A refused token leads to the password prompt, at which nobody types.
-        let words = ["-oPubkeyAuthentication=no", &whom, line];
-        let before: Vec<&str> = ["timeout", "20"].into_iter().chain(typed).collect();
-        self.machine.ssh(&before, &words)
+        self.machine.ssh(&typed, &["-oPubkeyAuthentication=no", &whom, line])
     }
 
     /// Logs in with the key.

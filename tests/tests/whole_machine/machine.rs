@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use motley_tests::sandbox::{built, until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::base;
@@ -24,6 +26,9 @@ mount -t overlay -o "lowerdir=$BASE,upperdir=$DIR/upper,workdir=$DIR/work" overl
 exec systemd-nspawn -q -D "$DIR/root" --boot --private-network --register=no --keep-unit \
     --machine="$NAME" --bind-ro="$DIST:/dist" --bind-ro="$OP:/usr/local/bin/test-op"
 "#;
+
+/// How long an ssh client may take; longer than a refusal, shorter than anybody's patience.
+const CLIENT_LIMIT_S: &str = "20";
 
 /// A running machine; dropping it ends it.
 pub struct Machine {
@@ -87,7 +92,7 @@ impl Machine {
     pub fn output(&self, line: &str) -> Result<Output> {
         let mut command = self.entered(&["-m", "-p", "-n", "-u", "-i"]);
         command.args(["sh", "-c", line]).env_clear();
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
+        command.env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
         Ok(command.stdin(Stdio::null()).output()?)
     }
 
@@ -116,13 +121,11 @@ impl Machine {
         Ok(())
     }
 
-    /// Runs the client's `ssh` with these words; its own configuration does not count.
+    /// Runs the client's `ssh` with these words, under the program of `before`; its own
+    /// configuration does not count. A client that waits for an answer is ended.
     pub fn ssh(&self, before: &[&str], words: &[&str]) -> Result<Output> {
-        let program = before.first().copied().unwrap_or("ssh");
-        let mut command = self.client(program);
-        if let Some(more) = before.get(1..) {
-            command.args(more).arg("ssh");
-        }
+        let mut command = self.client("timeout");
+        command.arg(CLIENT_LIMIT_S).args(before).arg("ssh");
         command.args(["-F", "/dev/null", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]);
         command.args(["-oStrictHostKeyChecking=no", "-oNumberOfPasswordPrompts=1"]);
         Ok(command.args(words).output()?)
@@ -140,8 +143,11 @@ impl Drop for Machine {
             let journal = self.output("journalctl --no-pager -n 80").map(|output| output.stdout);
             eprintln!("---- journal\n{}", String::from_utf8_lossy(&journal.unwrap_or_default()));
         }
-        // nspawn takes everything inside with it; its mounts go with its namespace.
-        drop(self.nspawn.kill());
+        // With its process 1 everything inside ends, then nspawn; the mounts go with its namespace.
+        match self.leader.parse().map(Pid::from_raw) {
+            Ok(leader) => drop(kill(leader, Signal::SIGKILL)),
+            Err(_) => drop(self.nspawn.kill()),
+        }
         drop(self.nspawn.wait());
     }
 }

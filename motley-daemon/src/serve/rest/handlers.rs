@@ -317,10 +317,10 @@ async fn resolve(rest: &Shared, subject: &str, issuer: &str) -> Option<Identity>
     let wanted = Issuer::canonical(issuer);
     let op = rest.config.ops.iter().find(|op| Issuer::canonical(op.issuer.as_str()) == wanted)?;
     let trimmed = op.issuer.trimmed();
-    let spellings = [trimmed.to_owned(), format!("{trimmed}/"), op.issuer.to_string()];
+    let spellings = [trimmed.to_owned(), format!("{trimmed}/")];
     let accounts = rest.admission.accounts();
-    for spelling in spellings {
-        let Ok(issuer) = Issuer::new(spelling) else { continue };
+    for spelling in &spellings {
+        let Ok(issuer) = Issuer::new(spelling.as_str()) else { continue };
         let identity = Identity::new(issuer, subject.clone());
         let known =
             accounts.standing(&identity).await.is_ok_and(|s| s.state != AccountState::NotDeployed);
@@ -328,7 +328,10 @@ async fn resolve(rest: &Shared, subject: &str, issuer: &str) -> Option<Identity>
             return Some(identity);
         }
     }
-    Some(Identity::new(op.issuer.clone(), subject))
+    // Nobody is known: the answer repeats the issuer as it was asked for, if it is one of its forms.
+    let asked =
+        spellings.iter().find(|spelling| *spelling == issuer).map_or(trimmed, String::as_str);
+    Issuer::new(asked).ok().map(|issuer| Identity::new(issuer, subject))
 }
 
 fn nobody(change: &str, subject: &str, issuer: &str) -> Answer {
