@@ -110,11 +110,21 @@ pub enum AuditError {
         /// Number of the first line that does not fit, from 1.
         line: usize,
     },
+    /// The file ends in something that this log never writes.
+    #[error("{path} does not end like an audit log; name another [audit] file, or move it away")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 struct Tail {
     file: File,
     hash: String,
+    /// Length of the whole lines, in bytes.
+    length: u64,
+    /// True when a piece of a line stands behind them.
+    torn: bool,
 }
 
 /// An audit log open for writing.
@@ -132,22 +142,21 @@ fn hash_of(line: &str) -> String {
 }
 
 impl Audit {
-    /// Opens the log, or makes it readable by its owner only, and goes on with its chain.
+    /// Opens the log, or makes it readable by its owner only, and goes on with its chain. A line that
+    /// a crash cut off was never told of as done, and is taken away.
     ///
     /// # Errors
     /// When the file can't be opened or its last line is no line of ours.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
         let failed = |source| AuditError::File { path: path.to_owned(), source };
-        let hash = match File::open(path) {
-            Ok(file) => last_line(file)
-                .map_err(failed)?
-                .map_or_else(|| START.to_owned(), |line| hash_of(&line)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => START.to_owned(),
-            Err(error) => return Err(failed(error)),
-        };
-        let file =
-            OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), clock, tail: Mutex::new(Tail { file, hash }) })
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.create(true).read(true).append(true).mode(0o600).open(path).map_err(failed)?;
+        let end = read_end(&mut file).map_err(failed)?;
+        let (hash, length) = end.ok_or_else(|| AuditError::Foreign { path: path.to_owned() })?;
+        let torn = length < file.metadata().map_err(failed)?.len();
+        let tail = Mutex::new(Tail { file, hash, length, torn });
+        Ok(Self { path: path.to_owned(), clock, tail })
     }
 
     /// Writes one event. Returns after the line is handed to the system.
@@ -161,7 +170,7 @@ impl Audit {
         let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
         let hash = hash_of(&text);
         text.push('\n');
-        tail.file.write_all(text.as_bytes()).map_err(failed)?;
+        tail.append(&text).map_err(failed)?;
         tail.hash = hash;
         Ok(())
     }
@@ -188,16 +197,45 @@ impl Audit {
     }
 }
 
+impl Tail {
+    /// Writes a whole line or none: what a full disk took of it would spoil the next one.
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.torn = false;
+        }
+        if let Err(error) = self.file.write_all(line.as_bytes()) {
+            self.torn = self.file.set_len(self.length).is_err();
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+}
+
 /// Longest line that an event can make, generously.
 const LINE_LIMIT: u64 = 64 * 1024;
+/// What every line begins with.
+const BEGIN: &str = "{\"time\":";
 
-fn last_line(mut file: File) -> io::Result<Option<String>> {
+/// The hash of the last whole line and the length up to its end; `None` when it is none of ours.
+fn read_end(file: &mut File) -> io::Result<Option<(String, u64)>> {
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LINE_LIMIT)))?;
     let mut end = Vec::new();
     file.take(length.min(LINE_LIMIT)).read_to_end(&mut end)?;
-    let end = String::from_utf8_lossy(&end);
-    Ok(end.lines().last().map(str::to_owned))
+    let whole = end.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (lines, cut_off) = end.split_at(whole);
+    let cut_off = String::from_utf8_lossy(cut_off);
+    if !cut_off.starts_with(BEGIN) && !BEGIN.starts_with(&*cut_off) {
+        return Ok(None);
+    }
+    let hash = match String::from_utf8_lossy(lines).lines().last() {
+        None => START.to_owned(),
+        Some(line) if serde_json::from_str::<Line>(line).is_ok() => hash_of(line),
+        Some(_) => return Ok(None),
+    };
+    Ok(Some((hash, length - (end.len() - whole) as u64)))
 }
 
 /// Text from outside, fit for a field of an event.
@@ -237,6 +275,53 @@ mod tests {
             text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line).collect();
         std::fs::write(&path, without_second.join("\n")).unwrap();
         assert!(matches!(Audit::verify(&path), Err(AuditError::Broken { line: 2, .. })));
+    }
+
+    #[test]
+    fn r39_a_line_that_was_cut_off_does_not_break_the_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::open(&path, Arc::new(SystemClock)).unwrap();
+        audit.record(event("one")).unwrap();
+        drop(audit);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole[..], b"{\"time\":17"].concat()).unwrap();
+        Audit::open(&path, Arc::new(SystemClock)).unwrap().record(event("two")).unwrap();
+        assert_eq!(Audit::verify(&path).unwrap(), 2);
+    }
+
+    #[test]
+    fn r39_what_a_full_disk_took_of_a_line_is_taken_back() {
+        use nix::sys::{
+            resource::{Resource, getrlimit, setrlimit},
+            signal::{SigSet, Signal},
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let audit = Audit::open(&path, Arc::new(SystemClock)).unwrap();
+        audit.record(event("one")).unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGXFSZ);
+        signals.thread_block().unwrap();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+        // Stands in for the disk: the next write is cut short, the one after it fails.
+        setrlimit(Resource::RLIMIT_FSIZE, size + 20, hard).unwrap();
+        let refused = audit.record(event("two"));
+        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+        assert!(matches!(refused, Err(AuditError::File { .. })));
+        audit.record(event("three")).unwrap();
+        assert_eq!(Audit::verify(&path).unwrap(), 2);
+    }
+
+    #[test]
+    fn r39_a_log_whose_last_line_is_not_ours_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        std::fs::write(&path, "something else\n").unwrap();
+        let opened = Audit::open(&path, Arc::new(SystemClock));
+        assert!(matches!(opened, Err(AuditError::Foreign { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something else\n");
     }
 
     #[test]

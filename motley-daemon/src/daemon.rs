@@ -239,7 +239,7 @@ fn spawn_doors(
             admission: parts.admission.clone(),
             throttle: parts.throttle.clone(),
             limits: LoginLimits {
-                answer_time: parts.config.login.deadline,
+                deadline: parts.config.login.deadline,
                 conversations: limits.logins,
                 opaque_min_bytes: opaque.then_some(OPAQUE_MIN_BYTES),
                 ..LoginLimits::default()

@@ -6,7 +6,7 @@
 
 use crate::{
     clock::{Clock, Timestamp},
-    store::{SealedToken, Store, StoreError},
+    store::{Put, SealedToken, Store, StoreError},
     verified::Verified,
 };
 use aws_lc_rs::{
@@ -34,6 +34,9 @@ pub enum OtpError {
         "{LIMIT_PER_IDENTITY} one-time passwords of this identity are unused; they end by themselves"
     )]
     TooMany,
+    /// The identity is suspended.
+    #[error("the identity is suspended")]
+    Suspended,
     /// The token ends at once.
     #[error("the access token has expired")]
     Expired,
@@ -63,7 +66,7 @@ impl OneTimePasswords {
     /// Stores the password that belongs to a verified token. Returns when it ends.
     ///
     /// # Errors
-    /// When the store fails or this identity holds too many.
+    /// When the store fails, or this identity holds too many or is suspended.
     pub async fn issue(&self, token: &Secret, verified: &Verified) -> Result<Timestamp, OtpError> {
         let now = self.clock.now();
         let by_age = now.plus(self.lifetime);
@@ -75,10 +78,10 @@ impl OneTimePasswords {
         let digest = lookup_digest(&password);
         let sealed = seal(&password, &digest, token)?;
         let row = SealedToken { identity: verified.identity().clone(), sealed, expires_at };
-        if self.store.put_one_time_password(&digest, &row, LIMIT_PER_IDENTITY).await? {
-            Ok(expires_at)
-        } else {
-            Err(OtpError::TooMany)
+        match self.store.put_one_time_password(&digest, &row, LIMIT_PER_IDENTITY).await? {
+            Put::Done => Ok(expires_at),
+            Put::TooMany => Err(OtpError::TooMany),
+            Put::Suspended => Err(OtpError::Suspended),
         }
     }
 

@@ -335,6 +335,11 @@ pub trait NameService: Send + Sync {
     /// # Errors
     /// As [`NameService::user_named`].
     fn gid_of(&self, group: &str) -> io::Result<Option<u32>>;
+    /// Gids of the groups that list a member of that name, whether or not there is such an account.
+    ///
+    /// # Errors
+    /// As [`NameService::user_named`].
+    fn gids_listing(&self, member: &str) -> io::Result<Vec<u32>>;
     /// Name of the group with that gid.
     ///
     /// # Errors
@@ -357,6 +362,14 @@ impl NameService for SystemNames {
 
     fn gid_of(&self, group: &str) -> io::Result<Option<u32>> {
         Ok(nix::unistd::Group::from_name(group)?.map(|group| group.gid.as_raw()))
+    }
+
+    fn gids_listing(&self, member: &str) -> io::Result<Vec<u32>> {
+        let member = std::ffi::CString::new(member)?;
+        // The answer always holds the primary group that was asked with.
+        let nobodys = nix::unistd::Gid::from_raw(u32::MAX);
+        let all = nix::unistd::getgrouplist(&member, nobodys)?;
+        Ok(all.into_iter().filter(|gid| *gid != nobodys).map(|gid| gid.as_raw()).collect())
     }
 
     fn group_with(&self, gid: u32) -> io::Result<Option<String>> {

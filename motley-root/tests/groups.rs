@@ -4,7 +4,11 @@
 mod support;
 
 use motley_proto::task::{AccountFacts, NewAccount, Task, TaskDone, TaskRefusal};
-use motley_root::accounts::Accounts;
+use motley_root::{
+    accounts::Accounts,
+    runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
+};
+use std::{path::Path, time::Duration};
 use support::*;
 
 fn create(accounts: &Accounts, name: &str, uid: u32) -> AccountFacts {
@@ -112,4 +116,71 @@ fn a_membership_that_the_admin_ended_and_gave_again_is_theirs() {
     shell("gpasswd -a jdoe atlas >/dev/null");
     groups(vec![], vec![group("atlas")]);
     assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
+}
+
+/// What `useradd NAME` would bring with it: the lines of group(5) that still list a gone person.
+#[test]
+fn r22_a_name_that_a_group_still_lists_goes_to_nobody_new() {
+    if !enter() {
+        return;
+    }
+    edit("/etc/group", |text| text.replace("docker:x:998:", "docker:x:998:ghost"));
+    let accounts = open(Setup::default());
+    let refused = accounts.carry_out(&Task::Create(plan("ghost", 5001)));
+    assert_eq!(refused, Err(TaskRefusal::NameTaken(user("ghost"))));
+    assert_eq!(inspect(&accounts, "ghost"), None);
+}
+
+#[test]
+fn r34_memberships_that_outlived_an_account_still_end_with_the_claim() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    // As vipw does it: the line goes, the memberships stay.
+    let gone = |text: String| -> String {
+        let stays = |line: &&str| !line.starts_with("jdoe:");
+        text.lines().filter(stays).map(|line| line.to_owned() + "\n").collect()
+    };
+    edit("/etc/passwd", gone);
+    edit("/etc/shadow", gone);
+    let facts = create(&accounts, "jdoe", 5001);
+    assert_eq!((facts.groups, facts.managed_groups), (vec!["atlas".into()], vec![group("atlas")]));
+    let (identity, name) = (identity("jdoe"), user("jdoe"));
+    let leave = Task::SetGroups { identity, name, join: vec![], leave: vec![group("atlas")] };
+    accounts.carry_out(&leave).unwrap();
+    assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, [""; 0]);
+}
+
+/// Rules of pam_access(8) name people and groups alike, and userdel(8) removes both.
+#[test]
+fn r22_nobody_is_named_like_a_group_of_the_host() {
+    if !enter() {
+        return;
+    }
+    edit("/etc/group", |text| text + "shared:x:1700:\n");
+    let mut setup = Setup::default();
+    setup.limits.allowed_groups.insert(group("shared"));
+    setup.runner = Box::new(NoJoining);
+    let accounts = open(setup);
+    for primary in ["shared", "wlcg"] {
+        let named_so = NewAccount { primary_group: group(primary), ..plan("shared", 5001) };
+        let refused = accounts.carry_out(&Task::Create(named_so));
+        let groups = std::fs::read_to_string("/etc/group").unwrap();
+        assert!(groups.contains("\nshared:x:1700:\n"), "rolled back with the account: {groups}");
+        assert_eq!(refused, Err(TaskRefusal::NameTaken(user("shared"))), "{primary}");
+    }
+}
+
+/// The installed programs, but usermod fails, so that a creation is rolled back.
+struct NoJoining;
+
+impl CommandRunner for NoJoining {
+    fn run(&self, program: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+        if program == Program::Usermod {
+            return Ok(Finished { status: Some(6), complaint: String::new() });
+        }
+        SystemRunner::new(Path::new("/")).run(program, args, limit)
+    }
 }

@@ -250,6 +250,10 @@ fn an_expired_account_says_so_and_gets_its_old_date_back() {
     shell("usermod -e 19000 jdoe");
     assert_eq!((task("unexpire"), date()), (true, "19000".into()));
     assert_eq!((task("expire"), task("unexpire"), date()), (true, true, "19000".into()));
+    // Nor is the very day that usermod(8) recommends and that we use.
+    shell("usermod -e 1 jdoe");
+    assert_eq!((task("unexpire"), date()), (true, "1".into()));
+    assert_eq!((task("expire"), task("unexpire"), date()), (true, true, "1".into()));
     // Nor is one that they set while ours was there.
     task("expire");
     shell("usermod -e 19001 jdoe");

@@ -108,6 +108,8 @@ pub(crate) trait Daemon {
 /// An account as the name service knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
+    /// Its name. Directories find accounts by other spellings, too.
+    pub(crate) name: String,
     /// Its uid.
     pub(crate) uid: u32,
     /// Its comment field; for our accounts it holds the identity.
@@ -194,7 +196,7 @@ mod tests {
             ("alice@example.org", false),
             ("@https%3A%2F%2Fop.example", false),
         ] {
-            let entry = Entry { uid: 1000, gecos: gecos.to_owned() };
+            let entry = Entry { name: "alice".to_owned(), uid: 1000, gecos: gecos.to_owned() };
             assert_eq!(entry.names_an_identity(), ours, "{gecos:?}");
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) fail_floor: Duration,
     /// First uid that may log in with a token.
     pub(crate) min_uid: u32,
+    /// Only accounts whose comment field holds an identity may be opened with a token.
+    pub(crate) require_identity: bool,
     /// Names that are left to the other modules without a question.
     pub(crate) skip_users: Vec<String>,
     /// For the account phase.
@@ -69,6 +71,7 @@ impl Default for Options {
             timeout: Duration::from_secs(15),
             fail_floor: Duration::from_secs(2),
             min_uid: 1000,
+            require_identity: false,
             skip_users: vec!["root".to_owned()],
             account_on_error: OnError::DenyManaged,
             pass_non_token: false,
@@ -85,7 +88,7 @@ const DEFAULT_SOCKET: &str = "/run/motley_cue/login.sock";
 const MAX_SOCKET_BYTES: usize = 107;
 /// All options, for the message about an unknown one.
 const NAMES: &str = "account_on_error, config, contact, daemon_user, debug, fail_floor_ms, min_uid, \
-    pass_non_token, prompt, skip_users, socket, timeout, try_first_pass, use_first_pass";
+    pass_non_token, prompt, require_identity, skip_users, socket, timeout, try_first_pass, use_first_pass";
 
 /// What is wrong with the options, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -207,7 +210,7 @@ fn read_config(
 }
 
 /// Options that may stand alone, meaning yes.
-const FLAGS: &[&str] = &["debug", "pass_non_token", "try_first_pass", "use_first_pass"];
+const FLAGS: &[&str] = &["debug", "pass_non_token", "require_identity", "try_first_pass", "use_first_pass"];
 
 impl Options {
     /// True if this name is left to the other modules.
@@ -238,6 +241,7 @@ impl Options {
             "timeout" => parse_timeout(value).map(|it| self.timeout = it),
             "fail_floor_ms" => parse_floor(value).map(|it| self.fail_floor = it),
             "min_uid" => parse_uid(value).map(|it| self.min_uid = it),
+            "require_identity" => parse_flag(value).map(|it| self.require_identity = it),
             "skip_users" => parse_users(value).map(|it| self.skip_users = it),
             "account_on_error" => parse_on_error(value).map(|it| self.account_on_error = it),
             "pass_non_token" => parse_flag(value).map(|it| self.pass_non_token = it),

@@ -84,6 +84,7 @@ impl NameService for Switch {
         panics::point("names");
         match User::from_name(name) {
             Ok(user) => Ok(user.map(|user| Entry {
+                name: user.name,
                 uid: user.uid.as_raw(),
                 gecos: user.gecos.to_string_lossy().into_owned(),
             })),

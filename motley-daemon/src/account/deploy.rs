@@ -136,8 +136,9 @@ impl Accounts {
 
     async fn deploy_wish(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
         let _held = self.locks.hold(wish.identity).await;
-        let record = self.store.account_of(wish.identity).await?;
-        let standing = self.standing_of(wish.identity, record.as_ref()).await?;
+        let known = self.store.known_of(wish.identity).await?;
+        let standing = self.standing_of(wish.identity, &known).await?;
+        let record = known.record;
         match (standing.state, standing.account) {
             (AccountState::Suspended, Some(account)) => Ok(Deployment {
                 state: AccountState::Suspended,

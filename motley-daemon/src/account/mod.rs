@@ -15,7 +15,7 @@ use crate::{
     audit::Audit,
     clock::Clock,
     otp::OneTimePasswords,
-    store::{AccountRecord, Phase, Store, StoreError},
+    store::{Known, Phase, Store, StoreError},
 };
 use feudal_plugins::{Account, Backend, BackendError, message};
 use locks::IdentityLocks;
@@ -121,19 +121,27 @@ impl Accounts {
     /// # Errors
     /// When store or back end do not answer; never a guess.
     pub async fn standing(&self, identity: &Identity) -> Result<Standing, AccountError> {
-        let record = self.store.account_of(identity).await?;
-        self.standing_of(identity, record.as_ref()).await
+        let known = self.store.known_of(identity).await?;
+        self.standing_of(identity, &known).await
+    }
+
+    /// True when this identity was suspended here, whatever the back end shows.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn is_suspended(&self, identity: &Identity) -> Result<bool, AccountError> {
+        Ok(self.store.known_of(identity).await?.suspended)
     }
 
     async fn standing_of(
         &self,
         identity: &Identity,
-        record: Option<&AccountRecord>,
+        known: &Known,
     ) -> Result<Standing, AccountError> {
         let account = self.backend.find(identity).await?;
-        let state = match (record, &account) {
+        let state = match (&known.record, &account) {
             // Stricter wins: a mark in the store holds whatever the back end shows.
-            (Some(record), _) if record.is_suspended() => AccountState::Suspended,
+            _ if known.suspended => AccountState::Suspended,
             // Reserved and half-made: not to be used before it is finished.
             (Some(record), Some(_)) if record.phase == Phase::Reserved => AccountState::NotDeployed,
             (_, Some(account)) => account.state,
@@ -184,4 +192,4 @@ impl Accounts {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! Suspension and resumption: the mark first, then everything that could still let somebody in.
 
 use super::{AccountError, Accounts};
-use crate::audit::Event;
+use crate::{audit::Event, store::spellings};
 use feudal_plugins::{
     Account, BackendError,
     message::{self, Change},
@@ -129,44 +129,39 @@ impl Accounts {
             by: by.to_string(),
         })?;
         // The reverse order of suspension: the back end opens first, the mark goes last.
-        self.store.unsettle(identity).await?;
         let mut pending = Vec::new();
-        if let Some(name) = self.local_name(identity).await? {
-            match self.backend.resume(identity, &name).await {
-                Ok(()) | Err(BackendError::NoAccount) => {}
-                Err(error) => pending.push(format!("resume the account: {error}")),
+        for spelling in spellings(identity) {
+            self.store.unsettle(&spelling).await?;
+            if let Some(name) = self.local_name(&spelling, &mut pending).await {
+                match self.backend.resume(&spelling, &name).await {
+                    Ok(()) | Err(BackendError::NoAccount) => {}
+                    Err(error) => pending.push(format!("resume the account: {error}")),
+                }
+            }
+            self.forget.forget(&spelling);
+        }
+        if pending.is_empty() {
+            for spelling in spellings(identity) {
+                self.store.resume(&spelling).await?;
             }
         }
-        self.forget.forget(identity);
-        if pending.is_empty() {
-            self.store.resume(identity).await?;
+        let mut receipt = unchanged(identity, self.standing(identity).await?.state);
+        receipt.pending = pending;
+        for spelling in spellings(identity) {
+            let standing = self.standing(&spelling).await?;
+            if receipt.name.is_none() && standing.account.is_some() {
+                (receipt.name, receipt.state) = (standing.name().cloned(), standing.state);
+            }
         }
-        let standing = self.standing(identity).await?;
-        Ok(Receipt {
-            identity: identity.clone(),
-            name: standing.name().cloned(),
-            state: standing.state,
-            one_time_passwords: 0,
-            sessions: SessionsEnded::default(),
-            pending,
-        })
+        Ok(receipt)
     }
 
-    /// Does everything that follows from a suspension mark. Repeating it is harmless.
+    /// Does everything that follows from a suspension mark, under both spellings of the issuer.
+    /// Repeating it is harmless.
     pub(super) async fn carry_out(&self, identity: &Identity) -> Receipt {
-        self.forget.forget(identity);
         let mut receipt = unchanged(identity, AccountState::Suspended);
-        match self.passwords.drop_all_of(identity).await {
-            Ok(count) => receipt.one_time_passwords = u32::try_from(count).unwrap_or(u32::MAX),
-            Err(error) => receipt.pending.push(format!("drop one-time passwords: {error}")),
-        }
-        match self.local_name(identity).await {
-            Ok(Some(name)) => {
-                self.lock_out(identity, &name, &mut receipt).await;
-                receipt.name = Some(name);
-            }
-            Ok(None) => {}
-            Err(error) => receipt.pending.push(format!("find the account: {error}")),
+        for spelling in spellings(identity) {
+            self.cut_off(&spelling, &mut receipt).await;
         }
         if receipt.pending.is_empty() {
             if let Err(error) = self.store.settle(identity).await {
@@ -178,25 +173,35 @@ impl Accounts {
         receipt
     }
 
-    /// The name of the identity's account, by the store or by the back end.
-    async fn local_name(&self, identity: &Identity) -> Result<Option<UserName>, AccountError> {
-        if let Some(name) = self.store.account_of(identity).await?.and_then(|record| record.name) {
-            return Ok(Some(name));
+    async fn cut_off(&self, identity: &Identity, receipt: &mut Receipt) {
+        self.forget.forget(identity);
+        match self.passwords.drop_all_of(identity).await {
+            Ok(count) => {
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                receipt.one_time_passwords = receipt.one_time_passwords.saturating_add(count);
+            }
+            Err(error) => receipt.pending.push(format!("drop one-time passwords: {error}")),
         }
-        let Some(account) = self.backend.find(identity).await? else { return Ok(None) };
-        self.note_found(identity, &account).await;
-        Ok(Some(account.name))
+        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
+            self.lock_out(identity, &name, receipt).await;
+            receipt.name.get_or_insert(name);
+        }
     }
 
-    /// The back end binds an account that it works on to its identity for good, so the store has to
-    /// know the same name and uid, should the account be deleted and deployed again.
-    async fn note_found(&self, identity: &Identity, account: &Account) {
-        let noted = match Uid::new(account.uid) {
-            Ok(uid) => self.store.commit(identity, &account.name, uid, self.clock.now()).await,
-            Err(_) => return,
-        };
-        if let Err(error) = noted {
-            tracing::warn!(name = %account.name, %error, "an account that was found could not be noted");
+    /// The name of the identity's account: the one that the back end shows, since an admin may have
+    /// renamed it, else the promised one. What could not be found out is noted.
+    async fn local_name(&self, identity: &Identity, pending: &mut Vec<String>) -> Option<UserName> {
+        match self.backend.find(identity).await {
+            Ok(Some(account)) => return Some(account.name),
+            Ok(None) => {}
+            Err(error) => pending.push(format!("find the account: {error}")),
+        }
+        match self.store.account_of(identity).await {
+            Ok(record) => record.and_then(|record| record.name),
+            Err(error) => {
+                pending.push(format!("find the account: {error}"));
+                None
+            }
         }
     }
 
@@ -207,7 +212,7 @@ impl Accounts {
         }
         match self.backend.end_sessions(identity, name).await {
             Ok(sessions) => {
-                receipt.sessions = sessions;
+                add(&mut receipt.sessions, sessions);
                 if sessions.remaining > 0 {
                     receipt
                         .pending
@@ -218,6 +223,12 @@ impl Accounts {
             Err(error) => receipt.pending.push(format!("end sessions: {error}")),
         }
     }
+}
+
+fn add(sum: &mut SessionsEnded, more: SessionsEnded) {
+    sum.sessions = sum.sessions.saturating_add(more.sessions);
+    sum.processes = sum.processes.saturating_add(more.processes);
+    sum.remaining = sum.remaining.saturating_add(more.remaining);
 }
 
 fn unchanged(identity: &Identity, state: AccountState) -> Receipt {

@@ -1,3 +1,5 @@
+mod suspended;
+
 use super::*;
 use crate::{
     audit::Audit,
@@ -24,9 +26,9 @@ impl Forget for Forgotten {
     }
 }
 
-struct Bench {
-    accounts: Arc<Accounts>,
-    backend: Arc<MemoryBackend>,
+pub(crate) struct Bench {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) backend: Arc<MemoryBackend>,
     forgotten: Arc<Forgotten>,
     _folder: tempfile::TempDir,
 }
@@ -49,7 +51,7 @@ fn rules(strategy: Strategy) -> AccountRules {
     }
 }
 
-fn friendly() -> Strategy {
+pub(crate) fn friendly() -> Strategy {
     Strategy::Friendly
 }
 
@@ -57,7 +59,7 @@ fn pooled() -> Strategy {
     Strategy::Pooled { prefix: Some("pool".to_owned()), digits: 3 }
 }
 
-async fn bench(strategy: Strategy) -> Bench {
+pub(crate) async fn bench(strategy: Strategy) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -75,7 +77,7 @@ async fn bench(strategy: Strategy) -> Bench {
     Bench { accounts: Arc::new(accounts), backend, forgotten, _folder: folder }
 }
 
-fn person(subject: &str, preferred: &str) -> Verified {
+pub(crate) fn person(subject: &str, preferred: &str) -> Verified {
     let identity =
         Identity::new(Issuer::new("https://op.example").unwrap(), Subject::new(subject).unwrap());
     let claims = json!({ "sub": subject, "preferred_username": preferred, "given_name": "Jane", "family_name": "Doe" });
@@ -166,7 +168,7 @@ async fn r28_a_suspension_holds_and_is_retried_when_the_back_end_fails_half_way(
         bench.accounts.standing(jane.identity()).await.unwrap().state,
         AccountState::Suspended
     );
-    assert_eq!(*bench.forgotten.0.lock().unwrap(), [jane.identity().clone()]);
+    assert!(bench.forgotten.0.lock().unwrap().contains(jane.identity()));
     let deployment = bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
     assert_eq!(deployment.state, AccountState::Suspended);
     assert_eq!(bench.accounts.reconcile().await.unwrap().len(), 1);
@@ -255,4 +257,38 @@ async fn a_group_that_the_host_refuses_is_left_out_and_keeps_nobody_out() {
         deployment.message.contains("zeta") && !deployment.message.contains("local-admins"),
         "{deployment:?}"
     );
+}
+
+#[tokio::test]
+async fn r23_an_account_found_at_a_suspension_keeps_its_name_and_uid_for_its_identity() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    bench.backend.insert(Account {
+        identity: Some(jane.identity().clone()),
+        name: UserName::new("jane-by-hand").unwrap(),
+        uid: 4711,
+        gid: 4711,
+        home: "/home/jane-by-hand".to_owned(),
+        shell: "/bin/bash".to_owned(),
+        state: AccountState::Deployed,
+        groups: Vec::new(),
+    });
+    bench.accounts.suspend_account(jane.identity(), Suspender::Oneself, "r").await.unwrap();
+    let noted = bench.accounts.store().account_of(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(noted.name.as_ref().map(UserName::as_str), Some("jane-by-hand"));
+    assert_eq!(noted.uid.map(|uid| uid.get()), Some(4711));
+    assert!(noted.is_suspended());
+}
+
+#[tokio::test]
+async fn r28_nobody_is_told_to_be_resumed_who_is_still_suspended() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+    bench.accounts.suspend_account(jane.identity(), Suspender::Oneself, "r").await.unwrap();
+    bench.backend.fail_next(BackendError::Busy);
+    let by = Suspender::Host { uid: 0 };
+    let answer = bench.accounts.resume_account(jane.identity(), by, "r").await.unwrap();
+    assert_eq!(answer.state, AccountState::Suspended);
+    assert!(answer.message.contains("not possible from the 'suspended' state"), "{answer:?}");
 }

@@ -99,7 +99,7 @@ pub struct LimitsConfig {
     pub connections: usize,
     /// Login conversations at a time.
     pub logins: usize,
-    /// Failed attempts of one address in a minute.
+    /// Failed attempts of one address under one name in a minute.
     pub attempts_per_source: u32,
 }
 

@@ -168,7 +168,11 @@ pub enum TokenRefusal {
         claim: &'static str,
     },
     /// The provider says that the token is not good any more (RFC 6750 §3.1, `invalid_token`).
-    #[error("{issuer} says that the token is not valid any more")]
+    #[error(
+        "{issuer} refuses the token: it was revoked, or it was issued for this service alone and \
+         userinfo does not take it; if all its signed tokens are refused, set \
+         `userinfo = when_needed` in its section"
+    )]
     Revoked {
         /// Which provider.
         issuer: String,
@@ -196,7 +200,7 @@ impl TokenRefusal {
                 format!("Could not verify JWT: The provider names another '{claim}'")
             }
             Self::Revoked { .. } => {
-                "The access token is not valid: The token has been revoked".to_owned()
+                "The access token is not valid: The provider does not accept it".to_owned()
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The connection loop of REST: TCP and Unix sockets, with limits, time limits and a graceful end.
 
-use super::{listen::RestListener, rest::RestService};
+use super::{impatient::Impatient, listen::RestListener, rest::RestService};
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -18,7 +18,8 @@ use tokio::{
 pub struct HttpLimits {
     /// Connections at a time; more wait in the backlog.
     pub connections: usize,
-    /// Time for the head of a request, also the longest idle time of a kept connection.
+    /// Time for the head of a request, also the longest idle time of a kept connection, and the
+    /// longest time in which a client takes nothing of its answer.
     pub head_time: Duration,
     /// Bytes of a request's head; a token of 70 KB has to fit.
     pub head_bytes: usize,
@@ -47,10 +48,12 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.connections));
     loop {
-        let place = match places.clone().acquire_owned().await {
-            Ok(place) => place,
-            Err(_) => break,
+        // Stopping must not wait until one of the clients gives its place back.
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            _ = stop.changed() => break,
         };
+        let Ok(place) = place else { break };
         let accepted = tokio::select! {
             accepted = accept(&listener) => accepted,
             _ = stop.changed() => break,
@@ -111,10 +114,10 @@ fn connect(
     stream: Box<dyn Stream>,
     service: RestService,
     limits: HttpLimits,
-) -> hyper::server::conn::http1::Connection<TokioIo<Box<dyn Stream>>, Answer> {
+) -> hyper::server::conn::http1::Connection<TokioIo<Impatient<Box<dyn Stream>>>, Answer> {
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(stream), Answer(service))
+        .serve_connection(TokioIo::new(Impatient::new(stream, limits.head_time)), Answer(service))
 }

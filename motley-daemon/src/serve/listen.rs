@@ -3,7 +3,10 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{FileTypeExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 use tokio::net::{TcpListener, UnixListener};
@@ -126,7 +129,11 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
         fs::create_dir_all(folder).map_err(failed)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(failed)?;
     }
-    if path.exists() {
+    // Not followed: a link, or a file that a mistake in the configuration names, is not ours to remove.
+    if let Ok(found) = path.symlink_metadata() {
+        if !found.file_type().is_socket() {
+            return Err(failed(io::Error::other("something that is no socket is in the way")));
+        }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(failed(io::ErrorKind::AddrInUse.into()));
         }
@@ -136,4 +143,27 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, ListenError> {
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_that_nobody_serves_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("motley.db");
+        fs::write(&file, "kept").unwrap();
+        assert!(bind(&file, 0o600).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(bind(&link, 0o600).is_err());
+
+        let place = folder.path().join("login.sock");
+        let first = bind(&place, 0o600).unwrap();
+        assert!(bind(&place, 0o600).is_err(), "somebody serves it");
+        drop(first);
+        assert!(bind(&place, 0o600).is_ok());
+    }
 }

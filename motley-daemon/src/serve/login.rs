@@ -31,10 +31,10 @@ use zeroize::Zeroizing;
 /// Times and numbers of the login socket.
 #[derive(Debug, Clone, Copy)]
 pub struct LoginLimits {
-    /// For a message that the module owes at once, and for the decision itself.
+    /// For a message that the module owes at once.
     pub answer_time: Duration,
-    /// For a person at a prompt; sshd's LoginGraceTime usually ends it earlier.
-    pub prompt_time: Duration,
+    /// For a whole conversation, typing and the decision included.
+    pub deadline: Duration,
     /// Conversations at a time.
     pub conversations: usize,
     /// Shortest opaque token that may leave sshd; `None`: none may.
@@ -45,7 +45,7 @@ impl Default for LoginLimits {
     fn default() -> Self {
         Self {
             answer_time: Duration::from_secs(12),
-            prompt_time: Duration::from_secs(600),
+            deadline: Duration::from_secs(90),
             conversations: 512,
             opaque_min_bytes: None,
         }
@@ -91,16 +91,16 @@ pub async fn serve(listener: UnixListener, login: Arc<Login>, mut stop: watch::R
 }
 
 async fn converse(stream: UnixStream, login: &Login) {
-    let mut conversation =
-        Conversation { exchange: Exchange::new(stream, Cap::LOGIN), login, request: request_id() };
+    let mut conversation = Conversation::new(stream, login);
     if let Err(error) = conversation.run().await {
         tracing::warn!(request = conversation.request, %error, "login conversation ended");
     }
 }
 
-struct Conversation<'a> {
+pub(super) struct Conversation<'a> {
     exchange: Exchange,
     login: &'a Login,
+    deadline: Instant,
     request: String,
 }
 
@@ -111,12 +111,23 @@ enum Typed {
     Malformed(&'static str),
 }
 
-impl Conversation<'_> {
+impl<'a> Conversation<'a> {
+    /// Begins with the module's first message.
+    pub(super) fn new(stream: UnixStream, login: &'a Login) -> Self {
+        let deadline = Instant::now() + login.limits.deadline;
+        Self { exchange: Exchange::new(stream, Cap::LOGIN), login, deadline, request: request_id() }
+    }
+
+    /// When a message that the module owes at once must be there.
+    fn at_once(&self) -> Instant {
+        self.deadline.min(Instant::now() + self.login.limits.answer_time)
+    }
+
     async fn run(&mut self) -> Result<(), ExchangeError> {
         let peer = self.exchange.peer()?;
         let judge = Judge { daemon_uid: self.login.own_uid, admin_socket: false };
-        let deadline = Instant::now() + self.login.limits.answer_time;
-        let Some(first) = self.exchange.receive::<LoginRequest>(deadline).await? else {
+        let at_once = self.at_once();
+        let Some(first) = self.exchange.receive::<LoginRequest>(at_once).await? else {
             return Ok(());
         };
         if !first.who_may().admits(peer, judge) {
@@ -140,8 +151,8 @@ impl Conversation<'_> {
         }
     }
 
-    async fn log_in(&mut self, hello: Hello) -> Result<(), ExchangeError> {
-        let source = hello.rhost.clone().unwrap_or_else(|| "local".to_owned());
+    pub(super) async fn log_in(&mut self, hello: Hello) -> Result<(), ExchangeError> {
+        let source = source(&hello);
         let result = if self.login.throttle.must_wait(&source) {
             self.note_refusal(&hello, "too many failures from this source");
             LoginResult::TooManyTries
@@ -203,9 +214,9 @@ impl Conversation<'_> {
     async fn prompt(&mut self, text: String) -> Result<Typed, ExchangeError> {
         let accept = Accept { opaque_min_bytes: self.login.limits.opaque_min_bytes };
         let step = Step::Prompt { text, echo: false, accept };
-        self.exchange.send(&step, Instant::now() + self.login.limits.answer_time).await?;
-        let deadline = Instant::now() + self.login.limits.prompt_time;
-        match self.exchange.receive::<LoginRequest>(deadline).await? {
+        let at_once = self.at_once();
+        self.exchange.send(&step, at_once).await?;
+        match self.exchange.receive::<LoginRequest>(self.deadline).await? {
             Some(LoginRequest::Answer(secret)) => Ok(Typed::Credential(secret)),
             Some(LoginRequest::Withheld(why)) => Ok(Typed::Withheld(why)),
             Some(_) => Ok(Typed::Malformed("the module spoke out of turn")),
@@ -214,8 +225,8 @@ impl Conversation<'_> {
     }
 
     async fn decide(&mut self, hello: &Hello, credential: &Secret, source: &str) -> LoginResult {
-        let decision = tokio::time::timeout(
-            self.login.limits.answer_time,
+        let decision = tokio::time::timeout_at(
+            self.deadline,
             self.login.admission.admit(credential, &hello.user),
         );
         let refusal = match decision.await {
@@ -273,9 +284,7 @@ impl Conversation<'_> {
 
     /// The account phase, for every login method: is this name one of ours, and may it log in?
     async fn judge_account(&mut self, question: AccountQuestion) -> Result<(), ExchangeError> {
-        let judged =
-            tokio::time::timeout(self.login.limits.answer_time, self.standing(&question.user))
-                .await;
+        let judged = tokio::time::timeout_at(self.deadline, self.standing(&question.user)).await;
         let result = match judged {
             Ok(Ok(None)) => LoginResult::Unmanaged,
             Ok(Ok(Some(standing))) => self.judge(&question, &standing),
@@ -327,6 +336,11 @@ impl Conversation<'_> {
             }
         }
     }
+}
+
+/// Who fails: an address under one name, so that nobody is kept out by others behind his address.
+fn source(hello: &Hello) -> String {
+    format!("{} {}", hello.user, hello.rhost.as_deref().unwrap_or("local"))
 }
 
 fn done(result: LoginResult, user: LoginName, nonce: Nonce, message: Option<String>) -> Done {

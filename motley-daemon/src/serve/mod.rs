@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod exchange;
 pub mod http;
+mod impatient;
 pub mod listen;
 pub mod login;
 pub mod paths;
@@ -14,3 +15,6 @@ use rand::RngExt;
 pub fn request_id() -> String {
     format!("{:012x}", rand::rng().random::<u64>() >> 16)
 }
+
+#[cfg(test)]
+mod tests;

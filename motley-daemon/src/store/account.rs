@@ -1,6 +1,6 @@
 //! Reservations, accounts and suspensions in the store.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, spelling::issuer_texts};
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
 use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
@@ -52,6 +52,15 @@ impl AccountRecord {
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
     }
+}
+
+/// What is known about an identity, with the marks of both spellings of its issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Its own row.
+    pub record: Option<AccountRecord>,
+    /// True when it is suspended, under whichever spelling.
+    pub suspended: bool,
 }
 
 /// Outcome of an attempt to promise a name and uid to an identity.
@@ -124,6 +133,22 @@ impl Store {
             .bind(identity.issuer.to_string())
             .bind(identity.subject.to_string());
         self.one(query).await
+    }
+
+    /// What is known about an identity, and whether it is suspended under either spelling.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn known_of(&self, identity: &Identity) -> Result<Known, StoreError> {
+        let [own, other] = issuer_texts(identity);
+        let query = select("WHERE issuer IN ($1, $2) AND subject = $3")
+            .bind(own)
+            .bind(other)
+            .bind(identity.subject.to_string());
+        let records = self.many(query).await?;
+        let suspended = records.iter().any(AccountRecord::is_suspended);
+        let record = records.into_iter().find(|record| record.identity == *identity);
+        Ok(Known { record, suspended })
     }
 
     /// Whom a name was promised to.
@@ -235,7 +260,7 @@ impl Store {
         }
     }
 
-    /// Takes back a promise whose account could not be made. With `retire`, nobody gets them again.
+    /// Takes back a promise whose account could not be made. Nobody gets its name and uid again.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -272,6 +297,20 @@ impl Store {
         uid: Uid,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        // An admin renamed or renumbered the account: what it had before stays this person's.
+        sqlx::query(
+            "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
+             WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND uid IS NOT NULL
+               AND (name <> $3 OR uid <> $4)",
+        )
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .bind(name.to_string())
+        .bind(i64::from(uid.get()))
+        .bind(now.0)
+        .execute(&mut *transaction)
+        .await?;
         sqlx::query(
             "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
              ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'deployed'",
@@ -281,8 +320,9 @@ impl Store {
         .bind(name.to_string())
         .bind(i64::from(uid.get()))
         .bind(now.0)
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 

@@ -4,9 +4,11 @@
 
 mod account;
 mod one_time_password;
+mod spelling;
 
-pub use account::{AccountRecord, Phase, Reservation};
-pub use one_time_password::SealedToken;
+pub use account::{AccountRecord, Known, Phase, Reservation};
+pub use one_time_password::{Put, SealedToken};
+pub use spelling::spellings;
 
 use sqlx::{
     SqlSafeStr, SqlitePool,

@@ -1,6 +1,6 @@
 //! One-time passwords in the store: put once, taken at most once by whichever process comes first.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, spelling::issuer_texts};
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject};
 
@@ -15,9 +15,23 @@ pub struct SealedToken {
     pub expires_at: Timestamp,
 }
 
+/// Outcome of an attempt to store a one-time password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It is stored.
+    Done,
+    /// The identity holds too many others.
+    TooMany,
+    /// The identity is suspended.
+    Suspended,
+}
+
 impl Store {
-    /// Stores or renews a one-time password under its digest. False when this identity already
-    /// holds `limit` others.
+    /// Stores or renews a one-time password under its digest, unless this identity already holds
+    /// `limit` others or is suspended.
+    ///
+    /// The suspension is looked at in the same transaction: a password is either stored before the
+    /// mark, and dropped with the others, or not at all.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -26,8 +40,20 @@ impl Store {
         digest: &[u8; 32],
         token: &SealedToken,
         limit: i64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Put, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let [own, other] = issuer_texts(&token.identity);
+        let suspended: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM account WHERE issuer IN ($1, $2) AND subject = $3 AND suspended_at IS NOT NULL",
+        )
+        .bind(own)
+        .bind(other)
+        .bind(token.identity.subject.to_string())
+        .fetch_one(&mut *transaction)
+        .await?;
+        if suspended > 0 {
+            return Ok(Put::Suspended);
+        }
         let held: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM one_time_password WHERE issuer = $1 AND subject = $2 AND digest <> $3",
         )
@@ -37,7 +63,7 @@ impl Store {
         .fetch_one(&mut *transaction)
         .await?;
         if held >= limit {
-            return Ok(false);
+            return Ok(Put::TooMany);
         }
         sqlx::query(
             "INSERT INTO one_time_password (digest, issuer, subject, sealed, expires_at) VALUES ($1, $2, $3, $4, $5)
@@ -51,7 +77,7 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(Put::Done)
     }
 
     /// Takes a one-time password out of the store. One statement, so of any number of racing

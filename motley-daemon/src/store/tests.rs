@@ -52,6 +52,22 @@ async fn r23_a_name_or_uid_once_promised_never_goes_to_another_identity() {
 }
 
 #[tokio::test]
+async fn r23_a_name_that_an_account_had_before_it_was_renamed_stays_its_owners() {
+    let (store, _folder) = store().await;
+    store.commit(&identity("a"), &name("old"), uid(1001), NOW).await.unwrap();
+    store.commit(&identity("a"), &name("new"), uid(1002), NOW).await.unwrap();
+    store.commit(&identity("a"), &name("new"), uid(1002), NOW).await.unwrap();
+    for taken in ["old", "new"] {
+        let tried = store.reserve(&identity("b"), &name(taken), uid(1003), NOW).await.unwrap();
+        assert_eq!(tried, Reservation::NameTaken, "{taken}");
+    }
+    for taken in [1001, 1002] {
+        let tried = store.reserve(&identity("b"), &name("other"), uid(taken), NOW).await.unwrap();
+        assert_eq!(tried, Reservation::UidTaken, "{taken}");
+    }
+}
+
+#[tokio::test]
 async fn an_identity_keeps_its_first_reservation() {
     let (store, _folder) = store().await;
     store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
@@ -88,7 +104,8 @@ async fn r18_one_password_is_taken_once_by_64_racing_tasks_on_two_connections() 
     let stores = [Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()];
     let token =
         SealedToken { identity: identity("a"), sealed: vec![1, 2, 3], expires_at: NOW.plus(60) };
-    assert!(stores[0].put_one_time_password(&[7; 32], &token, 16).await.unwrap());
+    let put = stores[0].put_one_time_password(&[7; 32], &token, 16).await.unwrap();
+    assert_eq!(put, Put::Done);
     let racing = (0..64).map(|i| {
         let store = stores[i % 2].clone();
         tokio::spawn(
@@ -109,7 +126,7 @@ async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
     for digest in 0..3u8 {
         assert_eq!(
             store.put_one_time_password(&[digest; 32], &token, 2).await.unwrap(),
-            digest < 2
+            if digest < 2 { Put::Done } else { Put::TooMany }
         );
     }
     assert_eq!(store.take_one_time_password(&[0; 32], NOW.plus(60)).await.unwrap(), None);

@@ -104,6 +104,7 @@ impl Accounts {
         }
         let home = self.plan_home(plan, &standing)?;
         self.record(Event::Reserved { plan: plan.clone(), home })?;
+        self.forget_lost_memberships(&plan.name)?;
         self.reached(Step::Reserved);
         self.complete(plan, home).inspect_err(|refusal| {
             // Files that are locked now are locked for this too. The reservation stays then, and
@@ -126,6 +127,7 @@ impl Accounts {
         {
             return Err(TaskRefusal::UidTaken(plan.uid));
         }
+        self.require_no_remains(plan, seen)?;
         match seen.users.with_full_name(plan.identity.unique_id().as_str()) {
             None => Ok(()),
             Some(other) => Err(match UserName::new(other.name.clone()) {
@@ -136,6 +138,22 @@ impl Accounts {
                 )),
             }),
         }
+    }
+
+    /// What is said about a name elsewhere must not become true of somebody new.
+    ///
+    /// Groups go on listing people who are gone, from the host or from a directory. Rules of
+    /// pam_access(8) name people and groups alike, and userdel(8) removes the group with the user.
+    fn require_no_remains(&self, plan: &NewAccount, seen: &Snapshot) -> Result<(), TaskRefusal> {
+        let (name, names) = (plan.name.as_str(), &self.world.names);
+        if self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
+            return Ok(());
+        }
+        let is_free = seen.groups.of(name).is_empty()
+            && seen.groups.gid(name).is_none()
+            && names.gids_listing(name).map_err(name_service)?.is_empty()
+            && names.gid_of(name).map_err(name_service)?.is_none();
+        if is_free { Ok(()) } else { Err(TaskRefusal::NameTaken(plan.name.clone())) }
     }
 
     /// A directory that exists is somebody's remains, unless it is known to be this identity's.

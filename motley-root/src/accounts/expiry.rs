@@ -19,8 +19,7 @@ impl Accounts {
         let (record, _) = self.managed(identity, name)?;
         let current = self.read()?.expiries.day(name.as_str());
         if current != Some(LONG_AGO) || record.expiry.is_none() {
-            let previous = current.filter(|day| *day != LONG_AGO);
-            let mark = ExpiryMark { set: LONG_AGO, previous };
+            let mark = ExpiryMark { set: LONG_AGO, previous: current };
             self.record(Event::Expired { name: name.clone(), mark })?;
             self.set_expiry(name, Some(LONG_AGO))?;
         }

@@ -82,7 +82,7 @@ impl Accounts {
     }
 
     /// Memberships that somebody else ended are theirs to give from now on.
-    fn forget_lost_memberships(&self, name: &UserName) -> Result<(), TaskRefusal> {
+    pub(super) fn forget_lost_memberships(&self, name: &UserName) -> Result<(), TaskRefusal> {
         let seen = self.read()?;
         let member_of = seen.groups.of(name.as_str());
         let joined = self.with_book(|book| {

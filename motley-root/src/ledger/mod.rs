@@ -344,7 +344,9 @@ impl Book {
         let named = self.names.insert(name.clone(), identity.clone());
         let numbered = self.uids.insert(uid, identity.clone());
         let returning = named.is_some() || numbered.is_some();
-        let joined = BTreeSet::new();
+        // An account that was deleted by hand may have left its memberships behind: still ours to end.
+        let before = self.accounts.remove(&identity).filter(|record| record.name == name);
+        let joined = before.map(|record| record.joined).unwrap_or_default();
         let record = Record { name, uid, stage, joined, expiry: None, returning };
         self.accounts.insert(identity, record);
     }

@@ -10,6 +10,7 @@ use crate::{
     options::{OnError, Options},
 };
 use motley_proto::{
+    LoginName,
     login::{AccountQuestion, LoginRequest, LoginResult, Step},
     text::escape,
 };
@@ -43,9 +44,12 @@ pub(crate) fn check_account(
 
 /// A verdict, or in `Err` the reason why there is none.
 fn ask(parts: Parts<'_>, caller: &Caller, entry: &Entry, draw: &Draw) -> Result<Report, Report> {
+    // Not the name as it was typed: under another spelling a suspended account would be unknown.
+    let user = LoginName::new(entry.name.as_str())
+        .map_err(|error| Report::new(Ending::BadReply, format!("name service: a name {error}")))?;
     let step = parts.daemon.exchange(&LoginRequest::Account(AccountQuestion {
         service: caller.service.clone(),
-        user: caller.user.clone(),
+        user: user.clone(),
         uid: entry.uid,
         rhost: caller.rhost.clone(),
         nonce: draw.nonce.clone(),
@@ -53,7 +57,7 @@ fn ask(parts: Parts<'_>, caller: &Caller, entry: &Entry, draw: &Draw) -> Result<
     let Step::Done(done) = step else {
         return Err(Report::new(Ending::BadReply, "the daemon asked instead of answering"));
     };
-    check_echo(&done, caller, draw)?;
+    check_echo(&done, &user, draw)?;
     let said = done.message.as_deref().map(|it| escape(it, MAX_MESSAGE_CHARS));
     Ok(match done.result {
         LoginResult::Allow => match check_user(&parts, caller) {

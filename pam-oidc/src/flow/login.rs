@@ -10,7 +10,7 @@ use crate::{
     options::{EarlierPassword, Options},
 };
 use motley_proto::{
-    Secret,
+    LoginName, Secret,
     login::{
         Accept, CLIENT_LIMIT_BYTES, Done, Hello, LoginRequest, LoginResult, MAX_TOKEN_BYTES, Shape,
         Step, TOKEN_PROMPT, Withheld, shape,
@@ -114,7 +114,7 @@ impl<'a, 'p> Dialogue<'a, 'p> {
             Err(error) => (None, Some(error.0)),
         };
         let known = entry.is_some();
-        let entry = entry.filter(|it| it.uid != 0 && it.uid >= options.min_uid);
+        let entry = entry.filter(|it| is_open_to_tokens(it, caller, options));
         Self { parts, caller, options, draw, entry, known, outage, answer: None, sent: false }
     }
 
@@ -244,7 +244,7 @@ impl<'a, 'p> Dialogue<'a, 'p> {
     }
 
     fn judge(&mut self, done: &Done) -> Result<Report, Report> {
-        check_echo(done, self.caller, self.draw)?;
+        check_echo(done, &self.caller.user, self.draw)?;
         let said = done.message.as_deref().map(|it| escape(it, MAX_MESSAGE_CHARS));
         let refuse = |ending, reason: &str| {
             let said = said.as_deref().map(|it| format!(": {it}")).unwrap_or_default();
@@ -272,19 +272,27 @@ impl<'a, 'p> Dialogue<'a, 'p> {
         check_user(&self.parts, self.caller)?;
         let now = self.parts.names.look_up(self.caller.user.as_str()).ok().flatten();
         match (&self.entry, now) {
-            (Some(then), Some(now)) if now.uid == then.uid => Ok(()),
+            (Some(then), Some(now)) if now.uid == then.uid && now.name == then.name => Ok(()),
             // sshd has asked before, and would run the session under the uid that it got then.
             _ => Err(Report::new(Ending::Denied, "the uid of the name changed during the login")),
         }
     }
 }
 
+/// True if the daemon may open this account at all, whatever it says.
+fn is_open_to_tokens(entry: &Entry, caller: &Caller, options: &Options) -> bool {
+    entry.uid != 0
+        && entry.uid >= options.min_uid
+        && entry.name == caller.user.as_str()
+        && (!options.require_identity || entry.names_an_identity())
+}
+
 /// A verdict about another name or another question is none.
-pub(crate) fn check_echo(done: &Done, caller: &Caller, draw: &Draw) -> Result<(), Report> {
+pub(crate) fn check_echo(done: &Done, user: &LoginName, draw: &Draw) -> Result<(), Report> {
     if done.nonce != draw.nonce {
         return Err(Report::new(Ending::BadReply, "the verdict echoes another nonce"));
     }
-    if done.user != caller.user {
+    if done.user != *user {
         let other = escape(done.user.as_str(), 64);
         return Err(Report::new(Ending::BadReply, format!("the verdict is about {other}")));
     }

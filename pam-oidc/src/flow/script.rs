@@ -130,7 +130,7 @@ pub(super) fn nonce(byte: u8) -> Nonce {
 }
 
 pub(super) fn entry(uid: u32) -> Option<Entry> {
-    Some(Entry { uid, gecos: String::new() })
+    Some(Entry { name: "alice".to_owned(), uid, gecos: String::new() })
 }
 
 impl Stage {

@@ -45,7 +45,8 @@ pub(crate) fn install() -> Result<PathBuf> {
             fs::copy(Path::new(RECIPE).join(file), folder.join(file))?;
         }
         let output = Command::new("npm")
-            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2"])
+            .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"])
+            .args(["--fetch-retries=2", "--fetch-retry-mintimeout=1000"])
             .arg("--prefix")
             .arg(folder)
             .current_dir(folder)

@@ -1,10 +1,7 @@
 //! One recorded case: the request as it was sent, the answer that came, and what its words ask for.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -176,53 +173,7 @@ impl Case {
 
     /// The value of a query parameter as it stands there; the last of several counts.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        let pairs = self.request.query.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(key, _)| *key == name).last().map(|(_, value)| value)
-    }
-}
-
-/// The folder with the cases: `MOTLEY_REST_CASES`, else the one of the checkout.
-pub(crate) fn folder() -> PathBuf {
-    std::env::var_os("MOTLEY_REST_CASES")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rest")), PathBuf::from)
-}
-
-/// The cases of each file, in the order of the file names; a file that is no list has none.
-///
-/// # Errors
-/// When a file cannot be read or holds something else than cases.
-pub(crate) fn read_all(folder: &Path) -> Result<Vec<(String, Vec<Case>)>> {
-    let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|kind| kind == "json"));
-    paths.sort();
-    let mut files = Vec::new();
-    for path in paths {
-        let value = read(&path)?;
-        if value.is_array() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let cases = serde_json::from_value(value).with_context(|| name.clone())?;
-            files.push((name, cases));
-        }
-    }
-    Ok(files)
-}
-
-/// One JSON file.
-///
-/// # Errors
-/// When it cannot be read or is none.
-pub(crate) fn read(path: &Path) -> Result<Value> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-    serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
-}
-
-/// The set-up of the cases in a folder; a folder without one shares that of the checkout.
-pub(crate) fn setup_file(folder: &Path) -> PathBuf {
-    let own = folder.join("_setup.json");
-    if own.is_file() {
-        own
-    } else {
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rest/_setup.json"))
+        let mut pairs = self.request.query.split('&').filter_map(|pair| pair.split_once('='));
+        pairs.rfind(|(key, _)| *key == name).map(|(_, value)| value)
     }
 }

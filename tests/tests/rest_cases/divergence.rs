@@ -27,6 +27,16 @@ pub(crate) enum Mend {
     NameAudience,
 }
 
+impl Mend {
+    /// True when a credential of this kind can be had in this form.
+    pub(crate) fn fits(self, kind: TokenKind) -> bool {
+        match self {
+            Self::NameIssuer => true,
+            Self::NameAudience => matches!(kind, TokenKind::Jwt | TokenKind::JwtRs256),
+        }
+    }
+}
+
 /// The judgement about one case.
 #[derive(Debug)]
 pub(crate) struct Expected {

@@ -151,16 +151,27 @@ impl Setup {
         text
     }
 
-    /// `feudal_adapter.conf` of one configuration.
-    pub(crate) fn feudal_adapter(&self, which: Configuration) -> String {
+    /// The texts for a login in one configuration, or null.
+    pub(crate) fn login_info(&self, which: Configuration) -> Value {
+        self.adapter_sections(which)["login_info"].take()
+    }
+
+    fn adapter_sections(&self, which: Configuration) -> Value {
         let mut sections = self.value["feudal_adapter"].clone();
         match (which, sections.as_object_mut()) {
+            // The set-up says in words what is missing there.
             (Configuration::Alt, Some(all)) => drop(all.remove("login_info")),
             (Configuration::Approval, _) => {
                 overlay(&mut sections, &self.value["config_approval_differs_in"]["feudal_adapter"]);
             }
             _ => {}
         }
+        sections
+    }
+
+    /// `feudal_adapter.conf` of one configuration.
+    pub(crate) fn feudal_adapter(&self, which: Configuration) -> String {
+        let sections = self.adapter_sections(which);
         let mut text = String::new();
         for (name, options) in sections.as_object().into_iter().flatten() {
             text += &format!("\n[{name}]\n");

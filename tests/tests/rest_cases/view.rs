@@ -188,10 +188,23 @@ pub(crate) fn as_let_in(view: View<'_>) -> Recorded {
         "/user/suspend" => acted_on(view, &view.case.request.user, "suspend", state),
         _ => {
             let after = if state == State::Suspended { state } else { State::Deployed };
-            json!({"state": after.word(), "message": ANY_TEXT, "credentials": ANY_TEXT})
+            json!({"state": after.word(), "message": ANY_TEXT, "credentials": credentials(view)})
         }
     };
     json_answer(200, body)
+}
+
+/// What somebody needs for a login; the defaults of what is not configured are free.
+fn credentials(view: View<'_>) -> Value {
+    let name = view.setup.username(&view.case.request.user).unwrap_or_default();
+    let configured = view.setup.login_info(view.case.request.config);
+    let text = |option: &str| configured[option].as_str().unwrap_or(ANY_TEXT).to_owned();
+    let command = configured["ssh_host"].as_str().map(|host| format!("ssh {name}@{host}"));
+    json!({
+        "description": text("description"), "login_help": text("login_help"),
+        "ssh_host": text("ssh_host"), "ssh_user": name,
+        "commandline": command.as_deref().unwrap_or(ANY_TEXT),
+    })
 }
 
 /// What an admin is answered who names the target in another spelling.

@@ -28,7 +28,7 @@ exec systemd-nspawn -q -D "$DIR/root" --boot --private-network --register=no --k
 "#;
 
 /// How long an ssh client may take; longer than a refusal, shorter than anybody's patience.
-const CLIENT_LIMIT_S: &str = "20";
+const CLIENT_LIMIT_S: &str = "12";
 
 /// A running machine; dropping it ends it.
 pub struct Machine {
@@ -69,13 +69,17 @@ impl Machine {
     fn wait_until_up(&mut self) -> Result<()> {
         let children = format!("/proc/{0}/task/{0}/children", self.nspawn.id());
         let limit = Duration::from_secs(90);
+        let mut state = String::new();
         let up = until("the boot of the machine", limit, || {
             let children = fs::read_to_string(&children).ok()?;
             self.leader = children.split_whitespace().next()?.to_owned();
-            let state = self.output("systemctl is-system-running").ok()?;
-            String::from_utf8_lossy(&state.stdout).trim().eq("running").then_some(())
+            let said =
+                self.output("systemctl is-system-running; systemctl --failed --no-legend").ok()?;
+            state = String::from_utf8_lossy(&said.stdout).into_owned();
+            // "degraded" is what a unit of the distribution may make of it; ours are looked at.
+            (state.starts_with("running") || state.starts_with("degraded")).then_some(())
         });
-        up.with_context(|| format!("console:\n{}", self.console()))
+        up.with_context(|| format!("state: {state}\nconsole:\n{}", self.console()))
     }
 
     fn console(&self) -> String {
@@ -128,6 +132,8 @@ impl Machine {
         command.arg(CLIENT_LIMIT_S).args(before).arg("ssh");
         command.args(["-F", "/dev/null", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]);
         command.args(["-oStrictHostKeyChecking=no", "-oNumberOfPasswordPrompts=1"]);
+        // While it reads its configuration again, sshd does not listen for a moment.
+        command.arg("-oConnectionAttempts=5");
         Ok(command.args(words).output()?)
     }
 

@@ -110,17 +110,19 @@ fn op_info(op: &crate::config::OpConfig) -> OpInfo {
 }
 
 pub(super) async fn info_op(State(rest): State<Shared>, uri: Uri) -> Answer {
-    end((|| {
-        let parameters = Parameters::read(&uri);
-        let [url] = parameters.require(["url"])?;
-        let wanted = Issuer::canonical(url);
-        let known =
-            rest.config.ops.iter().find(|op| Issuer::canonical(op.issuer.as_str()) == wanted);
-        Ok(match known {
-            Some(op) => answer::json(StatusCode::OK, &op_info(op)),
-            None => answer::detail(StatusCode::NOT_FOUND, "OP not supported"),
-        })
-    })())
+    end(find_op(&rest, &uri))
+}
+
+#[allow(clippy::result_large_err)]
+fn find_op(rest: &Shared, uri: &Uri) -> Step<Answer> {
+    let parameters = Parameters::read(uri);
+    let [url] = parameters.require(["url"])?;
+    let wanted = Issuer::canonical(url);
+    let known = rest.config.ops.iter().find(|op| Issuer::canonical(op.issuer.as_str()) == wanted);
+    Ok(match known {
+        Some(op) => answer::json(StatusCode::OK, &op_info(op)),
+        None => answer::detail(StatusCode::NOT_FOUND, "OP not supported"),
+    })
 }
 
 pub(super) async fn info_authorisation(State(rest): State<Shared>, headers: HeaderMap) -> Answer {
@@ -152,6 +154,7 @@ async fn identify(
     Ok((token, verified))
 }
 
+#[allow(clippy::result_large_err)]
 fn require_authorised(rest: &Shared, verified: &Verified) -> Step<()> {
     require(
         rest.admission.authorise(verified),

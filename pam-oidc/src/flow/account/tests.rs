@@ -4,7 +4,7 @@ use super::*;
 use crate::flow::script::{Stage, entry};
 
 fn managed() -> Option<Entry> {
-    Some(Entry { uid: 1000, gecos: "6c61@https%3A%2F%2Fop.example%2F".to_owned() })
+    Some(Entry { gecos: "6c61@https%3A%2F%2Fop.example%2F".to_owned(), ..entry(1000)? })
 }
 
 #[test]
@@ -30,6 +30,19 @@ fn r08_a_suspended_user_is_told_so_in_the_daemons_words() {
     assert_eq!(stage.check_account().message.unwrap(), "Suspended by CERT\\u{a}");
     let mut stage = Stage::new().ends(LoginResult::Suspended);
     assert_eq!(stage.check_account().message.unwrap(), SUSPENDED_MESSAGE);
+}
+
+#[test]
+fn r08_a_suspended_account_is_found_by_every_spelling_of_its_name() {
+    for typed in ["ALICE", "alice@ad.example"] {
+        let mut stage = Stage::new().ends(LoginResult::Suspended);
+        (stage.user.name, stage.caller.user) = (typed.into(), typed.parse().unwrap());
+        assert_eq!(stage.check_account().ending, Ending::Suspended, "{typed}");
+        assert_eq!(stage.service.heard[0]["account"]["user"], "alice");
+        let mut stage = Stage::new().ends_with(LoginResult::Allow, typed, 7, None);
+        (stage.user.name, stage.caller.user) = (typed.into(), typed.parse().unwrap());
+        assert_ne!(stage.check_account().ending, Ending::Granted, "{typed}");
+    }
 }
 
 #[test]

@@ -262,6 +262,30 @@ fn a_name_whose_account_changed_during_the_login_is_refused() {
 }
 
 #[test]
+fn r09_a_token_opens_an_account_under_its_own_name_only() {
+    let mut stage = Stage::new().prompts().types(TOKEN).ends_with(LoginResult::Allow, "bob", 7, None);
+    (stage.user.name, stage.caller.user) = ("bob".to_owned(), "bob".parse().unwrap());
+    assert_eq!(stage.log_in().ending, Ending::Denied);
+    assert!(!stage.heard().contains(TOKEN));
+}
+
+#[test]
+fn r09_a_daemon_that_lies_opens_no_local_account_where_an_identity_is_required() {
+    let ours = Entry { gecos: "6c61@https%3A%2F%2Fop.example%2F".into(), ..entry(1000).unwrap() };
+    let local = Entry { gecos: "Alice Admin,,,".into(), ..entry(1000).unwrap() };
+    for (account, ending) in [(ours, Ending::Granted), (local, Ending::Denied)] {
+        let mut stage = Stage::new()
+            .option(|it| it.require_identity = true)
+            .names([Some(account)])
+            .prompts()
+            .types(TOKEN)
+            .ends(LoginResult::Allow);
+        assert_eq!(stage.log_in().ending, ending);
+        assert_eq!(stage.heard().contains(TOKEN), ending == Ending::Granted);
+    }
+}
+
+#[test]
 fn an_account_that_appears_during_the_login_has_to_come_again() {
     let mut stage =
         Stage::new().names([None, entry(1000)]).prompts().types(TOKEN).ends(LoginResult::Allow);

@@ -1,0 +1,36 @@
+//! The doors under load and with slow or stuck peers.
+
+mod login;
+mod rest;
+
+use crate::{
+    account::tests::{Bench, bench, friendly},
+    admission::Admission,
+    clock::SystemClock,
+    config::{Config, Owners, Source, validate},
+    identity::{HttpSettings, TokenVerifier},
+};
+use std::{path::PathBuf, sync::Arc};
+
+/// A daemon without providers: nobody gets in, but everybody can knock.
+async fn admission() -> (Arc<Admission>, Bench) {
+    let bench = bench(friendly()).await;
+    let verifier =
+        TokenVerifier::new(Vec::new(), &HttpSettings::default(), Arc::new(SystemClock)).unwrap();
+    let admission = Admission::new(Arc::new(verifier), &[], None, bench.accounts.clone());
+    (Arc::new(admission), bench)
+}
+
+fn config(text: &str) -> Arc<Config> {
+    let source = |name: &str, text: &str| Source {
+        path: PathBuf::from(name),
+        text: text.to_owned(),
+        is_public: false,
+    };
+    let read = validate(
+        source("motley_cue.conf", text),
+        source("feudal_adapter.conf", ""),
+        Owners { service: 0 },
+    );
+    Arc::new(read.unwrap().0)
+}

@@ -1,0 +1,88 @@
+//! The conversation with the PAM module.
+
+use super::admission;
+use crate::{
+    clock::SystemClock,
+    serve::{
+        exchange::Exchange,
+        login::{Conversation, Login, LoginLimits},
+    },
+    throttle::{Throttle, ThrottleLimits},
+};
+use motley_proto::{
+    LoginName,
+    frame::Cap,
+    login::{Hello, LoginRequest, LoginResult, Nonce, Step, Withheld},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    net::UnixStream,
+    time::{Instant, timeout},
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+async fn login(limits: LoginLimits, burst: u32) -> (Arc<Login>, crate::account::tests::Bench) {
+    let (admission, bench) = admission().await;
+    let limits_of_sources = ThrottleLimits { burst, per_minute: burst, sources: 100 };
+    let throttle = Arc::new(Throttle::new(limits_of_sources, Arc::new(SystemClock)));
+    (Arc::new(Login { admission, throttle, limits, own_uid: 990 }), bench)
+}
+
+fn hello(user: &str) -> Hello {
+    Hello {
+        service: "sshd".to_owned(),
+        user: LoginName::new(user).unwrap(),
+        known: true,
+        rhost: Some("192.0.2.1".to_owned()),
+        tty: None,
+        nonce: Nonce::from_bytes([7; 16]),
+    }
+}
+
+/// Says hello and withholds the answer; tells how it ended, and whether there was a prompt at all.
+async fn fail_as(login: &Arc<Login>, user: &str) -> (bool, LoginResult) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (login, hello) = (login.clone(), hello(user));
+    let served = tokio::spawn(async move {
+        Conversation::new(ours, &login).log_in(hello).await.unwrap();
+    });
+    let mut module = Exchange::new(theirs, Cap::LOGIN);
+    let deadline = Instant::now() + SOON;
+    let mut prompted = false;
+    let done = loop {
+        match module.receive::<Step>(deadline).await.unwrap().unwrap() {
+            Step::Prompt { .. } => prompted = true,
+            Step::Done(done) => break done,
+        }
+        let answer = LoginRequest::Withheld(Withheld::Shape);
+        module.send(&answer.wire(), deadline).await.unwrap();
+    };
+    served.await.unwrap();
+    (prompted, done.result)
+}
+
+#[tokio::test]
+async fn r30_failures_under_one_name_do_not_keep_others_behind_the_same_address_out() {
+    let (login, _bench) = login(LoginLimits::default(), 2).await;
+    for _ in 0..2 {
+        assert_eq!(fail_as(&login, "mallory").await, (true, LoginResult::Deny));
+    }
+    assert_eq!(fail_as(&login, "mallory").await, (false, LoginResult::TooManyTries));
+    assert_eq!(fail_as(&login, "alice").await, (true, LoginResult::Deny));
+}
+
+#[tokio::test]
+async fn r04_one_deadline_bounds_the_whole_conversation_typing_included() {
+    let limits = LoginLimits { deadline: Duration::from_millis(300), ..LoginLimits::default() };
+    let (login, _bench) = login(limits, 9).await;
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let began = Instant::now();
+    let served =
+        tokio::spawn(async move { Conversation::new(ours, &login).log_in(hello("alice")).await });
+    // The module is alive and says nothing.
+    let ended = timeout(SOON, served).await;
+    drop(theirs);
+    assert!(ended.is_ok_and(|ended| ended.unwrap().is_err()));
+    assert!(began.elapsed() < Duration::from_secs(5));
+}

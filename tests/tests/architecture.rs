@@ -1,0 +1,249 @@
+//! The rules of the architecture that a compiler does not check: who may import whom, where unsafe may stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which of our crates each of our crates may import. The end-to-end tests may import all.
+const MAY_IMPORT: [(&str, &[&str]); 6] = [
+    ("motley-proto", &[]),
+    ("pam-oidc", &["motley-proto"]),
+    ("motley-root", &["motley-proto"]),
+    ("feudal-plugins", &["motley-proto"]),
+    ("motley-daemon", &["motley-proto", "feudal-plugins"]),
+    ("mccli", &["motley-proto"]),
+];
+
+const RUNTIME: &[&str] = &["tokio", "async-std", "smol", "mio"];
+const TLS: &[&str] = &["rustls", "native-tls", "openssl-sys", "aws-lc-rs", "ring", "tokio-rustls"];
+const HTTP: &[&str] = &["hyper", "axum", "reqwest", "http", "ureq"];
+const HTTP_SERVER: &[&str] = &["axum", "actix-web"];
+const JWT: &[&str] = &["jsonwebtoken", "josekit", "jwt-simple", "openidconnect"];
+const SQL: &[&str] =
+    &["sqlx", "sqlx-core", "sqlx-sqlite", "libsqlite3-sys", "rusqlite", "tokio-postgres"];
+const PAM: &[&str] = &["pamsm", "pam-sys", "libpam-sys", "nonstick", "pam-bindings"];
+
+/// What must not be linked into each crate, not even by way of others.
+const MUST_NOT_LINK: [(&str, &[&[&str]]); 6] = [
+    ("motley-proto", &[RUNTIME, TLS, HTTP, JWT, SQL, PAM]),
+    ("pam-oidc", &[RUNTIME, TLS, HTTP, JWT, SQL]),
+    ("motley-root", &[RUNTIME, TLS, HTTP, JWT, SQL, PAM]),
+    ("feudal-plugins", &[HTTP_SERVER, JWT, SQL, PAM]),
+    ("motley-daemon", &[PAM]),
+    ("mccli", &[SQL, PAM, HTTP_SERVER]),
+];
+
+/// The crates that are normal dependencies of each package, by package id.
+struct Graph {
+    names: BTreeMap<String, String>,
+    normal: BTreeMap<String, BTreeSet<String>>,
+    ours: BTreeSet<String>,
+}
+
+impl Graph {
+    fn read() -> Self {
+        let metadata = cargo_metadata();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let names = metadata["packages"].as_array().unwrap();
+        let names = names.iter().map(|package| (text(&package["id"]), text(&package["name"])));
+        let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+        let normal = nodes.iter().map(|node| {
+            let deps = node["deps"].as_array().unwrap().iter();
+            let linked = deps.filter(|dep| {
+                let kinds = dep["dep_kinds"].as_array().unwrap();
+                kinds.iter().any(|kind| kind["kind"].is_null())
+            });
+            (text(&node["id"]), linked.map(|dep| text(&dep["pkg"])).collect())
+        });
+        let ours = metadata["workspace_members"].as_array().unwrap();
+        Self {
+            names: names.collect(),
+            normal: normal.collect(),
+            ours: ours.iter().map(text).collect(),
+        }
+    }
+
+    fn id(&self, name: &str) -> &str {
+        let found = self.ours.iter().find(|id| self.names[*id] == name);
+        found.unwrap_or_else(|| panic!("no crate {name} in the workspace"))
+    }
+
+    /// Names of our crates that `name` imports directly.
+    fn own_imports(&self, name: &str) -> BTreeSet<&str> {
+        let imports = self.normal[self.id(name)].iter();
+        imports.filter(|id| self.ours.contains(*id)).map(|id| self.names[id].as_str()).collect()
+    }
+
+    /// Names of all crates that end up in `name`.
+    fn linked(&self, name: &str) -> BTreeSet<&str> {
+        let mut seen = BTreeSet::new();
+        let mut todo = vec![self.id(name)];
+        while let Some(id) = todo.pop() {
+            if seen.insert(id) {
+                todo.extend(self.normal[id].iter().map(String::as_str));
+            }
+        }
+        seen.into_iter().map(|id| self.names[id].as_str()).collect()
+    }
+}
+
+fn cargo_metadata() -> Value {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .expect("cargo does not start");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// All Rust sources of our crates, tests included.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut todo: Vec<PathBuf> = MAY_IMPORT
+        .iter()
+        .map(|(name, _)| root().join(name))
+        .chain([root().join("tests")])
+        .collect();
+    while let Some(dir) = todo.pop() {
+        for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                todo.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+/// Lines of code without what stands behind `//`.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default())
+}
+
+fn manifests() -> Vec<(PathBuf, String)> {
+    let crates = MAY_IMPORT.iter().map(|(name, _)| *name).chain(["tests"]);
+    let paths = crates.map(|name| root().join(name).join("Cargo.toml"));
+    paths
+        .chain([root().join("Cargo.toml")])
+        .map(|p| (p.clone(), fs::read_to_string(&p).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_crate_imports_only_those_of_ours_that_it_may() {
+    let graph = Graph::read();
+    for (name, allowed) in MAY_IMPORT {
+        for import in graph.own_imports(name) {
+            assert!(allowed.contains(&import), "{name} must not import {import}");
+        }
+    }
+    let known: BTreeSet<_> =
+        MAY_IMPORT.iter().map(|(name, _)| *name).chain(["motley-tests"]).collect();
+    let members: BTreeSet<_> = graph.ours.iter().map(|id| graph.names[id].as_str()).collect();
+    assert_eq!(members, known, "a new crate needs its row in this table");
+}
+
+#[test]
+fn no_crate_links_what_its_process_must_not_have() {
+    let graph = Graph::read();
+    for (name, groups) in MUST_NOT_LINK {
+        let linked = graph.linked(name);
+        for forbidden in groups.iter().copied().flatten() {
+            assert!(
+                !linked.contains(forbidden),
+                "{name} links {forbidden}: cargo tree -p {name} -i {forbidden}"
+            );
+        }
+    }
+}
+
+#[test]
+fn r46_what_runs_in_sshd_links_few_crates() {
+    let linked = Graph::read().linked("pam-oidc").len();
+    assert!(linked <= 40, "pam-oidc links {linked} crates; the budget is 40");
+}
+
+#[test]
+fn r43_unsafe_stands_in_ffi_modules_only_and_each_time_with_its_reason() {
+    for (path, text) in sources() {
+        let is_ffi = path.components().any(|part| part.as_os_str() == "ffi")
+            || path.file_name().is_some_and(|name| name == "ffi.rs");
+        let uses = code(&text).filter(|line| {
+            let opens = line.contains("unsafe {")
+                || line.contains("unsafe fn ")
+                || line.contains("unsafe impl ");
+            opens && !line.contains('"')
+        });
+        let uses = uses.count();
+        assert!(uses == 0 || is_ffi, "unsafe outside an ffi module: {}", path.display());
+        let reasons = text.matches("SAFETY:").count() + text.matches("# Safety").count();
+        assert!(reasons >= uses, "unsafe without a SAFETY comment: {}", path.display());
+    }
+}
+
+#[test]
+fn r05_no_profile_aborts_on_panic() {
+    for (path, text) in manifests() {
+        let aborts = text.lines().any(|line| line.replace(' ', "").starts_with("panic=\"abort\""));
+        assert!(
+            !aborts,
+            "{}: without unwinding a panic in the PAM module ends sshd",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn r27_the_root_helper_starts_no_shell() {
+    let files = sources().into_iter().filter(|(path, _)| {
+        path.starts_with(root().join("motley-root/src")) && !path.ends_with("tests.rs")
+    });
+    for (path, text) in files {
+        for shell in ["\"sh\"", "\"/bin/sh\"", "\"bash\"", "\"-c\"", "sh -c"] {
+            let found = code(&text)
+                .take_while(|line| !line.contains("#[cfg(test)]"))
+                .any(|line| line.contains(shell));
+            assert!(!found, "{} in {}", shell, path.display());
+        }
+    }
+}
+
+#[test]
+fn every_crate_takes_over_the_lints_of_the_workspace() {
+    for (path, text) in
+        manifests().into_iter().filter(|(path, _)| *path != root().join("Cargo.toml"))
+    {
+        assert!(text.contains("[lints]\nworkspace = true"), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_module_begins_by_saying_what_it_is() {
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//! "))
+        .map(|(path, _)| path.display().to_string())
+        .collect();
+    assert!(silent.is_empty(), "the first line is not `//! what it is`: {}", silent.join(", "));
+}
+
+#[test]
+fn no_source_file_grows_beyond_what_can_be_read_at_once() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 600, "{} has {lines} lines; cut it", path.display());
+    }
+}
