@@ -354,6 +354,13 @@ proptest! {
 
 /// `MOTLEY_UPDATE_SAMPLES=1` writes the files anew.
 #[test]
+fn r33_a_header_limit_with_which_no_request_can_be_read_stops_the_start() {
+    let found = problems("[limits]\nheader = 8191\n", "");
+    assert!(found.len() == 1 && found[0].contains("header"), "{found:?}");
+    assert_eq!(config("[limits]\nheader = 8192\n").limits.header, 8192);
+}
+
+#[test]
 fn the_sample_files_are_those_of_the_option_table_and_mean_the_defaults() {
     let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
     let samples = [&MOTLEY_CUE, &FEUDAL_ADAPTER].map(|spec| {

@@ -281,6 +281,7 @@ pub struct Database {
     users: Cached<Users>,
     groups: Cached<Groups>,
     expiries: Cached<Expiries>,
+    gshadow: PathBuf,
 }
 
 /// The account files at one moment.
@@ -302,6 +303,21 @@ impl Database {
             users: Cached::new(etc.join("passwd")),
             groups: Cached::new(etc.join("group")),
             expiries: Cached::new(etc.join("shadow")),
+            gshadow: etc.join("gshadow"),
+        }
+    }
+
+    /// True if gshadow(5) lists this name as a member of a group, or as one who may add members.
+    ///
+    /// # Errors
+    /// When the file is there and can't be read.
+    pub fn is_in_gshadow(&self, name: &str) -> Result<bool, ReadError> {
+        match std::fs::read(&self.gshadow) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).lines().any(|line| {
+                line.split(':').skip(2).any(|list| list.split(',').any(|other| other == name))
+            })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(ReadError { path: self.gshadow.display().to_string(), source }),
         }
     }
 

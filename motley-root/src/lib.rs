@@ -19,6 +19,7 @@
 )]
 
 pub mod accounts;
+pub mod adapter;
 pub mod config;
 pub mod database;
 pub mod defaults;

@@ -9,6 +9,7 @@ use clap::Parser;
 use motley_proto::peer::Judge;
 use motley_root::{
     accounts::{Accounts, Unwatched, World},
+    adapter,
     config::{KEYS, default_limits, read_limits},
     database::{Database, SystemNames},
     defaults::SiteDefaults,
@@ -44,6 +45,10 @@ struct Options {
     /// Limits of this helper; must belong to root [default: /etc/motley_cue/motley-root.conf, if it exists].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The site's feudal_adapter.conf, whose groups, home base and shells may be used too; must belong
+    /// to root [default: $FEUDAL_ADAPTER_CONFIG, else the one in /etc/motley_cue or /etc/feudal].
+    #[arg(long, value_name = "FILE")]
+    adapter_config: Option<PathBuf>,
 }
 
 fn configuration_help() -> String {
@@ -78,7 +83,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let daemon = daemon_user(&options.daemon_user)?;
     let root = Path::new("/");
     let site = SiteDefaults::read(root);
-    let limits = limits(options.config.as_deref(), &site)?;
+    let mut limits = limits(options.config.as_deref(), &site)?;
+    widen(&mut limits, options.adapter_config.as_deref());
     let ledger = Ledger::open(&options.state).context("ledger")?;
     let accounts = Arc::new(Accounts::new(world(root, site, limits), ledger));
     for recovered in accounts.recover() {
@@ -125,6 +131,16 @@ fn limits(config: Option<&Path>, site: &SiteDefaults) -> anyhow::Result<Limits> 
         None => return Ok(default_limits(site)),
     };
     Ok(read_limits(path, site)?)
+}
+
+/// Takes the admin's word from the adapter's configuration, if it is the admin's alone.
+fn widen(limits: &mut Limits, named: Option<&Path>) {
+    let environment = std::env::var("FEUDAL_ADAPTER_CONFIG").ok();
+    if let Some(path) = adapter::find(named, environment.as_deref())
+        && let Err(error) = adapter::widen(limits, &path)
+    {
+        log(&format!("{error}; its groups, home base and shells do not count here"));
+    }
 }
 
 fn world(root: &Path, site: SiteDefaults, limits: Limits) -> World {

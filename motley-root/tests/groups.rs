@@ -118,17 +118,24 @@ fn a_membership_that_the_admin_ended_and_gave_again_is_theirs() {
     assert_eq!(inspect(&accounts, "jdoe").unwrap().groups, ["atlas"]);
 }
 
-/// What `useradd NAME` would bring with it: the lines of group(5) that still list a gone person.
+/// Removed by hand or gone from a directory, a person may live on in group(5) and gshadow(5): as a
+/// member, as one by a line that only the C library can read, or as one who may add members.
 #[test]
 fn r22_a_name_that_a_group_still_lists_goes_to_nobody_new() {
     if !enter() {
         return;
     }
-    edit("/etc/group", |text| text.replace("docker:x:998:", "docker:x:998:ghost"));
+    edit("/etc/group", |text| {
+        text.replace("docker:x:998:", "docker:x:998:ghost") + "power:x:997: odd\n"
+    });
+    edit("/etc/gshadow", |_| "sudo:*:chief:\nshadow:*::second\n".to_owned());
     let accounts = open(Setup::default());
-    let refused = accounts.carry_out(&Task::Create(plan("ghost", 5001)));
-    assert_eq!(refused, Err(TaskRefusal::NameTaken(user("ghost"))));
-    assert_eq!(inspect(&accounts, "ghost"), None);
+    for name in ["ghost", "odd", "chief", "second"] {
+        let refused = accounts.carry_out(&Task::Create(plan(name, 5001)));
+        assert_eq!(refused, Err(TaskRefusal::NameTaken(user(name))), "{name}");
+        assert_eq!(inspect(&accounts, name), None);
+    }
+    create(&accounts, "ghost2", 5001);
 }
 
 #[test]

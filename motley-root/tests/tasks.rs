@@ -130,6 +130,34 @@ fn r21_an_account_that_was_replaced_by_hand_is_not_managed_any_more() {
 }
 
 #[test]
+fn r21_an_account_that_was_made_anew_by_hand_belongs_to_nobody_else() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    // useradd takes the highest uid again, once it is free.
+    shell("userdel jdoe && useradd -M -u 5001 -g nogroup -s /bin/sh -c 'Jane Doe,,,' jdoe");
+    let (i, n) = (|| identity("jdoe"), || user("jdoe"));
+    let (join, leave) = (vec![group("atlas")], vec![]);
+    for task in [
+        Task::Adopt { identity: i(), name: n() },
+        Task::SetGroups { identity: i(), name: n(), join, leave },
+        Task::SetShell { identity: i(), name: n(), shell: path("/bin/bash") },
+        Task::Unexpire { identity: i(), name: n() },
+    ] {
+        assert_eq!(accounts.carry_out(&task), Err(TaskRefusal::NotManaged(n())), "{task:?}");
+    }
+    let again = accounts.carry_out(&Task::Create(plan("jdoe", 5001)));
+    assert_eq!(again, Err(TaskRefusal::NameTaken(n())));
+    let facts = inspect(&accounts, "jdoe").unwrap();
+    assert_eq!((facts.identity, facts.shell.as_str(), facts.groups), (None, "/bin/sh", vec![]));
+    // What shuts people out works all the same: nobody escapes it by a change of the comment.
+    let expired = accounts.carry_out(&Task::Expire { identity: i(), name: n() });
+    assert!(account(expired).expired);
+}
+
+#[test]
 fn r23_a_retired_name_or_uid_never_goes_to_another_identity() {
     if !enter() {
         return;

@@ -210,7 +210,8 @@ fn read_config(
 }
 
 /// Options that may stand alone, meaning yes.
-const FLAGS: &[&str] = &["debug", "pass_non_token", "require_identity", "try_first_pass", "use_first_pass"];
+const FLAGS: &[&str] =
+    &["debug", "pass_non_token", "require_identity", "try_first_pass", "use_first_pass"];
 
 impl Options {
     /// True if this name is left to the other modules.

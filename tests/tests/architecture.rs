@@ -247,3 +247,35 @@ fn no_source_file_grows_beyond_what_can_be_read_at_once() {
         assert!(lines <= 600, "{} has {lines} lines; cut it", path.display());
     }
 }
+
+#[test]
+fn the_security_page_names_a_proof_only_where_there_is_a_test() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let tests: Vec<String> = sources().into_iter().map(|(_, text)| text).collect();
+    let mut rows = 0;
+    for row in page.lines().filter(|line| line.starts_with("| R")) {
+        rows += 1;
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let (number, proof) = (cells[1].to_lowercase(), cells[4]);
+        let named = [format!("fn {number}_"), format!("_{number}_")];
+        let has_test = tests.iter().any(|text| {
+            text.lines().any(|line| {
+                line.contains("fn r") && named.iter().any(|it| line.contains(it.as_str()))
+            })
+        });
+        let claims_test = proof.contains(&format!("`{number}_`"));
+        assert!(!claims_test || has_test, "{number} claims a test that is not there");
+        assert!(claims_test || !has_test, "{number} has a test that the page does not name");
+        for file in cells[3]
+            .split('`')
+            .filter(|word| word.starts_with("motley") || word.starts_with("etc/"))
+        {
+            let full = file.contains('/').then(|| root().join(file));
+            assert!(
+                full.is_none_or(|path| path.exists()),
+                "{number} names {file}, which is not there"
+            );
+        }
+    }
+    assert_eq!(rows, 48);
+}

@@ -207,7 +207,7 @@ pub fn groups_without(
     for text in asserted {
         chosen.add(text, rules.shadow, refused);
     }
-    let primary = primary_group(rules, chosen.first.as_ref())?;
+    let primary = primary_group(rules, chosen.first.as_ref(), refused)?;
     for text in &rules.additional_groups {
         chosen.add(text.clone(), rules.shadow, refused);
     }
@@ -251,11 +251,25 @@ impl Chosen {
     }
 }
 
-fn primary_group(rules: &GroupRules, first: Option<&GroupName>) -> Result<GroupName, GroupError> {
+/// Group of those who bring none where even the configured fallback group is refused. It grants
+/// nothing, and every host has it.
+const LAST_RESORT: &str = "nogroup";
+
+fn primary_group(
+    rules: &GroupRules,
+    first: Option<&GroupName>,
+    refused: &BTreeSet<GroupName>,
+) -> Result<GroupName, GroupError> {
     match (&rules.primary_group, first, &rules.fallback_group) {
         (Some(text), _, _) => rules.configured("primary_group", text),
         (None, Some(name), _) => Ok(name.clone()),
-        (None, None, Some(text)) => rules.configured("fallback_group", text),
+        (None, None, Some(text)) => {
+            let fallback = rules.configured("fallback_group", text)?;
+            if refused.contains(&fallback) {
+                return rules.configured("fallback_group", LAST_RESORT);
+            }
+            Ok(fallback)
+        }
         (None, None, None) => Err(GroupError::NoPrimary),
     }
 }

@@ -127,3 +127,12 @@ proptest! {
             |name| all.supplementary.contains(name) || name.as_str() == "nogroup"));
     }
 }
+
+#[test]
+fn who_brings_no_group_and_may_not_have_the_fallback_group_gets_nogroup() {
+    let mut rules = rules();
+    rules.fallback_group = Some("guests".to_owned());
+    let refused = [GroupName::new("guests").unwrap()].into();
+    let chosen = groups_without(&rules, &Claims::default(), &refused).unwrap();
+    assert_eq!(chosen.primary.as_str(), "nogroup");
+}

@@ -153,6 +153,27 @@ fn account() -> Chosen {
 }
 
 #[test]
+fn r38_words_of_a_hostile_service_do_not_become_part_of_a_command_to_paste() {
+    let hostile = |scope: &str, audience: &str| {
+        let (_folder, path, _requests) = agent_double(vec![success("first"), success("second")]);
+        let op = OpInfo { scopes: vec![scope.to_owned()], audience: audience.to_owned() };
+        let source = AgentToken::behind(Some(path), account(), Duration::from_secs(5));
+        source.fetch(&Supports(vec!["https://op"], op)).ok().unwrap().recipe
+    };
+    for word in ["$(id)", "`id`", "a\"; id; \"", "a;id", "a\nid", "a'b", "a\\", "a&b", "a>b", "*"] {
+        assert_eq!(hostile(word, ""), None, "{word:?}");
+        assert_eq!(hostile("openid", word), None, "{word:?}");
+    }
+    assert!(hostile("eduperson_entitlement:x", "https://ssh.example").is_some());
+    let (_folder, path, _requests) = agent_double(vec![success("token")]);
+    let chosen = Chosen::Issuer("https://op/$(id)".to_owned());
+    let only = AgentToken::behind(Some(path), chosen, Duration::from_secs(5));
+    let op = OpInfo { scopes: Vec::new(), audience: String::new() };
+    let fetched = only.fetch(&Supports(vec!["https://op/$(id)"], op)).ok().unwrap();
+    assert_eq!(fetched.recipe, None, "the service's only provider");
+}
+
+#[test]
 fn an_account_is_asked_for_its_issuer_and_then_with_scopes_and_audience() {
     let long = "t".repeat(5000);
     let (_folder, path, requests) = agent_double(vec![success("first"), success(&long)]);

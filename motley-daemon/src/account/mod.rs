@@ -125,12 +125,18 @@ impl Accounts {
         self.standing_of(identity, &known).await
     }
 
-    /// True when this identity was suspended here, whatever the back end shows.
+    /// True when this identity is suspended. While the back end can't be asked, the mark of the
+    /// store decides.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn is_suspended(&self, identity: &Identity) -> Result<bool, AccountError> {
-        Ok(self.store.known_of(identity).await?.suspended)
+        let known = self.store.known_of(identity).await?;
+        match self.standing_of(identity, &known).await {
+            Ok(standing) => Ok(standing.state == AccountState::Suspended),
+            Err(AccountError::Backend(_)) => Ok(known.suspended),
+            Err(error) => Err(error),
+        }
     }
 
     async fn standing_of(

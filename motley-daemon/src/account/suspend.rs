@@ -1,7 +1,10 @@
 //! Suspension and resumption: the mark first, then everything that could still let somebody in.
 
-use super::{AccountError, Accounts};
-use crate::{audit::Event, store::spellings};
+use super::{AccountError, Accounts, Standing};
+use crate::{
+    audit::Event,
+    store::{AccountRecord, spellings},
+};
 use feudal_plugins::{
     Account, BackendError,
     message::{self, Change},
@@ -51,19 +54,27 @@ pub(crate) fn answer(receipt: &Receipt, change: Change, changed: bool) -> StateA
 }
 
 impl Accounts {
-    /// Suspends the account of an identity, over REST: only from `deployed` and `limited`.
+    /// Suspends the account of an identity, over REST: only from `deployed` and `limited`, or when
+    /// the back end can't say.
     ///
     /// # Errors
-    /// When store, audit log or back end do not answer before anything was changed.
+    /// When store or audit log do not answer before anything was changed.
     pub async fn suspend_account(
         &self,
         identity: &Identity,
         by: Suspender,
         request: &str,
     ) -> Result<StateAnswer, SuspendError> {
-        let state = self.standing(identity).await?.state;
-        if !matches!(state, AccountState::Deployed | AccountState::Limited) {
-            return Ok(answer(&unchanged(identity, state), Change::Suspend, false));
+        match self.standing(identity).await {
+            Ok(Standing { state: AccountState::Deployed | AccountState::Limited, .. }) => {}
+            Ok(other) => {
+                return Ok(answer(&unchanged(identity, other.state), Change::Suspend, false));
+            }
+            // Nobody knows whether there is an account; the mark holds in either case.
+            Err(AccountError::Backend(error)) => {
+                tracing::warn!(identity = %identity.unique_id(), %error, "suspending without the back end");
+            }
+            Err(error) => return Err(error),
         }
         let receipt = self.suspend(identity, by, request).await?;
         Ok(answer(&receipt, Change::Suspend, true))
@@ -72,7 +83,7 @@ impl Accounts {
     /// Resumes the account of an identity, over REST: only from `suspended`.
     ///
     /// # Errors
-    /// As [`Accounts::suspend_account`].
+    /// As [`Accounts::suspend_account`], and when the back end does not answer.
     pub async fn resume_account(
         &self,
         identity: &Identity,
@@ -191,17 +202,40 @@ impl Accounts {
     /// The name of the identity's account: the one that the back end shows, since an admin may have
     /// renamed it, else the promised one. What could not be found out is noted.
     async fn local_name(&self, identity: &Identity, pending: &mut Vec<String>) -> Option<UserName> {
+        let record = match self.store.account_of(identity).await {
+            Ok(record) => record,
+            Err(error) => {
+                pending.push(format!("look the account up: {error}"));
+                None
+            }
+        };
         match self.backend.find(identity).await {
-            Ok(Some(account)) => return Some(account.name),
+            Ok(Some(account)) => {
+                self.note_found(identity, &account, record.as_ref()).await;
+                return Some(account.name);
+            }
             Ok(None) => {}
             Err(error) => pending.push(format!("find the account: {error}")),
         }
-        match self.store.account_of(identity).await {
-            Ok(record) => record.and_then(|record| record.name),
-            Err(error) => {
-                pending.push(format!("find the account: {error}"));
-                None
-            }
+        record.and_then(|record| record.name)
+    }
+
+    /// The back end binds an account that it works on to its identity for good, so the store has to
+    /// know the same name and uid, should the account be deleted and deployed again.
+    async fn note_found(
+        &self,
+        identity: &Identity,
+        account: &Account,
+        record: Option<&AccountRecord>,
+    ) {
+        let promised = record.and_then(|record| record.name.as_ref());
+        let Ok(uid) = Uid::new(account.uid) else { return };
+        if promised == Some(&account.name) {
+            return;
+        }
+        let noted = self.store.commit(identity, &account.name, uid, self.clock.now()).await;
+        if let Err(error) = noted {
+            tracing::warn!(name = %account.name, %error, "an account that was found could not be noted");
         }
     }
 

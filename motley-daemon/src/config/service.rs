@@ -240,7 +240,16 @@ fn store(settings: &Settings, found: &mut Findings) -> StoreConfig {
     StoreConfig { url: url.to_owned() }
 }
 
+/// Smallest buffer for the head of a request, in bytes.
+const LEAST_HEADER: i64 = 8192;
+
 fn limits(settings: &Settings, found: &mut Findings) -> LimitsConfig {
+    if (1..LEAST_HEADER).contains(&settings.number("header")) {
+        let what =
+            format!("the limit is below {LEAST_HEADER}, which is too little for any request");
+        let cure = "write 131072, so that long tokens fit";
+        found.problem(settings.finding(FindingKind::Value, "header", what, cure));
+    }
     let mut positive = |option: &str| {
         let number = u32::try_from(settings.number(option)).ok().filter(|number| *number > 0);
         number.unwrap_or_else(|| {

@@ -12,9 +12,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Most questions about tokens that are under way at one provider, so that a slow one holds up
-/// nobody but its own users.
+/// Most questions about tokens of one standing that are under way at one provider, so that a slow
+/// one holds up nobody but its own users.
 const MAX_QUESTIONS: usize = 32;
+
+/// What is known about a token before its provider is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its signature holds, or its provider knows it.
+    Vouched,
+    /// Anybody could have made it up. Such questions never take the place of the others.
+    Unknown,
+}
 
 /// Facts about one provider, for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +48,8 @@ pub(crate) struct Upstream {
     pub(crate) fetcher: Fetcher,
     metadata: Arc<Kept<Metadata>>,
     keys: Arc<Kept<KeySet>>,
-    slots: Semaphore,
+    vouched: Semaphore,
+    unknown: Semaphore,
     suspect_age: Duration,
 }
 
@@ -48,8 +58,9 @@ impl Upstream {
     pub(crate) fn new(config: Provider, fetcher: Fetcher, rules: Freshness) -> Self {
         let metadata = keep_metadata(&config, &fetcher, rules);
         let keys = keep_keys(&config, &fetcher, rules, Arc::clone(&metadata));
-        let (slots, suspect_age) = (Semaphore::new(MAX_QUESTIONS), rules.suspect_age);
-        Self { config, fetcher, metadata, keys, slots, suspect_age }
+        let [vouched, unknown] = [(); 2].map(|()| Semaphore::new(MAX_QUESTIONS));
+        let suspect_age = rules.suspect_age;
+        Self { config, fetcher, metadata, keys, vouched, unknown, suspect_age }
     }
 
     /// The issuer as configured, for messages.
@@ -77,11 +88,16 @@ impl Upstream {
     /// take `limit` together.
     pub(crate) async fn ask<T>(
         &self,
+        standing: Standing,
         limit: Duration,
         question: impl Future<Output = Result<T, FetchError>>,
     ) -> Result<T, FetchError> {
+        let slots = match standing {
+            Standing::Vouched => &self.vouched,
+            Standing::Unknown => &self.unknown,
+        };
         let whole = async {
-            let _slot = self.slots.acquire().await.map_err(|_| FetchError::Busy)?;
+            let _slot = slots.acquire().await.map_err(|_| FetchError::Busy)?;
             question.await
         };
         tokio::time::timeout(limit, whole).await.unwrap_or(Err(FetchError::Timeout(limit)))
@@ -130,7 +146,9 @@ impl Upstream {
             keys: keys.as_ref().map_or(0, |kept| kept.value.len()),
             keys_age: keys.map(|kept| self.keys.age(&kept)),
             last_failure: self.metadata.last_failure().or_else(|| self.keys.last_failure()),
-            questions: MAX_QUESTIONS - self.slots.available_permits(),
+            questions: 2 * MAX_QUESTIONS
+                - self.vouched.available_permits()
+                - self.unknown.available_permits(),
         }
     }
 }

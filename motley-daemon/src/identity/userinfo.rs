@@ -4,7 +4,7 @@ use super::claims;
 use super::fetch::FetchError;
 use super::provider::{ClientCredentials, Metadata};
 use super::refusal::{NoIdentity, TokenRefusal};
-use super::upstream::Upstream;
+use super::upstream::{Standing, Upstream};
 use crate::clock::Timestamp;
 use crate::verified::ClaimMap;
 use motley_proto::{Secret, Subject};
@@ -33,7 +33,8 @@ pub(crate) async fn ask_about_signed(
     subject: &Subject,
     limit: Duration,
 ) -> Result<Told, TokenRefusal> {
-    let claims = match ask_userinfo(upstream, metadata, token, limit).await {
+    let standing = Standing::Vouched;
+    let claims = match ask_userinfo(upstream, metadata, token, standing, limit).await {
         None => return Ok(Told::default()),
         Some(Ok(claims)) => claims,
         Some(Err(FetchError::InvalidToken)) => {
@@ -104,7 +105,9 @@ pub(crate) async fn open_opaque(
         let Told { claims: userinfo, incomplete } = told;
         return Ok(Opened { subject, userinfo, introspection, expires, incomplete });
     }
-    let claims = match ask_userinfo(upstream, metadata, token, limit).await {
+    // Introspection that found it active has vouched for it.
+    let standing = if introspection.is_some() { Standing::Vouched } else { Standing::Unknown };
+    let claims = match ask_userinfo(upstream, metadata, token, standing, limit).await {
         Some(answer) => answer.map_err(|why| not_opened(upstream, why))?,
         None => return Err(NoIdentity::NoEndpoint { issuer: upstream.name() }.into()),
     };
@@ -125,13 +128,14 @@ async fn introspect(
     };
     let (id, secret) = (&credentials.id, &credentials.secret);
     let question = upstream.fetcher.introspection(place, id, secret, token, limit);
-    let claims = upstream.ask(limit, question).await.map_err(|why| match why {
-        // Our own credentials are refused: nothing is known about the token.
-        FetchError::Status(_) | FetchError::InvalidToken => {
-            NoIdentity::Unreachable { issuer: upstream.name(), why }.into()
-        }
-        why => not_opened(upstream, why),
-    })?;
+    let claims =
+        upstream.ask(Standing::Unknown, limit, question).await.map_err(|why| match why {
+            // Our own credentials are refused: nothing is known about the token.
+            FetchError::Status(_) | FetchError::InvalidToken => {
+                NoIdentity::Unreachable { issuer: upstream.name(), why }.into()
+            }
+            why => not_opened(upstream, why),
+        })?;
     // RFC 7662 §2.2: `active` is the one member that is always there.
     if claims.get("active") != Some(&Value::Bool(true)) {
         return Err(not_accepted(upstream, "introspection says that it is not active".to_owned()));
@@ -145,10 +149,11 @@ async fn ask_userinfo(
     upstream: &Upstream,
     metadata: &Metadata,
     token: &Secret,
+    standing: Standing,
     limit: Duration,
 ) -> Option<Result<ClaimMap, FetchError>> {
     let place = metadata.userinfo.as_ref()?;
-    Some(upstream.ask(limit, upstream.fetcher.userinfo(place, token, limit)).await)
+    Some(upstream.ask(standing, limit, upstream.fetcher.userinfo(place, token, limit)).await)
 }
 
 /// An answer may leave the issuer out; one that names another is about somebody else.

@@ -15,7 +15,7 @@ use tokio::{
 /// A stream that fails with [`io::ErrorKind::TimedOut`] when nothing could be written for so long.
 ///
 /// Without it a client that sends requests and reads no answer keeps its place for ever.
-pub struct Impatient<S> {
+pub(super) struct Impatient<S> {
     stream: S,
     limit: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -23,7 +23,7 @@ pub struct Impatient<S> {
 
 impl<S> Impatient<S> {
     /// Lets a write stand still for `limit`.
-    pub fn new(stream: S, limit: Duration) -> Self {
+    pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stalled: None }
     }
 

@@ -7,21 +7,26 @@ use crate::{
     account::tests::{Bench, bench, friendly},
     admission::Admission,
     clock::SystemClock,
-    config::{Config, Owners, Source, validate},
+    config::{Config, OpConfig, Owners, Source, validate},
     identity::{HttpSettings, TokenVerifier},
 };
 use std::{path::PathBuf, sync::Arc};
 
-/// A daemon without providers: nobody gets in, but everybody can knock.
+/// A daemon that can ask no provider: nobody gets in, but everybody can knock.
 async fn admission() -> (Arc<Admission>, Bench) {
+    admission_for(&[]).await
+}
+
+/// The same with the policies of these providers.
+pub(super) async fn admission_for(ops: &[OpConfig]) -> (Arc<Admission>, Bench) {
     let bench = bench(friendly()).await;
     let verifier =
         TokenVerifier::new(Vec::new(), &HttpSettings::default(), Arc::new(SystemClock)).unwrap();
-    let admission = Admission::new(Arc::new(verifier), &[], None, bench.accounts.clone());
+    let admission = Admission::new(Arc::new(verifier), ops, None, bench.accounts.clone());
     (Arc::new(admission), bench)
 }
 
-fn config(text: &str) -> Arc<Config> {
+pub(super) fn config(text: &str) -> Arc<Config> {
     let source = |name: &str, text: &str| Source {
         path: PathBuf::from(name),
         text: text.to_owned(),

@@ -1,6 +1,7 @@
 //! Opaque tokens: which provider gets to see them, and what it may say.
 
 use crate::double::{Fault, NOW, Op, Place, verifier_of, verifier_with};
+use futures_util::future::join_all;
 use motley_daemon::identity::{
     ClientCredentials, HttpSettings, NoIdentity, Provider, TokenRefusal, TokenVerifier,
     VerifierError, VerifierSettings,
@@ -8,7 +9,7 @@ use motley_daemon::identity::{
 use motley_proto::{Issuer, Secret};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const NOBODY: &str = "User identity could not be determined";
 
@@ -106,6 +107,27 @@ async fn r16_one_time_passwords_and_signed_tokens_never_go_out_as_opaque_ones() 
         assert!(verifier.verify(&Secret::new(text.clone()), None).await.is_err(), "{text}");
     }
     assert_eq!(op.asked_at_all(), 0);
+}
+
+#[tokio::test]
+async fn r30_made_up_opaque_tokens_do_not_take_the_place_of_questions_about_good_ones() {
+    let op = Op::start().await;
+    op.break_down(Place::Introspection, Fault::Hang);
+    let (verifier, _) = verifier_of(vec![introspecting(&op)]);
+    let made_up: Vec<Secret> = (0..100).map(|n| Secret::new(format!("made-up-{n}"))).collect();
+    let flood = join_all(made_up.iter().map(|token| verifier.verify(token, None)));
+    let alice = op.token("alice");
+    let good = async {
+        while op.asked(Place::Introspection) < 32 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let begin = Instant::now();
+        let verified = verifier.verify(&alice, None).await.unwrap();
+        (verified.sources().userinfo.is_some(), begin.elapsed())
+    };
+    let (flood, (told, took)) = tokio::join!(flood, good);
+    assert!(flood.iter().all(Result::is_err));
+    assert!(told && took < Duration::from_secs(1), "{told} {took:?}");
 }
 
 #[tokio::test]

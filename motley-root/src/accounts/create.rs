@@ -25,7 +25,7 @@ impl Accounts {
         match (standing, seen.users.named(plan.name.as_str())) {
             (Standing::Own(record), entry) => match (record.stage, entry) {
                 (Stage::Creating(begun, home), _) => self.complete(&begun, home)?,
-                (Stage::Complete, Some(entry)) => self.require_uid(plan, entry)?,
+                (Stage::Complete, Some(entry)) => self.require_same(plan, entry)?,
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
             },
             (_, Some(entry)) => self.take_over(plan, entry, &seen)?,
@@ -76,15 +76,14 @@ impl Accounts {
         entry: &UserEntry,
         seen: &Snapshot,
     ) -> Result<(), TaskRefusal> {
-        if !guard::names_identity(entry, &plan.identity) {
-            return Err(TaskRefusal::NameTaken(plan.name.clone()));
-        }
-        self.require_uid(plan, entry)?;
+        self.require_same(plan, entry)?;
         self.record_adoption(&plan.identity, &plan.name, entry, seen)
     }
 
-    fn require_uid(&self, plan: &NewAccount, entry: &UserEntry) -> Result<(), TaskRefusal> {
-        if entry.uid == plan.uid.get() {
+    fn require_same(&self, plan: &NewAccount, entry: &UserEntry) -> Result<(), TaskRefusal> {
+        if !guard::names_identity(entry, &plan.identity) {
+            Err(TaskRefusal::NameTaken(plan.name.clone()))
+        } else if entry.uid == plan.uid.get() {
             Ok(())
         } else {
             Err(TaskRefusal::IdentityHasAccount(plan.name.clone()))
@@ -149,7 +148,9 @@ impl Accounts {
         if self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
             return Ok(());
         }
+        let in_gshadow = self.world.database.is_in_gshadow(name);
         let is_free = seen.groups.of(name).is_empty()
+            && !in_gshadow.map_err(|error| failed("read the groups", error))?
             && seen.groups.gid(name).is_none()
             && names.gids_listing(name).map_err(name_service)?.is_empty()
             && names.gid_of(name).map_err(name_service)?.is_none();

@@ -16,7 +16,7 @@ const LONG_AGO: i64 = 1;
 
 impl Accounts {
     pub(super) fn expire(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
-        let (record, _) = self.managed(identity, name)?;
+        let (record, _) = self.recorded(identity, name)?;
         let current = self.read()?.expiries.day(name.as_str());
         if current != Some(LONG_AGO) || record.expiry.is_none() {
             let mark = ExpiryMark { set: LONG_AGO, previous: current };

@@ -120,12 +120,13 @@ impl Accounts {
     /// at accounts and ending sessions wait for nobody.
     ///
     /// # Errors
-    /// The refusal to send back; nothing was changed, or what was begun was rolled back.
+    /// The refusal to send back; nothing was changed, or what was begun was rolled back, or it
+    /// waits in the ledger for the next try or start.
     pub fn carry_out(&self, task: &Task) -> TaskAnswer {
         match task {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
-                let (record, _) = self.managed(identity, name)?;
+                let (record, _) = self.recorded(identity, name)?;
                 let World { root, runner, .. } = &self.world;
                 let ended = sessions::end_sessions(root, runner.as_ref(), record.uid.get());
                 Ok(TaskDone::Sessions(ended))
@@ -172,7 +173,9 @@ impl Accounts {
         let today = (self.world.today)();
         let expired = seen.expiries.day(name.as_str()).is_some_and(|day| day <= today);
         let (identity, managed_groups) = self.with_book(|book| match book.account_named(name) {
-            Some((identity, record)) if record.uid.get() == entry.uid => {
+            Some((identity, record))
+                if record.uid.get() == entry.uid && guard::names_identity(&entry, identity) =>
+            {
                 let managed = record.joined.iter().filter(|g| is_in(g, &groups)).cloned();
                 (Some(identity.clone()), managed.collect())
             }
@@ -198,8 +201,24 @@ impl Accounts {
         facts.map(TaskDone::Account).ok_or_else(|| TaskRefusal::NoSuchAccount(name.clone()))
     }
 
-    /// The account, if it is complete, this identity's, and still what the ledger says it is.
+    /// The account, if it is complete, this identity's, and still what the ledger says it is. An
+    /// account that the local admin made anew is theirs, though it has the old name and uid.
     fn managed(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(Record, UserEntry), TaskRefusal> {
+        let (record, entry) = self.recorded(identity, name)?;
+        if guard::names_identity(&entry, identity) {
+            Ok((record, entry))
+        } else {
+            Err(TaskRefusal::NotManaged(name.clone()))
+        }
+    }
+
+    /// As [`Accounts::managed`], whatever its comment says: enough to shut somebody out, which a
+    /// change of the comment must not hinder.
+    fn recorded(
         &self,
         identity: &Identity,
         name: &UserName,

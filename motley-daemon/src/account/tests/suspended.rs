@@ -5,6 +5,7 @@ use crate::{
     clock::Timestamp,
     store::{Put, SealedToken},
 };
+use feudal_plugins::local_unix::{LocalUnix, SystemNames};
 use motley_proto::Uid;
 
 const HOST: Suspender = Suspender::Host { uid: 0 };
@@ -68,6 +69,42 @@ async fn r28_an_account_that_was_renamed_on_the_host_is_locked_and_its_sessions_
     assert_eq!((receipt.name, receipt.sessions.sessions), (Some(new.clone()), 1));
     let account = bench.backend.by_name(&new).await.unwrap().unwrap();
     assert_eq!(account.state, AccountState::Suspended);
+}
+
+#[tokio::test]
+async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    let host = tempfile::tempdir().unwrap();
+    let etc = host.path().join("etc");
+    std::fs::create_dir(&etc).unwrap();
+    let gecos = jane.identity().unique_id();
+    let line = format!("jane:x:4711:4711:{gecos}:/home/jane:/bin/sh\n");
+    std::fs::write(etc.join("passwd"), line).unwrap();
+    std::fs::write(etc.join("group"), "jane:x:4711:\n").unwrap();
+    let backend = LocalUnix::with_sources(
+        LocalUnixConfig::standard().unwrap(),
+        &host.path().join("nobody-listens.sock"),
+        host.path(),
+        Arc::new(SystemNames),
+    );
+    let accounts = Accounts::new(AccountParts {
+        store: bench.accounts.store.clone(),
+        backend: Arc::new(backend),
+        passwords: bench.accounts.passwords.clone(),
+        audit: bench.accounts.audit.clone(),
+        clock: bench.accounts.clock.clone(),
+        forget: bench.accounts.forget.clone(),
+        rules: rules(friendly()),
+    });
+    assert!(
+        accounts.standing(jane.identity()).await.is_err(),
+        "nobody can say what state it is in"
+    );
+    let answer = accounts.suspend_account(jane.identity(), HOST, "r").await.unwrap();
+    assert_eq!(answer.state, AccountState::Suspended);
+    assert!(accounts.is_suspended(jane.identity()).await.unwrap());
+    assert!(accounts.resume_account(jane.identity(), HOST, "r").await.is_err());
 }
 
 #[tokio::test]

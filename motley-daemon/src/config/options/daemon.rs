@@ -167,8 +167,7 @@ const LIMITS: &[OptionSpec] = &[
         "attempts_per_source",
         Kind::Number,
         "60",
-        "Failed logins that one address may have under one name in a minute. A success wipes \
-         them.",
+        "Failed logins that one address may have in a minute. A success wipes them.",
     ),
 ];
 

@@ -361,15 +361,32 @@ async fn admin_request(
     let parameters = Parameters::read(uri);
     let [subject, issuer] = parameters.require(["sub", "iss"])?;
     let (_, verified) = identify(rest, bearer, headers).await?;
+    change_as_admin(rest, &verified, (subject, issuer), change).await
+}
+
+/// The part of an admin request that comes after the admin's token was verified.
+pub(super) async fn change_as_admin(
+    rest: &Shared,
+    verified: &Verified,
+    (subject, issuer): (&str, &str),
+    change: Change,
+) -> Step<Answer> {
     let asks = verified.identity();
-    let op = rest.admission.op_of(&verified);
+    let op = rest.admission.op_of(verified);
     let op = op.ok_or_else(|| {
         answer::forbidden(format!("User {asks} does not meet requirements"), json!([]))
     })?;
     require(
-        policy::authorise_admin(&op.policy, &verified),
+        policy::authorise_admin(&op.policy, verified),
         format!("User {asks} does not meet requirements"),
     )?;
+    // A suspended identity gets nothing, least of all the end of its own suspension.
+    let accounts = rest.admission.accounts();
+    if accounts.is_suspended(asks).await.map_err(|error| answer::account_failed(&error))? {
+        tracing::warn!(identity = %asks.unique_id(), "an admin who is suspended was refused");
+        let description = format!("User {asks} does not meet requirements");
+        return Err(answer::forbidden(description, json!("The admin is suspended")));
+    }
     require(
         policy::authorise_target(&op.policy, &op.issuer, issuer),
         format!("Request from user {asks} does not meet requirements"),
@@ -381,7 +398,6 @@ async fn admin_request(
             issuer,
         ));
     };
-    let accounts = rest.admission.accounts();
     let by = Suspender::Admin(asks.clone());
     let done = match change {
         Change::Suspend => accounts.suspend_account(&target, by, &request_id()).await,

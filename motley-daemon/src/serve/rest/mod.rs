@@ -110,3 +110,6 @@ fn redirect(request: &Request<Body>, path: &str) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,7 +263,8 @@ fn a_name_whose_account_changed_during_the_login_is_refused() {
 
 #[test]
 fn r09_a_token_opens_an_account_under_its_own_name_only() {
-    let mut stage = Stage::new().prompts().types(TOKEN).ends_with(LoginResult::Allow, "bob", 7, None);
+    let mut stage =
+        Stage::new().prompts().types(TOKEN).ends_with(LoginResult::Allow, "bob", 7, None);
     (stage.user.name, stage.caller.user) = ("bob".to_owned(), "bob".parse().unwrap());
     assert_eq!(stage.log_in().ending, Ending::Denied);
     assert!(!stage.heard().contains(TOKEN));

@@ -1,0 +1,130 @@
+//! What the site's `feudal_adapter.conf` names: groups, homes and shells that its admin wants used.
+//!
+//! The file belongs to root, so what stands in it is the admin's word and widens the limits as the
+//! helper's own file does. Everything else in it is for the daemon.
+
+use crate::{config::ConfigError, guard::Limits, ownership::require_root_only};
+use motley_proto::{names::GroupName, task::AccountPath};
+use std::path::{Path, PathBuf};
+
+/// Where the file is looked for when neither option nor environment name one.
+const USUAL_PLACES: &[&str] =
+    &["/etc/motley_cue/feudal_adapter.conf", "/etc/feudal/feudal_adapter.conf"];
+/// Most that is read of it, in bytes.
+const SIZE_LIMIT: u64 = 1024 * 1024;
+
+/// The file that counts: the named one, else the environment's, else the first that exists.
+pub fn find(named: Option<&Path>, environment: Option<&str>) -> Option<PathBuf> {
+    named
+        .map(Path::to_owned)
+        .or_else(|| environment.filter(|text| !text.is_empty()).map(PathBuf::from))
+        .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
+/// Widens the limits by what the file names. Values that no account could have are passed over: the
+/// daemon says what is wrong with them.
+///
+/// # Errors
+/// When the file can't be read, or somebody other than root could change it.
+pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
+    let real = require_root_only(path)?;
+    let failed = |source| ConfigError::Io { path: path.display().to_string(), source };
+    let size = std::fs::metadata(&real).map_err(failed)?.len();
+    if size > SIZE_LIMIT {
+        let problem = format!("{size} bytes are too many for a configuration file");
+        return Err(ConfigError::Whole { path: path.display().to_string(), problem });
+    }
+    let text = std::fs::read_to_string(&real).map_err(failed)?;
+    for (section, option, value) in options(&text) {
+        match (section.as_str(), option.as_str()) {
+            ("ldf_adapter", "primary_group" | "fallback_group" | "additional_groups") => {
+                let named = value.split_whitespace().filter_map(|word| GroupName::new(word).ok());
+                limits.allowed_groups.extend(named);
+            }
+            ("backend.local_unix", "home_base") => {
+                limits.home_bases.extend(AccountPath::new(value.trim_end_matches('/')));
+            }
+            ("backend.local_unix", "shell" | "shell_limited" | "shell_restricted") => {
+                limits.shells.extend(AccountPath::new(value));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Section, option in lower case, and value of every option; continued lines are joined by blanks.
+fn options(text: &str) -> Vec<(String, String, String)> {
+    let mut section = String::new();
+    let mut found: Vec<(String, String, String)> = Vec::new();
+    let mut continues = false;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        if trimmed.starts_with(['#', ';']) {
+            continue;
+        }
+        if trimmed.is_empty() {
+            continue;
+        }
+        if line.starts_with([' ', '\t']) && continues {
+            if let Some((_, _, value)) = found.last_mut() {
+                value.push(' ');
+                value.push_str(trimmed);
+            }
+        } else if let Some(name) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            name.0.clone_into(&mut section);
+            continues = false;
+        } else if let Some((option, value)) = trimmed.split_once(['=', ':']) {
+            let option = option.trim().to_lowercase();
+            found.push((section.clone(), option, value.trim().to_owned()));
+            continues = true;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::default_limits, defaults::SiteDefaults};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn widened(text: &str, mode: u32) -> (Limits, Result<(), ConfigError>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feudal_adapter.conf");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut limits = default_limits(&SiteDefaults::read(folder.path()));
+        let result = widen(&mut limits, &path);
+        (limits, result)
+    }
+
+    fn group(name: &str) -> GroupName {
+        GroupName::new(name).unwrap()
+    }
+
+    #[test]
+    fn groups_homes_and_shells_that_the_admin_named_may_be_used() {
+        let text = "# site\n[ldf_adapter]\nbackend = local_unix\nFallback_Group: guests\n\
+                    additional_groups = cluster\n  storage docker\n[groups]\nmapping = x -> sudo\n\
+                    [backend.local_unix]\nhome_base = /srv/home/\nshell = /opt/bin/zsh\n";
+        let (limits, result) = widened(text, 0o644);
+        if !nix::unistd::geteuid().is_root() {
+            return assert!(result.is_err(), "the file belongs to somebody else");
+        }
+        result.unwrap();
+        for name in ["guests", "cluster", "storage", "nogroup"] {
+            assert!(limits.allowed_groups.contains(&group(name)), "{name}");
+        }
+        assert_eq!(limits.allowed_groups.len(), 4, "r22: protected names never count");
+        assert!(limits.home_bases.contains(&AccountPath::new("/srv/home").unwrap()));
+        assert!(limits.shells.contains(&AccountPath::new("/opt/bin/zsh").unwrap()));
+    }
+
+    #[test]
+    fn r33_a_file_that_others_may_write_widens_nothing() {
+        let (limits, result) = widened("[ldf_adapter]\nfallback_group = guests\n", 0o666);
+        assert!(result.is_err());
+        assert!(!limits.allowed_groups.contains(&group("guests")));
+    }
+}
