@@ -7,14 +7,15 @@ pub(crate) fn join(words: &[OsString]) -> String {
     words.iter().map(|word| quote(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
 }
 
+/// True for a word that a shell takes as it stands, inside quotes and out.
+pub(crate) fn is_plain(word: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_=+.,:/@%".contains(&b);
+    !word.is_empty() && word.bytes().all(fits)
+}
+
 /// One word, in single quotes unless it is plain.
 pub(crate) fn quote(word: &str) -> String {
-    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_=+.,:/@%".contains(&b);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    if is_plain(word) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -4,10 +4,14 @@
 mod support;
 
 use motley_proto::task::{AccountFacts, NewAccount, SessionsEnded, Task, TaskDone, TaskRefusal};
-use motley_root::{accounts::Accounts, runner::Program};
+use motley_root::{
+    accounts::Accounts,
+    runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
+};
 use std::{
     fs,
     os::unix::{fs::MetadataExt, process::CommandExt},
+    path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -442,6 +446,29 @@ fn a_lock_held_by_another_program_is_busy_in_bounded_time() {
     // The lock ends with the program; the second try finishes what the first began.
     drop(file);
     assert_eq!(create(&accounts, "jdoe", 5001).uid, 5001);
+}
+
+/// The installed programs, but each finds a lock of some file taken at its first run.
+struct LockedAtFirst(std::sync::Mutex<std::collections::HashSet<Program>>);
+
+impl CommandRunner for LockedAtFirst {
+    fn run(&self, program: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+        if self.0.lock().unwrap().insert(program) {
+            let complaint = "cannot lock /etc/gshadow; try again later.".to_owned();
+            return Ok(Finished { status: Some(10), complaint });
+        }
+        SystemRunner::new(Path::new("/")).run(program, args, limit)
+    }
+}
+
+#[test]
+fn r24_a_lock_of_the_group_files_is_waited_for_whichever_program_meets_it() {
+    if !enter() {
+        return;
+    }
+    let runner = Box::new(LockedAtFirst(Default::default()));
+    let accounts = open(Setup { runner, ..Setup::default() });
+    assert_eq!(create(&accounts, "jdoe", 5001).groups, ["atlas"]);
 }
 
 #[test]

@@ -70,7 +70,7 @@ TEXT
 }
 
 start_services() {
-    useradd --system --user-group --home-dir /var/lib/motley_cue --shell /usr/sbin/nologin motley
+    id -u motley >/dev/null 2>&1 || useradd --system --user-group --home-dir /var/lib/motley_cue --shell /usr/sbin/nologin motley
     install -d -m 700 -o motley -g motley /var/lib/motley_cue
     install -d -m 755 -o motley -g motley /run/motley_cue
     launch motley-root "$BIN/motley-root"
@@ -105,7 +105,7 @@ TEXT
 
 # Where people work: an account of its own, which stands for their laptops.
 make_laptop() {
-    useradd --create-home --shell /bin/bash laptop
+    id -u laptop >/dev/null 2>&1 || useradd --create-home --shell /bin/bash laptop
     install -d -m 700 -o laptop -g laptop /home/laptop/.ssh
     cat > /home/laptop/.ssh/config <<TEXT
 Host localhost

@@ -24,11 +24,15 @@ fail() {
 # Shows a line as typed and runs it; its outcome and a part of its output must be as expected:
 # show succeeds|fails PART COMMAND
 show() {
-    local expected=$1 part=$2 line=$3 output outcome=succeeds
+    local expected=$1 part=$2 line=$3 output outcome=succeeds code=0
     printf '%s $ %s\n' "${PLACE:-laptop}" "$line"
     output=$(if [ "${PLACE:-laptop}" = laptop ]; then at_laptop "$line"; else bash -c "$line"; fi 2>&1 </dev/null) ||
+        code=$?
+    [ -z "$output" ] || printf '%s\n' "$output" | tr -d '\r' | sed 's/^/    /'
+    if [ $code -ne 0 ]; then
         outcome=fails
-    printf '%s\n' "$output" | tr -d '\r' | sed 's/^/    /'
+        printf '    (exit code %s)\n' $code
+    fi
     [ "$outcome" = "$expected" ] || fail "the command above $outcome"
     case "$output" in *"$part"*) ;; *) fail "the output above does not say: $part" ;; esac
 }
@@ -84,7 +88,7 @@ suspension() {
     local session=$!
     wait_for "session" grep -q "session runs" /run/sandbox/work/session
     sed 's/^/    /' /run/sandbox/work/session
-    show succeeds "suspended" "mccli admin suspend --yes --token-file token-security --sub sub-kim --of-iss $ISSUER localhost"
+    show succeeds "suspended" "mccli admin suspend --yes --token-file token-security --sub sub-kim --iss $ISSUER localhost"
     echo "laptop \$ wait   # for the session"
     local code=0
     timeout 15 tail --pid=$session -f /dev/null || fail "the session still runs"

@@ -2,9 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use anyhow::Result;
-use motley_tests::sandbox::{Sandbox, built};
+use motley_tests::sandbox::{Daemon, Sandbox, built};
 use motley_tests::sandbox_test;
 
 const GOOD: &str = "[authorisation.egi]\nop_url = https://op.example\nauthorise_all = yes\n";
@@ -67,6 +68,19 @@ sandbox_test! {
         let started = start(sb, GOOD, 0o666)?;
         assert_eq!(started.code, Some(78), "{}", started.text);
         assert!(started.text.contains("chmod"), "{}", started.text);
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn a_bad_configuration_stops_the_start_before_anything_listens(sb) {
+        let broken = Daemon::with("[server]\nlisten = 127.0.0.1:8080\n[authorisation.egi]\nop_url = nowhere");
+        let mut daemon = broken.install(sb)?;
+        let status = daemon.launch(sb)?.wait(Duration::from_secs(10))?;
+        assert_eq!(status.code(), Some(78));
+        let log = daemon.log(sb);
+        assert!(log.contains("motley_cue.conf:4: [authorisation.egi] op_url"), "{log}");
+        assert!(!log.contains("listening"), "{log}");
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Asks a running oidc-agent for a token over its Unix socket.
 
 use super::{Needs, Requirements, Token, TokenSource, environment, scope_and_audience};
+use crate::shell_words;
 use motley_proto::Secret;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -129,13 +130,21 @@ impl TokenSource for AgentToken {
 }
 
 impl AgentToken {
+    /// Scopes, audience and a provider may be the service's words, and the recipe is there to be
+    /// pasted into a shell: no recipe is given for words that a shell would act on.
     fn with_recipe(&self, secret: Secret, scope: &str, audience: &str) -> Token {
+        let words = scope.split(' ').chain(audience.split(' ')).chain([self.chosen.word()]);
+        if !words.filter(|word| !word.is_empty()).all(shell_words::is_plain) {
+            return Token { secret, recipe: None };
+        }
         let mut recipe = "oidc-token".to_owned();
         if !scope.is_empty() {
             recipe.push_str(&format!(" --scope \"{scope}\""));
         }
-        if !audience.is_empty() {
-            recipe.push_str(&format!(" --aud {audience}"));
+        match audience {
+            "" => {}
+            several if several.contains(' ') => recipe.push_str(&format!(" --aud \"{several}\"")),
+            one => recipe.push_str(&format!(" --aud {one}")),
         }
         recipe.push_str(&format!(" {}", self.chosen.word()));
         Token { secret, recipe: Some(recipe) }

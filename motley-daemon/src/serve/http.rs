@@ -1,7 +1,10 @@
 //! The connection loop of REST: TCP and Unix sockets, with limits, time limits and a graceful end.
 
 use super::{impatient::Impatient, listen::RestListener, rest::RestService};
-use axum::body::Body;
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+};
 use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -106,8 +109,21 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Answer {
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answering {
         let service = self.0.clone();
+        if request.headers().contains_key(header::TRANSFER_ENCODING) {
+            return Box::pin(async { Ok(require_length()) });
+        }
         Box::pin(async move { Ok(service.answer(request.map(Body::new)).await) })
     }
+}
+
+/// Refuses a body without a length. No request here needs a body, and of a request with both kinds of
+/// length a proxy may have taken the other one, so that it sees the next request begin elsewhere
+/// (RFC 9112 §6.3). The HTTP library hides that there were two.
+fn require_length() -> hyper::Response<Body> {
+    let mut response = hyper::Response::new(Body::empty());
+    *response.status_mut() = StatusCode::LENGTH_REQUIRED;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn connect(

@@ -267,7 +267,7 @@ impl Accounts {
             lock::wait_until_free(&self.world.root, begun + LOCK_PATIENCE)?;
             let done = self.world.runner.run(program, args, PROGRAM_LIMIT);
             let done = done.map_err(|error: RunError| failed(program.name(), error))?;
-            if !is_locked(program, &done) {
+            if !is_locked(&done) {
                 return Ok(done);
             }
             if begun.elapsed() > LOCK_PATIENCE {
@@ -284,13 +284,9 @@ impl Accounts {
     }
 }
 
-/// shadow-utils say "cannot lock" with 1 (users) or 10 (groups).
-fn is_locked(program: Program, done: &Finished) -> bool {
-    let status = match program {
-        Program::Groupadd => 10,
-        _ => 1,
-    };
-    done.status == Some(status) && done.complaint.contains("lock")
+/// shadow-utils say "cannot lock" with 1 (passwd, shadow) or 10 (group, gshadow).
+fn is_locked(done: &Finished) -> bool {
+    matches!(done.status, Some(1 | 10)) && done.complaint.contains("lock")
 }
 
 fn ended_badly(program: Program, done: &Finished) -> TaskRefusal {

@@ -114,14 +114,14 @@ pub fn connect_as(uid: u32, gid: u32) -> std::io::Result<UnixStream> {
     .unwrap()
 }
 
-pub fn connection() -> Connection {
-    let stream = connect_as(DAEMON, DAEMON).expect("connect as the daemon");
-    Connection::from_stream(stream, Cap::TASK, Instant::now() + 6 * PATIENCE).unwrap()
+fn connect() -> std::io::Result<Connection> {
+    let stream = connect_as(DAEMON, DAEMON)?;
+    Ok(Connection::from_stream(stream, Cap::TASK, Instant::now() + 6 * PATIENCE).unwrap())
 }
 
-/// One task on a connection of its own; `None` when the helper died over it.
+/// One task on a connection of its own; `None` when the helper died over it or before.
 pub fn ask(task: &Task) -> Option<TaskAnswer> {
-    let mut connection = connection();
+    let mut connection = connect().ok()?;
     connection.send(task).ok()?;
     connection.receive().ok()
 }

@@ -10,14 +10,14 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 
-/// The release whose packages we build.
+/// The release of Debian, unless `MOTLEY_DEBIAN_SUITE` names another (`trixie`).
 const SUITE: &str = "bookworm";
 /// What a login node has besides a minimal Debian.
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,openssh-server,libpam-systemd,iproute2,ca-certificates";
 
 /// Why no machine can be booted here; `None` when one can.
-pub fn unavailable() -> Option<String> {
+pub(crate) fn unavailable() -> Option<String> {
     if !Uid::effective().is_root() {
         return Some("it needs root".into());
     }
@@ -42,14 +42,15 @@ fn is_installed(program: &str) -> bool {
 ///
 /// `MOTLEY_CACHE` names another place than `~/.cache/motley`; `MOTLEY_DEBIAN_MIRROR` another
 /// mirror than that of debootstrap.
-pub fn base() -> Result<PathBuf> {
+pub(crate) fn base() -> Result<PathBuf> {
     let cache = cache_dir();
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-    let base = cache.join(SUITE);
+    let suite = env::var("MOTLEY_DEBIAN_SUITE").unwrap_or_else(|_| SUITE.to_owned());
+    let base = cache.join(&suite);
     if !base.join("etc/debian_version").is_file() {
-        bootstrap(&cache, &base)?;
+        bootstrap(&suite, &cache, &base)?;
     }
     Ok(base)
 }
@@ -60,16 +61,16 @@ fn cache_dir() -> PathBuf {
     env::var_os("MOTLEY_CACHE").map(PathBuf::from).or_else(home).unwrap_or_else(checkout)
 }
 
-fn bootstrap(cache: &Path, base: &Path) -> Result<()> {
-    eprintln!("bootstrapping Debian {SUITE} into {} (once)", base.display());
-    let draft = cache.join(format!("{SUITE}.new"));
+fn bootstrap(suite: &str, cache: &Path, base: &Path) -> Result<()> {
+    eprintln!("bootstrapping Debian {suite} into {} (once)", base.display());
+    let draft = cache.join(format!("{suite}.new"));
     if draft.exists() {
         fs::remove_dir_all(&draft)?;
     }
     let mut words: Vec<OsString> = vec![
         "--variant=minbase".into(),
         format!("--include={PACKAGES}").into(),
-        SUITE.into(),
+        suite.into(),
         draft.clone().into(),
     ];
     words.extend(env::var_os("MOTLEY_DEBIAN_MIRROR"));

@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 use super::machine::{Machine, checked};
 
 /// A machine with our packages.
-pub struct LoginNode {
+pub(crate) struct LoginNode {
     /// The machine itself.
-    pub machine: Machine,
+    pub(crate) machine: Machine,
 }
 
 /// Tries what the unit must not allow; each line says what came of it.
@@ -34,7 +34,7 @@ unlink "/etc/probe";
 "#;
 
 /// What the probes say in the daemon's unit: it may speak to the network and nothing else.
-pub const CONFINED_DAEMON: &str = "\
+pub(crate) const CONFINED_DAEMON: &str = "\
 list homes: refused
 read root's home: refused
 write in /usr: refused
@@ -49,7 +49,7 @@ new user namespace: refused
 ";
 
 /// What the probes say in the helper's unit: it may write accounts and homes and nothing else.
-pub const CONFINED_HELPER: &str = "\
+pub(crate) const CONFINED_HELPER: &str = "\
 list homes: possible
 read root's home: refused
 write in /usr: refused
@@ -65,13 +65,13 @@ new user namespace: refused
 
 impl LoginNode {
     /// Boots a machine and installs the packages.
-    pub fn installed() -> Result<Self> {
+    pub(crate) fn installed() -> Result<Self> {
         Self::on(Machine::boot()?)
     }
 
     /// Installs the packages on a running machine, as dpkg does it for apt. The local user `anna`
     /// has a key and nothing to do with us.
-    pub fn on(machine: Machine) -> Result<Self> {
+    pub(crate) fn on(machine: Machine) -> Result<Self> {
         let node = Self { machine };
         let key = node.key_file();
         let status = std::process::Command::new("ssh-keygen")
@@ -88,12 +88,12 @@ impl LoginNode {
     }
 
     /// The private key of everybody here.
-    pub fn key_file(&self) -> String {
+    pub(crate) fn key_file(&self) -> String {
         self.machine.dir().join("key").to_string_lossy().into_owned()
     }
 
     /// Lets the key into an account.
-    pub fn give_key(&self, user: &str) -> Result<()> {
+    pub(crate) fn give_key(&self, user: &str) -> Result<()> {
         let public = std::fs::read_to_string(self.machine.dir().join("key.pub"))?;
         self.machine
             .run(&format!("install -d -m 700 -o {user} -g $(id -g {user}) /home/{user}/.ssh"))?;
@@ -102,7 +102,7 @@ impl LoginNode {
     }
 
     /// Starts a test provider inside, and edits the one section that an administrator must edit.
-    pub fn trust_the_provider(&self) -> Result<()> {
+    pub(crate) fn trust_the_provider(&self) -> Result<()> {
         let ca = "/usr/local/share/ca-certificates/test-op.crt";
         self.machine.run(&format!(
             "systemd-run -q --unit=test-op -p StandardOutput=file:/run/test-op test-op --op demo=9443 --ca-file {ca}"
@@ -118,7 +118,7 @@ impl LoginNode {
     }
 
     /// An access token of somebody at the provider.
-    pub fn token(&self, user: &str) -> Result<String> {
+    pub(crate) fn token(&self, user: &str) -> Result<String> {
         let order = format!("{{\"user\": \"{user}\"}}");
         let output = self
             .machine
@@ -129,7 +129,7 @@ impl LoginNode {
     }
 
     /// Logs in with a token typed at the prompt.
-    pub fn paste(&self, token: &str, user: &str, line: &str) -> Result<Output> {
+    pub(crate) fn paste(&self, token: &str, user: &str, line: &str) -> Result<Output> {
         let whom = format!("{user}@127.0.0.1");
         let typed = ["sshpass", "-P", "Access Token", "-p", token];
         // A refused token leads to the password prompt, at which nobody types.
@@ -137,12 +137,12 @@ impl LoginNode {
     }
 
     /// Fails unless the key opens this account.
-    pub fn opens_by_key(&self, user: &str, when: &str) -> Result<()> {
+    pub(crate) fn opens_by_key(&self, user: &str, when: &str) -> Result<()> {
         checked(&format!("{user}'s key {when}"), self.by_key(user)?).map(drop)
     }
 
     /// Fails if the key opens this account.
-    pub fn stays_closed_to_key(&self, user: &str, when: &str) -> Result<()> {
+    pub(crate) fn stays_closed_to_key(&self, user: &str, when: &str) -> Result<()> {
         match self.by_key(user)?.status.success() {
             true => bail!("{user}'s key is accepted {when}"),
             false => Ok(()),
@@ -155,12 +155,12 @@ impl LoginNode {
     }
 
     /// `/proc/PID/status` of a unit's main process.
-    pub fn status_of(&self, unit: &str) -> Result<String> {
+    pub(crate) fn status_of(&self, unit: &str) -> Result<String> {
         self.machine.run(&format!("cat /proc/$(systemctl show -P MainPID {unit})/status"))
     }
 
     /// Runs the probes in a copy of the unit: all its lines stay, only the program differs.
-    pub fn probe(&self, unit: &str) -> Result<String> {
+    pub(crate) fn probe(&self, unit: &str) -> Result<String> {
         self.machine.write("/usr/local/bin/probe", PROBES)?;
         self.machine.run(&format!(
             "chmod 755 /usr/local/bin/probe; \
@@ -174,7 +174,7 @@ impl LoginNode {
 }
 
 /// The number in the last line of `systemd-analyze security`: 0 is closed, 10 is open.
-pub fn exposure(report: &str) -> Result<f64> {
+pub(crate) fn exposure(report: &str) -> Result<f64> {
     let line = report.lines().find(|line| line.contains("Overall exposure level"));
     let words = line.and_then(|line| line.split_once(": ")).map(|(_, rest)| rest);
     let number = words.and_then(|rest| rest.split_whitespace().next());

@@ -31,7 +31,7 @@ exec systemd-nspawn -q -D "$DIR/root" --boot --private-network --register=no --k
 const CLIENT_LIMIT_S: &str = "12";
 
 /// A running machine; dropping it ends it.
-pub struct Machine {
+pub(crate) struct Machine {
     nspawn: Child,
     leader: String,
     dir: TempDir,
@@ -39,7 +39,7 @@ pub struct Machine {
 
 impl Machine {
     /// Boots one and waits until systemd has started everything.
-    pub fn boot() -> Result<Self> {
+    pub(crate) fn boot() -> Result<Self> {
         let base = base::base()?;
         let dist = packages()?;
         let dir = tempfile::Builder::new().prefix("motley-machine-").tempdir()?;
@@ -88,12 +88,12 @@ impl Machine {
     }
 
     /// Runs a line of shell as root inside; answers its standard output.
-    pub fn run(&self, line: &str) -> Result<String> {
+    pub(crate) fn run(&self, line: &str) -> Result<String> {
         checked(line, self.output(line)?)
     }
 
     /// The same, whatever comes of it.
-    pub fn output(&self, line: &str) -> Result<Output> {
+    pub(crate) fn output(&self, line: &str) -> Result<Output> {
         let mut command = self.entered(&["-m", "-p", "-n", "-u", "-i"]);
         command.args(["sh", "-c", line]).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
@@ -101,7 +101,7 @@ impl Machine {
     }
 
     /// A program of the computer outside, in the machine's network: a client.
-    pub fn client(&self, program: &str) -> Command {
+    pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = self.entered(&["-n"]);
         command.arg(program).stdin(Stdio::null());
         command
@@ -114,7 +114,7 @@ impl Machine {
     }
 
     /// Writes a file inside.
-    pub fn write(&self, path: &str, content: &str) -> Result<()> {
+    pub(crate) fn write(&self, path: &str, content: &str) -> Result<()> {
         let mut command = self.entered(&["-m"]);
         let mut child =
             command.args(["tee", path]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
@@ -127,7 +127,7 @@ impl Machine {
 
     /// Runs the client's `ssh` with these words, under the program of `before`; its own
     /// configuration does not count. A client that waits for an answer is ended.
-    pub fn ssh(&self, before: &[&str], words: &[&str]) -> Result<Output> {
+    pub(crate) fn ssh(&self, before: &[&str], words: &[&str]) -> Result<Output> {
         let mut command = self.client("timeout");
         command.arg(CLIENT_LIMIT_S).args(before).arg("ssh");
         command.args(["-F", "/dev/null", "-oUserKnownHostsFile=/dev/null", "-oLogLevel=ERROR"]);
@@ -138,7 +138,7 @@ impl Machine {
     }
 
     /// Private files of the test, outside the machine.
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 }
@@ -177,7 +177,7 @@ fn packages() -> Result<PathBuf> {
 }
 
 /// Standard output of a command that succeeded.
-pub fn checked(line: &str, output: Output) -> Result<String> {
+pub(crate) fn checked(line: &str, output: Output) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);

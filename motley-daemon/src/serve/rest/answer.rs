@@ -80,7 +80,7 @@ pub(super) fn refused(refusal: &admission::Refusal) -> Response<Body> {
         admission::Refusal::OneTimePassword | admission::Refusal::OtherIdentity => {
             unauthenticated("User identity could not be determined")
         }
-        other => failed(other),
+        _ => failed(),
     }
 }
 
@@ -93,15 +93,16 @@ pub(super) fn forbidden(description: String, details: serde_json::Value) -> Resp
     json(StatusCode::FORBIDDEN, &body)
 }
 
-/// Account work failed; the cause is for the log, the client learns that it may try again.
-pub(super) fn failed(error: &dyn std::fmt::Display) -> Response<Body> {
-    let text = format!("Reached state 'failed': {}", escape(&error.to_string(), 500));
+/// Something inside failed. The cause is for the log, which the caller writes; the client learns
+/// that it may try again.
+fn failed() -> Response<Body> {
+    let text = "Reached state 'failed': this can't be done now; try again in a moment";
     detail(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
 pub(super) fn account_failed(error: &AccountError) -> Response<Body> {
     tracing::error!(%error, "account work failed");
-    failed(error)
+    failed()
 }
 
 pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {

@@ -49,3 +49,19 @@ async fn r28_an_admin_who_is_suspended_can_change_nobody_not_even_himself() {
     bench.accounts.resume(carol.identity(), HOST, "r").await.unwrap();
     assert_eq!(status(&rest, &carol, "dave", Change::Suspend).await, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn r32_what_failed_inside_is_told_to_the_log_and_not_to_the_client() {
+    let (rest, bench) = rest().await;
+    let dave = person("dave", "dave");
+    bench.accounts.store().close().await;
+    let error = bench.accounts.standing(dave.identity()).await.unwrap_err();
+    let refusal = crate::admission::Refusal::Account(error);
+    let inside = refusal.to_string();
+    let answer = super::answer::refused(&refusal);
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("Reached state 'failed'") && !body.contains(&inside), "{body}");
+    drop(rest);
+}

@@ -80,3 +80,28 @@ async fn r30_a_client_that_never_reads_its_answers_gives_its_place_back() {
     let other = timeout(SOON, is_answered(door.address)).await;
     assert!(other.is_ok_and(|answered| answered), "one stuck client keeps everybody else out");
 }
+
+#[tokio::test]
+async fn a_request_with_two_lengths_is_refused_and_nothing_behind_it_is_read() {
+    let door = door(HttpLimits::default()).await;
+    for lengths in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length : 5\r\n",
+    ] {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        let head = format!("POST /user/deploy HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n");
+        stream.write_all(&[head.as_bytes(), QUESTION].concat()).await.unwrap();
+        let mut all = Vec::new();
+        let ended = timeout(SOON, stream.read_to_end(&mut all)).await;
+        let all = String::from_utf8_lossy(&all);
+        assert!(ended.is_ok(), "{lengths:?}: the connection stays open: {all}");
+        let status = all.get(..12).unwrap_or_default();
+        assert!(["HTTP/1.1 400", "HTTP/1.1 411"].contains(&status), "{lengths:?}: {all}");
+        assert_eq!(all.matches("HTTP/1.1").count(), 1, "{lengths:?}: {all}");
+    }
+}
