@@ -174,6 +174,36 @@ fn r24_what_useradd_left_when_it_was_killed_is_repaired() {
 }
 
 #[test]
+fn r24_recovery_removes_no_home_because_the_account_files_are_busy() {
+    struct Usermod(Option<Finished>);
+    impl CommandRunner for Usermod {
+        fn run(&self, p: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+            match p {
+                Program::Usermod => Ok(self.0.clone().expect("killed here")),
+                _ => SystemRunner::new(Path::new("/")).run(p, args, limit),
+            }
+        }
+    }
+    if !enter() {
+        return;
+    }
+    let plan = own_plan(1);
+    let accounts = open(Setup { runner: Box::new(Usermod(None)), ..Setup::default() });
+    let lived = catch_unwind(AssertUnwindSafe(|| accounts.carry_out(&Task::Create(plan.clone()))));
+    assert!(lived.is_err());
+    drop(accounts);
+    fs::write("/home/u1/mine", "x").unwrap();
+    let complaint = "usermod: cannot lock /etc/group; try again later.".to_owned();
+    let locked = Usermod(Some(Finished { status: Some(10), complaint }));
+    let accounts = open(Setup { runner: Box::new(locked), ..Setup::default() });
+    assert_eq!(accounts.recover()[0].result, Err(TaskRefusal::Busy));
+    drop(accounts);
+    let accounts = open(Setup::default());
+    assert_eq!(accounts.recover()[0].result, Ok(Outcome::Finished));
+    assert!(fs::exists("/home/u1/mine").unwrap());
+}
+
+#[test]
 fn r24_recovery_leaves_an_account_alone_that_somebody_else_made_meanwhile() {
     if !enter() {
         return;

@@ -55,8 +55,13 @@ impl Accounts {
         let whole = entry.is_some_and(|entry| {
             entry.uid == plan.uid.get() && guard::names_identity(entry, &plan.identity)
         }) && seen.expiries.knows(plan.name.as_str());
-        if whole && self.complete(plan, home).is_ok() {
-            return Ok(Outcome::Finished);
+        if whole {
+            match self.complete(plan, home) {
+                Ok(()) => return Ok(Outcome::Finished),
+                // Nothing is wrong with it, and what is locked now could not be taken back either.
+                Err(TaskRefusal::Busy) => return Err(TaskRefusal::Busy),
+                Err(_) => {}
+            }
         }
         self.take_back(plan, home)?;
         Ok(Outcome::TakenBack)

@@ -43,6 +43,9 @@ machine_test! {
         let before = machine.output("systemctl is-active motley-cue.service motley-root.service")?;
         ensure!(before.stdout == b"inactive\ninactive\n", "started before anybody came");
 
+        let check = machine.run("motley-daemon check-config 2>&1")?;
+        let doubts = check.lines().filter(|line| line.contains("warning")).count();
+        ensure!(doubts == 1 && check.contains("no provider is configured"), "shipped files: {check}");
         node.trust_the_provider()?;
         let token = node.token("kim")?;
         machine.write("/root/token", &token)?;

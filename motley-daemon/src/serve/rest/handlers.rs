@@ -380,9 +380,11 @@ pub(super) async fn change_as_admin(
         policy::authorise_admin(&op.policy, verified),
         format!("User {asks} does not meet requirements"),
     )?;
-    // A suspended identity gets nothing, least of all the end of its own suspension.
     let accounts = rest.admission.accounts();
-    if accounts.is_suspended(asks).await.map_err(|error| answer::account_failed(&error))? {
+    // A stolen admin's token must not end the suspension that was meant to stop it. Locking others
+    // out opens no door, and clients know that a suspended admin can.
+    let suspended = accounts.is_suspended(asks).await.map_err(|e| answer::account_failed(&e))?;
+    if suspended && change == Change::Resume {
         tracing::warn!(identity = %asks.unique_id(), "an admin who is suspended was refused");
         let description = format!("User {asks} does not meet requirements");
         return Err(answer::forbidden(description, json!("The admin is suspended")));

@@ -32,22 +32,23 @@ async fn status(rest: &Shared, who: &Verified, target: &str, change: Change) -> 
 }
 
 #[tokio::test]
-async fn r28_an_admin_who_is_suspended_can_change_nobody_not_even_himself() {
+async fn r28_an_admin_who_is_suspended_can_resume_nobody_least_of_all_himself() {
     let (rest, bench) = rest().await;
     let (carol, dave) = (person("carol", "carol"), person("dave", "dave"));
     bench.accounts.deploy(&dave, Tier::Full, "r").await.unwrap();
-    bench.accounts.suspend(carol.identity(), HOST, "r").await.unwrap();
-    for target in ["carol", "dave"] {
-        for change in [Change::Suspend, Change::Resume] {
-            let refused = status(&rest, &carol, target, change).await;
-            assert_eq!(refused, StatusCode::FORBIDDEN, "{target}");
-        }
+    for who in [&carol, &dave] {
+        bench.accounts.suspend(who.identity(), HOST, "r").await.unwrap();
     }
-    assert!(bench.accounts.is_suspended(carol.identity()).await.unwrap());
-    let standing = bench.accounts.standing(dave.identity()).await.unwrap();
-    assert_eq!(standing.state, AccountState::Deployed);
+    for target in ["carol", "dave"] {
+        let refused = status(&rest, &carol, target, Change::Resume).await;
+        assert_eq!(refused, StatusCode::FORBIDDEN, "{target}");
+    }
+    for who in [&carol, &dave] {
+        assert!(bench.accounts.is_suspended(who.identity()).await.unwrap());
+    }
     bench.accounts.resume(carol.identity(), HOST, "r").await.unwrap();
-    assert_eq!(status(&rest, &carol, "dave", Change::Suspend).await, StatusCode::OK);
+    assert_eq!(status(&rest, &carol, "dave", Change::Resume).await, StatusCode::OK);
+    assert!(!bench.accounts.is_suspended(dave.identity()).await.unwrap());
 }
 
 #[tokio::test]
