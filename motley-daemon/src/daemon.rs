@@ -242,6 +242,7 @@ fn spawn_doors(
                 deadline: parts.config.login.deadline,
                 conversations: limits.logins,
                 opaque_min_bytes: opaque.then_some(OPAQUE_MIN_BYTES),
+                chunked_prompts: parts.config.login.chunked_prompts,
                 ..LoginLimits::default()
             },
             own_uid,

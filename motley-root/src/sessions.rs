@@ -65,7 +65,10 @@ fn count(number: usize) -> u32 {
 fn count_logind_sessions(root: &Path, uid: u32) -> u32 {
     let wanted = format!("UID={uid}");
     let Ok(listing) = fs::read_dir(root.join("run/systemd/sessions")) else { return 0 };
-    let texts = listing.flatten().filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    // Beside the files logind keeps a FIFO for each session, and to open one waits for its end.
+    let files =
+        listing.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let texts = files.filter_map(|entry| fs::read_to_string(entry.path()).ok());
     count(texts.filter(|text| text.lines().any(|line| line == wanted)).count())
 }
 
@@ -164,6 +167,8 @@ mod tests {
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("1"), "# x\nUID=5001\nUSER=a\n").unwrap();
         fs::write(directory.join("2"), "UID=50010\n").unwrap();
+        // Opening this one would hang until somebody writes to it.
+        nix::unistd::mkfifo(&directory.join("1.ref"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(count_logind_sessions(root.path(), 5001), 1);
     }
 }

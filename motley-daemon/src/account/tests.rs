@@ -1,3 +1,5 @@
+//! Deployment, suspension and repair over the in-memory back end.
+
 mod suspended;
 
 use super::*;

@@ -61,6 +61,8 @@ pub struct LoginConfig {
     pub socket: PathBuf,
     /// Longest login conversation.
     pub deadline: Duration,
+    /// Long tokens may come in pieces.
+    pub chunked_prompts: bool,
 }
 
 /// Section `[admin]`.
@@ -141,6 +143,7 @@ pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
         login: LoginConfig {
             socket: path(login, "socket", found),
             deadline: login.seconds("deadline"),
+            chunked_prompts: login.is_on("chunked_prompts"),
         },
         admin: AdminConfig {
             socket: path(admin, "socket", found),

@@ -39,6 +39,8 @@ pub struct LoginLimits {
     pub conversations: usize,
     /// Shortest opaque token that may leave sshd; `None`: none may.
     pub opaque_min_bytes: Option<u16>,
+    /// Long tokens may come in pieces.
+    pub chunked_prompts: bool,
 }
 
 impl Default for LoginLimits {
@@ -48,6 +50,7 @@ impl Default for LoginLimits {
             deadline: Duration::from_secs(90),
             conversations: 512,
             opaque_min_bytes: None,
+            chunked_prompts: true,
         }
     }
 }
@@ -180,8 +183,12 @@ impl<'a> Conversation<'a> {
             Typed::Credential(first) => first,
             other => return Ok(other),
         };
-        let Shape::Chunk { part: 1, parts } = shape(first.expose()) else {
-            return Ok(match shape(first.expose()) {
+        let first_shape = shape(first.expose());
+        if matches!(first_shape, Shape::Chunk { .. }) && !self.login.limits.chunked_prompts {
+            return Ok(Typed::Malformed("a piece of a token came, and chunked_prompts is off"));
+        }
+        let Shape::Chunk { part: 1, parts } = first_shape else {
+            return Ok(match first_shape {
                 Shape::Chunk { .. } => Typed::Malformed("the first chunk is not part 1"),
                 _ => Typed::Credential(first),
             });

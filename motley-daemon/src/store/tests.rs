@@ -1,3 +1,5 @@
+//! The promises of the store: names, uids, suspensions and one-time passwords.
+
 use super::*;
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject, Uid, UserName};

@@ -273,6 +273,17 @@ const RULES: &[Rule] = &[
         mend: None,
     },
     Rule {
+        reason: "an admin who is suspended can't resume anybody, least of all himself",
+        applies: |view, recorded| {
+            view.case.route() == "/admin/resume"
+                && recorded.status == 200
+                && view.case.target() == Some(view.case.request.user.as_str())
+                && view.case.target_state() == State::Suspended
+        },
+        instead: |view, _| Answer::Fixed(forbidden(view, "The admin is suspended".into())),
+        mend: None,
+    },
+    Rule {
         reason: "only a deployed account verifies: suspended and limited ones do not",
         applies: |view, recorded| {
             let state = recorded.body["state"].as_str().unwrap_or_default();

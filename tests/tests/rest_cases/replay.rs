@@ -189,6 +189,9 @@ impl<'a> Replay<'a> {
     }
 
     fn prepare(&mut self, case: &Case) -> Result<()> {
+        if case.target().is_some_and(|target| target != case.request.user) {
+            self.accounts.lift(self.setup, &case.request.user)?;
+        }
         for need in case.needs() {
             if case.route() == "/user/deploy" && need.state != State::NotDeployed {
                 self.prepare_groups(case, &need.user)?;

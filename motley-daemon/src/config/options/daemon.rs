@@ -122,6 +122,14 @@ const LOGIN: &[OptionSpec] = &[
         "Seconds for one login conversation, typing included. Keep it below \
          LoginGraceTime of sshd (120).",
     ),
+    OptionSpec::new(
+        "chunked_prompts",
+        Kind::Bool,
+        "yes",
+        "Takes a long token in pieces from clients that offer them, and tells so in /info. \
+         Who sends a first piece learns from the next prompt whether the name exists here; \
+         with no, long tokens need a one-time password.",
+    ),
 ];
 
 const ADMIN: &[OptionSpec] = &[
@@ -167,7 +175,8 @@ const LIMITS: &[OptionSpec] = &[
         "attempts_per_source",
         Kind::Number,
         "60",
-        "Failed logins that one address may have in a minute. A success wipes them.",
+        "Failed logins that one address may have under one name in a minute. A success wipes \
+         them.",
     ),
 ];
 

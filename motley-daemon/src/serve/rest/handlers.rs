@@ -100,7 +100,7 @@ pub(super) async fn info(State(rest): State<Shared>) -> Answer {
         login_info: rest.config.adapter.login_info.texts().clone(),
         supported_ops: ops.iter().map(|op| op.issuer.trimmed().to_owned()).collect(),
         ops_info: ops.iter().map(|op| (op.issuer.trimmed().to_owned(), op_info(op))).collect(),
-        chunked_prompt: true,
+        chunked_prompt: rest.config.login.chunked_prompts,
     };
     answer::json(StatusCode::OK, &info)
 }

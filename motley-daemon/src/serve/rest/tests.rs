@@ -11,7 +11,6 @@ use crate::{
 };
 use axum::http::StatusCode;
 use feudal_plugins::{Tier, message::Change};
-use motley_proto::rest::AccountState;
 use std::{sync::Arc, time::Duration};
 
 const ISSUER: &str = "https://op.example";
