@@ -107,7 +107,9 @@ pub enum Task {
         /// Its name.
         name: UserName,
     },
-    /// Takes that mark back and restores an expiry date that was there before.
+    /// Takes that mark back and restores an expiry date that was there before. An expiry date as
+    /// another stack's suspension leaves it (the day on which it was done, while the ledger held the
+    /// account) is taken back too; dates that the local admin set ahead are not.
     Unexpire {
         /// Whose account it is.
         identity: Identity,

@@ -25,7 +25,10 @@ impl Accounts {
         match (standing, seen.users.named(plan.name.as_str())) {
             (Standing::Own(record), entry) => match (record.stage, entry) {
                 (Stage::Creating(begun, home), _) => self.complete(&begun, home)?,
-                (Stage::Complete, Some(entry)) => self.require_same(plan, entry)?,
+                (Stage::Complete, Some(entry)) => {
+                    self.require_same(plan, entry)?;
+                    self.note_expiry_ahead(&plan.name)?;
+                }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
             },
             (_, Some(entry)) => self.take_over(plan, entry, &seen)?,
@@ -48,7 +51,10 @@ impl Accounts {
             _ => None,
         });
         match begun {
-            Some(Stage::Complete) => drop(self.managed(identity, name)?),
+            Some(Stage::Complete) => {
+                self.managed(identity, name)?;
+                self.note_expiry_ahead(name)?;
+            }
             Some(Stage::Creating(plan, home)) => self.complete(&plan, home)?,
             None => self.record_adoption(identity, name, entry, &seen)?,
         }
@@ -65,8 +71,10 @@ impl Accounts {
         let sharing = seen.users.with_uid(entry.uid).count();
         let uid = guard::check_adoption(entry, sharing, identity, name, &self.world.limits)?;
         self.with_book(|book| book.standing(identity, name, uid))?;
-        self.record(Event::Adopted { identity: identity.clone(), name: name.clone(), uid })?;
-        self.inherit_expiry(name, seen)
+        let (identity, day) = (identity.clone(), Some((self.world.today)()));
+        self.record(Event::Adopted { identity, name: name.clone(), uid, day })?;
+        self.inherit_expiry(name, seen)?;
+        self.note_expiry_ahead(name)
     }
 
     /// An account that is there already and names this very identity is adopted.
@@ -185,7 +193,9 @@ impl Accounts {
         self.make_home(plan, home, gid)?;
         self.reached(Step::HomeMade);
         self.join_groups(&plan.name, &plan.groups)?;
-        self.record(Event::Created { name: plan.name.clone() })?;
+        self.note_expiry_ahead(&plan.name)?;
+        let day = Some((self.world.today)());
+        self.record(Event::Created { name: plan.name.clone(), day })?;
         self.reached(Step::Completed);
         Ok(())
     }

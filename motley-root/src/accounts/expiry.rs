@@ -1,9 +1,12 @@
-//! Marks accounts expired in shadow(5), which stops every PAM login method, and takes the mark back.
+//! Marks accounts expired in shadow(5), which stops every PAM login method, and takes marks back.
+//!
+//! During a migration the Python stack suspends the same accounts by `chage -E TODAY`: such a date
+//! is taken back too. What tells it from a date of the local admin's is told at [`is_suspension`].
 
 use super::{Accounts, failed};
 use crate::{
     database::Snapshot,
-    ledger::{Event, ExpiryMark},
+    ledger::{Event, ExpiryMark, Record},
     runner::Program,
 };
 use motley_proto::{
@@ -17,9 +20,15 @@ const LONG_AGO: i64 = 1;
 impl Accounts {
     pub(super) fn expire(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
         let (record, _) = self.recorded(identity, name)?;
+        self.note_expiry_ahead(name)?;
         let current = self.read()?.expiries.day(name.as_str());
         if current != Some(LONG_AGO) || record.expiry.is_none() {
-            let mark = ExpiryMark { set: LONG_AGO, previous: current };
+            let previous = match record.expiry {
+                // A mark upon a mark: what was inherited stays something to be taken back.
+                Some(mark) if current == Some(mark.set) => mark.previous,
+                _ => current,
+            };
+            let mark = ExpiryMark { set: LONG_AGO, previous };
             self.record(Event::Expired { name: name.clone(), mark })?;
             self.set_expiry(name, Some(LONG_AGO))?;
         }
@@ -28,15 +37,33 @@ impl Accounts {
 
     pub(super) fn unexpire(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
         let (record, _) = self.managed(identity, name)?;
-        if let Some(mark) = record.expiry {
-            let current = self.read()?.expiries.day(name.as_str());
-            // A date that the local admin set in the meantime is theirs.
-            if current == Some(mark.set) {
-                self.set_expiry(name, mark.previous)?;
-            }
+        // Before the look ahead: a date that becomes due in between is none of today's.
+        let today = (self.world.today)();
+        self.note_expiry_ahead(name)?;
+        let previous = record.expiry.and_then(|mark| mark.previous);
+        let previous = previous.filter(|day| !is_suspension(&record, *day, today));
+        // Any other date is one that the local admin set in the meantime.
+        let liftable = |day: i64| {
+            record.expiry.is_some_and(|mark| mark.set == day) || is_suspension(&record, day, today)
+        };
+        if self.read()?.expiries.day(name.as_str()).is_some_and(liftable) {
+            self.set_expiry(name, previous)?;
+        }
+        if record.expiry.is_some() {
             self.record(Event::Unexpired { name: name.clone() })?;
         }
         self.account_answer(name)
+    }
+
+    /// A date that is still to come is nobody's suspension: once it is on record as such, it is
+    /// not taken for one when its day has come.
+    pub(super) fn note_expiry_ahead(&self, name: &UserName) -> Result<(), TaskRefusal> {
+        let date = self.read()?.expiries.day(name.as_str());
+        let Some(day) = date.filter(|day| *day > (self.world.today)()) else { return Ok(()) };
+        let known = self.with_book(|book| {
+            book.account_named(name).is_some_and(|(_, record)| record.ahead.contains(&day))
+        });
+        if known { Ok(()) } else { self.record(Event::ExpiryAhead { name: name.clone(), day }) }
     }
 
     /// An account that was expired when it was adopted counts as suspended by its former keeper.
@@ -63,4 +90,12 @@ impl Accounts {
             Err(failed("set the expiry date", "shadow shows another one"))
         }
     }
+}
+
+/// True for a date as a suspension from outside leaves it: the very day on which it was done, while
+/// the account was in the ledger. A date that was seen ahead of its day, or that lies before the
+/// account's time here (as by `usermod -e 1`), is the local admin's.
+fn is_suspension(record: &Record, day: i64, today: i64) -> bool {
+    let in_our_time = record.since.is_some_and(|since| since <= day && day <= today);
+    in_our_time && !record.ahead.contains(&day)
 }

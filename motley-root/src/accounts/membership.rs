@@ -17,6 +17,7 @@ impl Accounts {
         leave: &[GroupName],
     ) -> TaskAnswer {
         self.managed(identity, name)?;
+        self.note_expiry_ahead(name)?;
         self.forget_lost_memberships(name)?;
         let joined = self.join_groups(name, join)?;
         let leave: Vec<_> = leave.iter().filter(|group| !join.contains(group)).collect();

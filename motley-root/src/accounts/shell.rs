@@ -15,6 +15,7 @@ impl Accounts {
         shell: &AccountPath,
     ) -> TaskAnswer {
         let (_, entry) = self.managed(identity, name)?;
+        self.note_expiry_ahead(name)?;
         guard::check_shell(shell, &self.world.limits, &self.listed_shells())?;
         if entry.shell != shell.as_str() {
             let args = ["--shell", shell.as_str(), "--", name.as_str()];

@@ -46,6 +46,9 @@ pub enum Event {
     Created {
         /// Its name.
         name: UserName,
+        /// The day, in days since 1970-01-01; lines of the first format lack it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        day: Option<i64>,
     },
     /// An account that existed was taken over.
     Adopted {
@@ -55,6 +58,9 @@ pub enum Event {
         name: UserName,
         /// Its uid.
         uid: Uid,
+        /// The day, in days since 1970-01-01; lines of the first format lack it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        day: Option<i64>,
     },
     /// The reservation was given up before an account of that name existed: name and uid are free,
     /// unless they were this identity's before.
@@ -110,6 +116,13 @@ pub enum Event {
         /// The account.
         name: UserName,
     },
+    /// The local admin was seen to have set an expiry date that is still to come.
+    ExpiryAhead {
+        /// The account.
+        name: UserName,
+        /// The date, in days since 1970-01-01.
+        day: i64,
+    },
 }
 
 /// An expiry date that motley set, and the one that was there before. Days since 1970-01-01.
@@ -144,6 +157,11 @@ pub struct Record {
     pub joined: BTreeSet<GroupName>,
     /// Set while motley keeps the account expired.
     pub expiry: Option<ExpiryMark>,
+    /// Day on which motley made or adopted it, in days since 1970-01-01; `None` when that was not
+    /// written down.
+    pub since: Option<i64>,
+    /// Expiry dates that were seen before their day came: the local admin's own, for ever.
+    pub ahead: BTreeSet<i64>,
     /// True when name or uid were this identity's before this record: they are never given free.
     pub returning: bool,
 }
@@ -288,13 +306,16 @@ impl Book {
             Event::Reserved { plan, .. } => {
                 self.standing(&plan.identity, &plan.name, plan.uid).map(drop)
             }
-            Event::Adopted { identity, name, uid } => self.standing(identity, name, *uid).map(drop),
-            Event::Created { name }
+            Event::Adopted { identity, name, uid, .. } => {
+                self.standing(identity, name, *uid).map(drop)
+            }
+            Event::Created { name, .. }
             | Event::Released { name }
             | Event::RolledBack { name }
             | Event::Joined { name, .. }
             | Event::Left { name, .. }
             | Event::Expired { name, .. }
+            | Event::ExpiryAhead { name, .. }
             | Event::Unexpired { name } => match self.account_named(name) {
                 Some(_) => Ok(()),
                 None => Err(Contradiction::NoAccount(name.clone())),
@@ -309,10 +330,14 @@ impl Book {
         match event {
             Event::Ledger { .. } => {}
             Event::Reserved { plan, home } => self.reserve(plan, home),
-            Event::Adopted { identity, name, uid } => {
-                self.bind(identity, name, uid, Stage::Complete)
+            Event::Adopted { identity, name, uid, day } => {
+                self.bind(identity, name.clone(), uid, Stage::Complete);
+                self.change(&name, |r| r.since = day);
             }
-            Event::Created { name } => self.change(&name, |r| r.stage = Stage::Complete),
+            Event::Created { name, day } => self.change(&name, |r| {
+                r.stage = Stage::Complete;
+                r.since = day;
+            }),
             Event::Released { name } => self.release(&name),
             Event::RolledBack { name } => {
                 if let Some(identity) = self.names.get(&name) {
@@ -332,6 +357,7 @@ impl Book {
             Event::Left { name, group } => self.change(&name, |r| r.joined.retain(|g| *g != group)),
             Event::Expired { name, mark } => self.change(&name, |r| r.expiry = Some(mark)),
             Event::Unexpired { name } => self.change(&name, |r| r.expiry = None),
+            Event::ExpiryAhead { name, day } => self.change(&name, |r| r.ahead.extend([day])),
         }
     }
 
@@ -346,8 +372,10 @@ impl Book {
         let returning = named.is_some() || numbered.is_some();
         // An account that was deleted by hand may have left its memberships behind: still ours to end.
         let before = self.accounts.remove(&identity).filter(|record| record.name == name);
-        let joined = before.map(|record| record.joined).unwrap_or_default();
-        let record = Record { name, uid, stage, joined, expiry: None, returning };
+        let (joined, ahead) =
+            before.map(|record| (record.joined, record.ahead)).unwrap_or_default();
+        let (expiry, since) = (None, None);
+        let record = Record { name, uid, stage, joined, expiry, since, ahead, returning };
         self.accounts.insert(identity, record);
     }
 

@@ -55,7 +55,8 @@ fn what_was_recorded_is_there_after_a_restart() {
         Event::GroupReserved { group: group("begun") },
         reserve("a", "jdoe", 5001),
         Event::Joined { name: name("jdoe"), group: group("wlcg") },
-        Event::Created { name: name("jdoe") },
+        Event::ExpiryAhead { name: name("jdoe"), day: 20_000 },
+        Event::Created { name: name("jdoe"), day: Some(19_000) },
         Event::Expired { name: name("jdoe"), mark },
     ] {
         ledger.record(event).unwrap();
@@ -66,8 +67,27 @@ fn what_was_recorded_is_there_after_a_restart() {
     let (owner, record) = ledger.book().account_named(&name("jdoe")).unwrap();
     assert_eq!((owner, record), (&identity("a"), &before));
     assert_eq!((record.expiry, record.stage.clone()), (Some(mark), Stage::Complete));
+    assert_eq!((record.since, record.ahead.iter().next()), (Some(19_000), Some(&20_000)));
     assert_eq!(ledger.book().group(&group("wlcg")), Some(GroupStage::Made(2000)));
     assert_eq!(ledger.book().unfinished_groups(), [group("begun")]);
+}
+
+#[test]
+fn lines_that_name_no_day_are_still_read() {
+    let (_outer, state) = directory();
+    let mut ledger = Ledger::open(&state).unwrap();
+    ledger.record(reserve("a", "jdoe", 5001)).unwrap();
+    drop(ledger);
+    let path = state.join("ledger.jsonl");
+    let old = fs::read_to_string(&path).unwrap()
+        + "{\"created\":{\"name\":\"jdoe\"}}\n"
+        + "{\"adopted\":{\"identity\":{\"issuer\":\"https://op.example\",\"subject\":\"b\"},\"name\":\"old\",\"uid\":5002}}\n";
+    fs::write(&path, old).unwrap();
+    let ledger = Ledger::open(&state).unwrap();
+    for account in ["jdoe", "old"] {
+        let (_, record) = ledger.book().account_named(&name(account)).unwrap();
+        assert_eq!((record.stage.clone(), record.since), (Stage::Complete, None));
+    }
 }
 
 #[test]
@@ -119,7 +139,8 @@ fn an_event_that_contradicts_is_not_written() {
         reserve("b", "jdoe", 5002),
         reserve("b", "other", 5001),
         reserve("a", "other", 5003),
-        Event::Created { name: name("other") },
+        Event::Created { name: name("other"), day: None },
+        Event::ExpiryAhead { name: name("other"), day: 20_000 },
         Event::Ledger { version: 2 },
     ] {
         assert!(ledger.record(event.clone()).is_err(), "{event:?}");
@@ -141,7 +162,7 @@ fn r24_a_line_torn_by_a_crash_is_cut_off_at_every_length() {
         torn.extend_from_slice(&line[..length]);
         fs::write(&path, &torn).unwrap();
         let mut ledger = Ledger::open(&state).unwrap();
-        ledger.record(Event::Created { name: name("jdoe") }).unwrap();
+        ledger.record(Event::Created { name: name("jdoe"), day: None }).unwrap();
         drop(ledger);
         let ledger = Ledger::open(&state).unwrap();
         assert_eq!(ledger.book().account_named(&name("jdoe")).unwrap().1.stage, Stage::Complete);

@@ -23,6 +23,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use std::{
+    cell::Cell,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -175,6 +176,15 @@ impl Default for Setup {
     }
 }
 
+thread_local! {
+    static TODAY: Cell<i64> = const { Cell::new(20_000) };
+}
+
+/// Lets this thread's helper believe that it is another day, in days since 1970-01-01.
+pub fn set_today(day: i64) {
+    TODAY.set(day);
+}
+
 /// The helper's insides on the sandbox's files.
 pub fn open(setup: Setup) -> Accounts {
     let root = PathBuf::from("/");
@@ -184,7 +194,7 @@ pub fn open(setup: Setup) -> Accounts {
         runner: setup.runner,
         limits: setup.limits,
         site: SiteDefaults::read(&root),
-        today: || 20_000,
+        today: || TODAY.get(),
         witness: setup.witness,
         root,
     };
