@@ -111,10 +111,20 @@ mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    /// A place whose directories above are trusted, as those of `/tmp` are not.
+    /// A place whose directories above are trusted, as those of `/tmp` are not: beside the test, in
+    /// the home directory, or in root's.
     fn place() -> tempfile::TempDir {
-        let target = std::env::current_exe().unwrap();
-        tempfile::tempdir_in(target.parent().unwrap()).unwrap()
+        let beside = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let trusted = |dir: &PathBuf| {
+            dir.ancestors().all(|above| {
+                fs::metadata(above).is_ok_and(|meta| check(above, &meta, own_uid()).is_ok())
+            })
+        };
+        let places = [Some(beside), home, Some(PathBuf::from("/run"))];
+        let place =
+            places.into_iter().flatten().find(trusted).expect("a place that others can't write");
+        tempfile::tempdir_in(place).unwrap()
     }
 
     fn own_uid() -> u32 {

@@ -326,48 +326,6 @@ impl Store {
         Ok(())
     }
 
-    /// Marks an identity suspended, known or not, before anything else is done about it.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn suspend(
-        &self,
-        identity: &Identity,
-        by: &str,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO account (issuer, subject, phase, suspended_at, suspended_by, unsettled, created_at)
-             VALUES ($1, $2, 'none', $3, $4, 1, $3)
-             ON CONFLICT (issuer, subject) DO UPDATE SET
-               suspended_at = COALESCE(account.suspended_at, excluded.suspended_at),
-               suspended_by = COALESCE(account.suspended_by, excluded.suspended_by), unsettled = 1",
-        )
-        .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .bind(now.0)
-        .bind(by.to_owned())
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
-    /// Takes the mark of a suspension away, after the back end did.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn resume(&self, identity: &Identity) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE account SET suspended_at = NULL, suspended_by = NULL, unsettled = 0
-             WHERE issuer = $1 AND subject = $2",
-        )
-        .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .execute(&self.pool)
-        .await?;
-        Ok(())
-    }
-
     /// Records which tier's shell the account was given.
     ///
     /// # Errors
@@ -377,32 +335,6 @@ impl Store {
             .bind(identity.issuer.to_string())
             .bind(identity.subject.to_string())
             .bind(tier.as_str())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Records that the back end may not show what the store says, so that a crash is repaired.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn unsettle(&self, identity: &Identity) -> Result<(), StoreError> {
-        sqlx::query("UPDATE account SET unsettled = 1 WHERE issuer = $1 AND subject = $2")
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Records that the back end shows what the store says about this identity.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn settle(&self, identity: &Identity) -> Result<(), StoreError> {
-        sqlx::query("UPDATE account SET unsettled = 0 WHERE issuer = $1 AND subject = $2")
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
             .execute(&self.pool)
             .await?;
         Ok(())

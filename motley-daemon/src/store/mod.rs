@@ -5,6 +5,7 @@
 mod account;
 mod one_time_password;
 mod spelling;
+mod suspension;
 
 pub use account::{AccountRecord, Known, Phase, Reservation};
 pub use one_time_password::{Put, SealedToken};

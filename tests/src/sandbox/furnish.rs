@@ -207,7 +207,7 @@ fn mount_tmpfs(dir: &Path, options: &str) -> Result<()> {
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {
-    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)
         .with_context(|| format!("cannot bind {} to {}", from.display(), to.display()))
 }
 
