@@ -136,7 +136,7 @@ pub(crate) struct SshLine {
 #[derive(Args, Clone, Default)]
 pub(crate) struct Options {
     /// Access token [env: ACCESS_TOKEN, OIDC, OS_ACCESS_TOKEN, OIDC_ACCESS_TOKEN, WATTS_TOKEN, WATTSON_TOKEN]. Others on this machine can read a command line: prefer the options below
-    #[arg(long, value_name = "TOKEN", value_parser = secret, group = "source", help_heading = "Access token sources")]
+    #[arg(long, value_name = "TOKEN", value_parser = secret, allow_hyphen_values = true, group = "source", help_heading = "Access token sources")]
     pub(crate) token: Option<Secret>,
     /// Account of oidc-agent [env: OIDC_AGENT_ACCOUNT]
     #[arg(
