@@ -120,7 +120,8 @@ fn a_token_comes_from_a_variable_a_file_a_command_or_the_first_line_of_input() {
 #[test]
 fn an_opaque_token_may_begin_with_a_dash() {
     let stage = Stage::new();
-    let (code, _, stderr) = run(&stage, &["ssh", "--token", "-lopaque-token", "no-such-host.invalid"]);
+    let (code, _, stderr) =
+        run(&stage, &["ssh", "--token", "-lopaque-token", "no-such-host.invalid"]);
     assert_ne!(code, Some(2), "no usage error: {stderr}");
     assert!(!stderr.contains("lopaque"), "r06: {stderr}");
 }

@@ -21,12 +21,7 @@ use crate::{
 use anyhow::Context;
 use feudal_plugins::{Backend, local_unix::LocalUnix};
 use motley_proto::Identity;
-use std::{
-    os::fd::OwnedFd,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -73,7 +68,7 @@ async fn build(config: Config) -> anyhow::Result<Parts> {
     let verifier =
         TokenVerifier::new(config.ops.iter().map(provider).collect(), &http, clock.clone())?;
     let verifier = Arc::new(verifier);
-    make_folder(sqlite_file(&config.store.url).as_deref())?;
+    make_folder(config.store.file().as_deref())?;
     let store = Store::open(&config.store.url).await.with_context(|| {
         format!("[store] url {}: is the folder writable by this user?", config.store.url)
     })?;
@@ -109,12 +104,6 @@ async fn build(config: Config) -> anyhow::Result<Parts> {
     };
     let throttle = Arc::new(Throttle::new(limits, clock));
     Ok(Parts { config: Arc::new(config), verifier, passwords, accounts, admission, throttle })
-}
-
-fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    path.split('?').next().map(PathBuf::from)
 }
 
 fn make_folder(file: Option<&Path>) -> anyhow::Result<()> {

@@ -23,7 +23,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// Somebody other than root could change it.
-    #[error("configuration is not safe: {0}")]
+    #[error("configuration is not safe")]
     Ownership(#[from] OwnershipError),
     /// A line is wrong.
     #[error("{path}:{line}: {problem}")]

@@ -139,7 +139,8 @@ fn widen(limits: &mut Limits, named: Option<&Path>) {
     if let Some(path) = adapter::find(named, environment.as_deref())
         && let Err(error) = adapter::widen(limits, &path)
     {
-        log(&format!("{error}; its groups, home base and shells do not count here"));
+        let error = anyhow::Error::from(error);
+        log(&format!("{error:#}; its groups, home base and shells do not count here"));
     }
 }
 

@@ -31,7 +31,7 @@ pub enum SocketError {
     #[error("{0} can't be a socket; give an absolute path")]
     Path(String),
     /// The directory could be changed by somebody else, who could then stand in for this process.
-    #[error("the socket's directory is not safe: {0}")]
+    #[error("the socket's directory is not safe")]
     Directory(#[from] OwnershipError),
     /// A step failed.
     #[error("{step} {path}: {source}")]

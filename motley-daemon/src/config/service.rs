@@ -88,6 +88,15 @@ pub struct StoreConfig {
     pub url: String,
 }
 
+impl StoreConfig {
+    /// The database file, if the store is one.
+    pub fn file(&self) -> Option<PathBuf> {
+        let path = self.url.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        path.split('?').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
+    }
+}
+
 /// Section `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -132,6 +141,8 @@ pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
     let privacy = raw.section("privacy")?;
     let login = raw.section("login")?;
     let admin = raw.section("admin")?;
+    let store = store(raw.section("store")?, found);
+    let audit = audit(raw.section("audit")?, &store, found);
     Some(Service {
         mapper: mapper(raw.section("mapper")?, found),
         otp: OtpConfig { enabled: otp.is_on("use_otp"), lifetime: otp.seconds("lifetime") },
@@ -150,9 +161,9 @@ pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
             group: admin.filled("group").map(str::to_owned),
         },
         root: RootConfig { socket: path(raw.section("root")?, "socket", found) },
-        store: store(raw.section("store")?, found),
+        store,
         limits: limits(raw.section("limits")?, found),
-        audit: audit(raw.section("audit")?, found),
+        audit,
     })
 }
 
@@ -273,6 +284,10 @@ fn limits(settings: &Settings, found: &mut Findings) -> LimitsConfig {
     }
 }
 
-fn audit(settings: &Settings, found: &mut Findings) -> AuditConfig {
-    AuditConfig { file: path(settings, "file", found) }
+fn audit(settings: &Settings, store: &StoreConfig, found: &mut Findings) -> AuditConfig {
+    let file = match settings.filled("file") {
+        Some(_) => path(settings, "file", found),
+        None => store.file().unwrap_or_default().with_file_name("audit.jsonl"),
+    };
+    AuditConfig { file }
 }

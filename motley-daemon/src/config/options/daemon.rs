@@ -183,8 +183,9 @@ const LIMITS: &[OptionSpec] = &[
 const AUDIT: &[OptionSpec] = &[OptionSpec::new(
     "file",
     Kind::Text,
-    "/var/lib/motley_cue/audit.jsonl",
-    "File of the audit trail, one JSON object in each line, chained by hashes.",
+    "",
+    "File of the audit trail, one JSON object in each line, chained by hashes. Empty: \
+     audit.jsonl beside the store.",
 )];
 
 const EXAMPLE: &str = "\
