@@ -260,7 +260,8 @@ mod tests {
         std::fs::write(&path, "uid_min = 5000\n").unwrap();
         let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
         mode(0o666).unwrap();
-        let error = read_limits(&path, &site()).unwrap_err().to_string();
+        // As the start shows it: the error and its causes.
+        let error = format!("{:#}", anyhow::Error::from(read_limits(&path, &site()).unwrap_err()));
         assert!(error.contains("run: chmod go-w") || error.contains("chown root"), "{error}");
         if nix::unistd::geteuid().is_root() {
             mode(0o644).unwrap();
