@@ -2,7 +2,7 @@
 
 use crate::{
     defaults::SiteDefaults,
-    guard::Limits,
+    guard::{ExistingHomes, Limits},
     ownership::{OwnershipError, require_root_only},
 };
 use motley_proto::{
@@ -75,15 +75,6 @@ pub fn default_limits(site: &SiteDefaults) -> Limits {
         uids: site.uid_min.max(1000)..=site.uid_max,
         existing_homes: ExistingHomes::Refuse,
     }
-}
-
-/// What becomes of a home that exists before its account does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExistingHomes {
-    /// The name counts as taken: the home is somebody's remains.
-    Refuse,
-    /// It is kept if it belongs to the uid of the new account.
-    Keep,
 }
 
 /// Reads the file. It must belong to root and be closed to other writers, as must every directory

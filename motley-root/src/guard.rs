@@ -1,7 +1,6 @@
 //! Says what may be touched: pure rules over the limits, the ledger and the account files.
 
 use crate::{
-    config::ExistingHomes,
     database::{Groups, UserEntry},
     ledger::{Book, GroupStage},
 };
@@ -27,6 +26,15 @@ pub struct Limits {
     pub uids: RangeInclusive<u32>,
     /// What becomes of a home that exists before its account.
     pub existing_homes: ExistingHomes,
+}
+
+/// What becomes of a home that exists before its account does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExistingHomes {
+    /// The name counts as taken: the home is somebody's remains.
+    Refuse,
+    /// It is kept if it belongs to the uid of the new account.
+    Keep,
 }
 
 /// Shells that let nobody in, which shells(5) does not list.

@@ -39,7 +39,7 @@ fn r25_a_home_on_a_shared_file_system_is_kept_when_the_site_says_so() {
         return;
     }
     let mut setup = Setup::default();
-    setup.limits.existing_homes = motley_root::config::ExistingHomes::Keep;
+    setup.limits.existing_homes = motley_root::guard::ExistingHomes::Keep;
     let accounts = open(setup);
     shell(
         "mkdir -m 700 /home/jdoe && echo x >/home/jdoe/mine && chown -R 5001 /home/jdoe; mkdir /home/b",

@@ -2,8 +2,8 @@
 
 use super::{Accounts, Step, ended_badly, failed, name_service};
 use crate::{
-    config::ExistingHomes,
     database::{Snapshot, UserEntry},
+    guard::ExistingHomes,
     guard::{self, GroupStep},
     homes::{HomeBase, NewHome, Seen},
     ledger::{Event, GroupStage, HomePlan, Stage, Standing},
