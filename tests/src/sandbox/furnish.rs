@@ -184,7 +184,8 @@ fn make_empty_var(var: &Path) -> Result<()> {
 }
 
 fn make_network(host: &str) -> Result<()> {
-    check_run("ip", &["link", "set", "lo", "up"]).context("install iproute2")?;
+    check_run("ip", &["link", "set", "lo", "up"])
+        .context("the sandbox needs the program ip (iproute2) and, in a container, the right to manage its own network (CAP_NET_ADMIN)")?;
     nix::unistd::sethostname(host)?;
     fs::write("/etc/hosts", format!("127.0.0.1 localhost\n127.0.0.1 {host}\n::1 localhost\n"))?;
     fs::write("/etc/hostname", format!("{host}\n"))?;
