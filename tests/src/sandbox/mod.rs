@@ -114,10 +114,14 @@ pub fn run(name: &str, body: impl FnOnce(&Sandbox) -> Result<()>) -> Result<()> 
                 Ok(())
             }
         },
-        Stage::Init => match init::furnish_and_supervise(test_command(name)?, &surroundings())? {
-            0 => exit(SUCCEEDED),
-            code => exit(code),
-        },
+        Stage::Init => {
+            // A program under test must not find the terminal of whoever runs the tests.
+            let _ = nix::unistd::setsid();
+            match init::furnish_and_supervise(test_command(name)?, &surroundings())? {
+                0 => exit(SUCCEEDED),
+                code => exit(code),
+            }
+        }
         Stage::Inside => {
             let sandbox = Sandbox::open();
             let result = body(&sandbox);
