@@ -242,17 +242,9 @@ impl Store {
                 return Ok(what);
             }
         }
-        sqlx::query(
-            "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'",
-        )
-        .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .bind(name.to_string())
-        .bind(i64::from(uid.get()))
-        .bind(now.0)
-        .execute(&mut *transaction)
-        .await?;
+        let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
+             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'";
+        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
         transaction.commit().await?;
         match self.account_of(identity).await? {
             Some(record) => Ok(Reservation::Held(Box::new(record))),
@@ -299,29 +291,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         // An admin renamed or renumbered the account: what it had before stays this person's.
-        sqlx::query(
+        let statement =
             "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
              WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND uid IS NOT NULL
-               AND (name <> $3 OR uid <> $4)",
-        )
-        .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .bind(name.to_string())
-        .bind(i64::from(uid.get()))
-        .bind(now.0)
-        .execute(&mut *transaction)
-        .await?;
-        sqlx::query(
-            "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'deployed'",
-        )
-        .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .bind(name.to_string())
-        .bind(i64::from(uid.get()))
-        .bind(now.0)
-        .execute(&mut *transaction)
-        .await?;
+               AND (name <> $3 OR uid <> $4)";
+        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
+        let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
+             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'deployed'";
+        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -339,6 +316,25 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+type Statement = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// A statement about who has which name and uid: `$1` issuer, `$2` subject, `$3` name, `$4` uid,
+/// `$5` now.
+fn promise(
+    statement: &'static str,
+    identity: &Identity,
+    name: &UserName,
+    uid: Uid,
+    now: Timestamp,
+) -> Statement {
+    sqlx::query(statement)
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string())
+        .bind(name.to_string())
+        .bind(i64::from(uid.get()))
+        .bind(now.0)
 }
 
 fn select(condition: &'static str) -> Query<'static> {
