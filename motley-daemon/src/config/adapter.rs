@@ -23,6 +23,8 @@ pub struct AdapterConfig {
     pub local_unix: LocalUnixConfig,
     /// Texts for users.
     pub login_info: LoginInfo,
+    /// How mail to the admins is sent.
+    pub email: super::EmailConfig,
     /// Script for each new account.
     pub post_create_script: Option<PathBuf>,
 }
@@ -41,6 +43,7 @@ pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConf
         groups: groups?,
         local_unix: local_unix?,
         login_info: login_info(raw.section("login_info")?),
+        email: super::email::email(raw.section("notifier.email")?, found),
         post_create_script: unix.filled("post_create_script").map(PathBuf::from),
     })
 }

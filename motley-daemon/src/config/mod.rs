@@ -6,9 +6,11 @@
 
 mod adapter;
 mod check;
+mod email;
 pub mod finding;
 pub mod ini;
 pub mod interpolate;
+mod network;
 mod ops;
 pub mod options;
 pub mod permissions;
@@ -18,14 +20,17 @@ mod service;
 pub mod values;
 
 pub use adapter::AdapterConfig;
+pub use email::EmailConfig;
 pub use finding::{ConfigError, Finding, FindingKind, Warning};
+pub use network::Network;
 pub use ops::OpConfig;
 pub use options::{render_reference, render_sample};
 pub use permissions::Owners;
 pub use search::{Paths, Surroundings};
 pub use service::{
-    AdminConfig, AuditConfig, LimitsConfig, Listen, LoginConfig, MapperConfig, OtpConfig,
-    PrivacyConfig, RootConfig, ServerConfig, StoreConfig,
+    AdminConfig, AuditConfig, Digest, LimitsConfig, Listen, LogFormat, LoginConfig, MapperConfig,
+    NotifyConfig, OtpConfig, PrivacyConfig, RootConfig, ServerConfig, StoreConfig, TlsFiles,
+    TokensConfig,
 };
 
 use finding::Findings;
@@ -59,6 +64,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// The audit trail.
     pub audit: AuditConfig,
+    /// How tokens are verified.
+    pub tokens: TokensConfig,
+    /// Mail to the admins.
+    pub notify: NotifyConfig,
     /// The trusted providers, in the order of the file.
     pub ops: Vec<OpConfig>,
     /// Names, groups and the back end.
@@ -236,6 +245,8 @@ impl Config {
             store,
             limits,
             audit,
+            tokens,
+            notify,
         } = service;
         Self {
             mapper,
@@ -248,6 +259,8 @@ impl Config {
             store,
             limits,
             audit,
+            tokens,
+            notify,
             ops,
             adapter,
             files,

@@ -27,6 +27,8 @@ pub struct OpConfig {
     pub issuer: Issuer,
     /// Scopes that clients are told to ask for.
     pub scopes: Vec<String>,
+    /// Public client with which clients may log in by themselves.
+    pub client_id: Option<String>,
     /// Option `audience` as configured, for clients.
     pub audience_text: String,
     /// Who may do what.
@@ -119,6 +121,7 @@ fn op(settings: &Settings, owners: Owners, found: &mut Findings) -> Option<OpCon
         line: settings.line,
         issuer,
         scopes: settings.list("scopes").to_vec(),
+        client_id: settings.filled("client_id").map(str::to_owned),
         audience_text: policy.audience.text.clone(),
         policy,
         opaque_tokens: settings.is_on("opaque_tokens"),

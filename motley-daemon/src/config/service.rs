@@ -1,7 +1,9 @@
 //! The service itself: what it listens on, what it keeps, and its bounds.
 
 use super::finding::{FindingKind, Findings, quoted};
+use super::network::Network;
 use super::raw::{RawFile, Settings};
+use reqwest::Url;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
@@ -16,6 +18,21 @@ pub struct MapperConfig {
     pub redoc_url: Option<String>,
     /// Further trusted certificates.
     pub ca_file: Option<PathBuf>,
+    /// How the log is written.
+    pub log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// To the journal where standard error leads there, else as text.
+    Auto,
+    /// Lines for people, to standard error.
+    Text,
+    /// One JSON object in each line, to standard error.
+    Json,
+    /// To the systemd journal, with fields.
+    Journal,
 }
 
 /// Section `[mapper.otp]`.
@@ -25,6 +42,29 @@ pub struct OtpConfig {
     pub enabled: bool,
     /// How long one is good.
     pub lifetime: Duration,
+    /// Short random codes are given out too.
+    pub codes: bool,
+}
+
+/// Section `[tokens]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokensConfig {
+    /// How long a verified token is believed without asking again.
+    pub remember: Duration,
+    /// Seconds by which a provider's clock may be ahead.
+    pub skew: i64,
+    /// Oldest token that is taken.
+    pub max_age: Option<Duration>,
+    /// Each token opens the login prompt once only.
+    pub replay_guard: bool,
+    /// Opaque tokens are shown to each marked provider in turn.
+    pub offer_opaque_tokens_to_all: bool,
+    /// Proxy through which providers are asked; `None`: the environment decides.
+    pub proxy: Option<Url>,
+    /// Age from which keys and metadata are fetched anew.
+    pub keys_max_age: Duration,
+    /// Age up to which old ones serve.
+    pub keys_stale: Duration,
 }
 
 /// Section `[privacy]`.
@@ -52,6 +92,21 @@ pub struct ServerConfig {
     pub listen: Vec<Listen>,
     /// Mutating requests may be GET.
     pub get_mutations: bool,
+    /// Certificate and key, where TLS is spoken by the daemon itself.
+    pub tls: Option<TlsFiles>,
+    /// Web servers in front, whose word about the client's address counts.
+    pub trusted_proxies: Vec<Network>,
+    /// Directory with the public keys of sshd.
+    pub ssh_host_keys: Option<PathBuf>,
+}
+
+/// Where certificate and key are (PEM).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
 }
 
 /// Section `[login]`.
@@ -72,6 +127,8 @@ pub struct AdminConfig {
     pub socket: PathBuf,
     /// Group that may use it beside root.
     pub group: Option<String>,
+    /// Where health and metrics are served.
+    pub listen: Vec<Listen>,
 }
 
 /// Section `[root]`.
@@ -112,6 +169,12 @@ pub struct LimitsConfig {
     pub logins: usize,
     /// Failed attempts of one address under one name in a minute.
     pub attempts_per_source: u32,
+    /// REST connections of one address at a time.
+    pub connections_per_source: usize,
+    /// REST requests of one address in a minute.
+    pub requests_per_source: u32,
+    /// REST requests of one person in a minute.
+    pub requests_per_identity: u32,
 }
 
 /// Section `[audit]`.
@@ -119,6 +182,28 @@ pub struct LimitsConfig {
 pub struct AuditConfig {
     /// File of the audit trail.
     pub file: PathBuf,
+}
+
+/// How often a digest is mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digest {
+    /// Never.
+    Off,
+    /// Every hour.
+    Hourly,
+    /// Every day.
+    Daily,
+    /// Every week.
+    Weekly,
+}
+
+/// Section `[notify]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// How often admins learn of people who are not authorised.
+    pub unauthorised: Digest,
+    /// Mail addresses; empty: those of `[notifier.email]`.
+    pub to: Vec<String>,
 }
 
 /// All of the above.
@@ -133,6 +218,8 @@ pub(super) struct Service {
     pub(super) store: StoreConfig,
     pub(super) limits: LimitsConfig,
     pub(super) audit: AuditConfig,
+    pub(super) tokens: TokensConfig,
+    pub(super) notify: NotifyConfig,
 }
 
 /// Validates the sections; `None` only if the table lacks one.
@@ -145,7 +232,13 @@ pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
     let audit = audit(raw.section("audit")?, &store, found);
     Some(Service {
         mapper: mapper(raw.section("mapper")?, found),
-        otp: OtpConfig { enabled: otp.is_on("use_otp"), lifetime: otp.seconds("lifetime") },
+        otp: OtpConfig {
+            enabled: otp.is_on("use_otp"),
+            lifetime: otp.seconds("lifetime"),
+            codes: otp.is_on("codes"),
+        },
+        tokens: tokens(raw.section("tokens")?, found),
+        notify: notify(raw.section("notify")?, found),
         privacy: PrivacyConfig {
             contact: privacy.text("privacy_contact").to_owned(),
             file: PathBuf::from(privacy.text("privacy_file")),
@@ -159,6 +252,7 @@ pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
         admin: AdminConfig {
             socket: path(admin, "socket", found),
             group: admin.filled("group").map(str::to_owned),
+            listen: places(admin, found),
         },
         root: RootConfig { socket: path(raw.section("root")?, "socket", found) },
         store,
@@ -188,6 +282,81 @@ fn mapper(settings: &Settings, found: &mut Findings) -> MapperConfig {
         docs_url,
         redoc_url,
         ca_file: settings.filled("ca_file").map(PathBuf::from),
+        log_format: word(settings, "log_format", &LOG_FORMATS, found).unwrap_or(LogFormat::Auto),
+    }
+}
+
+const LOG_FORMATS: [(&str, LogFormat); 4] = [
+    ("auto", LogFormat::Auto),
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+    ("journal", LogFormat::Journal),
+];
+
+const DIGESTS: [(&str, Digest); 4] = [
+    ("off", Digest::Off),
+    ("hourly", Digest::Hourly),
+    ("daily", Digest::Daily),
+    ("weekly", Digest::Weekly),
+];
+
+/// One of several words; notes a problem for any other.
+fn word<T: Copy>(
+    settings: &Settings,
+    option: &str,
+    words: &[(&str, T)],
+    found: &mut Findings,
+) -> Option<T> {
+    let text = settings.text(option);
+    let chosen = words.iter().find(|(known, _)| *known == text).map(|(_, value)| *value);
+    if chosen.is_none() {
+        let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
+        let what = format!("{} is none of the words it can be", quoted(text));
+        let cure = format!("write {}", known.join(" or "));
+        found.problem(settings.finding(FindingKind::Value, option, what, cure));
+    }
+    chosen
+}
+
+fn tokens(settings: &Settings, found: &mut Findings) -> TokensConfig {
+    let mut whole = |option: &str, greatest: i64| {
+        let number = settings.number(option);
+        if !(0..=greatest).contains(&number) {
+            let what = format!("the number is not between 0 and {greatest}");
+            let cure = "write one that is, or remove the option for the default";
+            found.problem(settings.finding(FindingKind::Value, option, what, cure));
+        }
+        number.clamp(0, greatest)
+    };
+    let skew = whole("skew", 3600);
+    let max_age = u64::try_from(whole("max_age", 10 * 365 * 86_400)).unwrap_or(0);
+    TokensConfig {
+        remember: settings.seconds("remember"),
+        skew,
+        max_age: (max_age > 0).then(|| Duration::from_secs(max_age)),
+        replay_guard: settings.is_on("replay_guard"),
+        offer_opaque_tokens_to_all: settings.is_on("offer_opaque_tokens_to_all"),
+        proxy: proxy(settings, found),
+        keys_max_age: settings.seconds("keys_max_age"),
+        keys_stale: settings.seconds("keys_stale"),
+    }
+}
+
+fn proxy(settings: &Settings, found: &mut Findings) -> Option<Url> {
+    let text = settings.filled("proxy")?;
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    if url.is_none() {
+        let what = format!("{} is no URL of an HTTP proxy", quoted(text));
+        let cure = "write http://HOST:PORT";
+        found.problem(settings.finding(FindingKind::Value, "proxy", what, cure));
+    }
+    url
+}
+
+fn notify(settings: &Settings, found: &mut Findings) -> NotifyConfig {
+    NotifyConfig {
+        unauthorised: word(settings, "unauthorised", &DIGESTS, found).unwrap_or(Digest::Off),
+        to: settings.list("to").to_vec(),
     }
 }
 
@@ -217,7 +386,7 @@ fn path(settings: &Settings, option: &str, found: &mut Findings) -> PathBuf {
     PathBuf::from(text)
 }
 
-fn server(settings: &Settings, found: &mut Findings) -> ServerConfig {
+fn places(settings: &Settings, found: &mut Findings) -> Vec<Listen> {
     let mut listen = Vec::new();
     for item in settings.list("listen") {
         match read_listen(item) {
@@ -229,7 +398,47 @@ fn server(settings: &Settings, found: &mut Findings) -> ServerConfig {
             }
         }
     }
-    ServerConfig { listen, get_mutations: settings.is_on("get_mutations") }
+    listen
+}
+
+fn server(settings: &Settings, found: &mut Findings) -> ServerConfig {
+    let mut trusted_proxies = Vec::new();
+    for item in settings.list("trusted_proxies") {
+        match item.parse() {
+            Ok(network) => trusted_proxies.push(network),
+            Err(error) => {
+                let what = format!("{} {error}", quoted(item));
+                let cure = "write addresses as 192.0.2.7, or networks as 192.0.2.0/24";
+                found.problem(settings.finding(FindingKind::Value, "trusted_proxies", what, cure));
+            }
+        }
+    }
+    ServerConfig {
+        listen: places(settings, found),
+        get_mutations: settings.is_on("get_mutations"),
+        tls: tls(settings, found),
+        trusted_proxies,
+        ssh_host_keys: settings.filled("ssh_host_keys").map(PathBuf::from),
+    }
+}
+
+fn tls(settings: &Settings, found: &mut Findings) -> Option<TlsFiles> {
+    let certificate = settings.filled("tls_certificate").map(PathBuf::from);
+    let key = settings.filled("tls_key").map(PathBuf::from);
+    match (certificate, key) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (certificate, _) => {
+            let (option, lacks) = match certificate {
+                Some(_) => ("tls_certificate", "tls_key"),
+                None => ("tls_key", "tls_certificate"),
+            };
+            let what = "TLS needs both a certificate and a key";
+            let cure = format!("set {lacks} too");
+            found.problem(settings.finding(FindingKind::Value, option, what, cure));
+            None
+        }
+    }
 }
 
 fn read_listen(item: &str) -> Option<Listen> {
@@ -281,6 +490,9 @@ fn limits(settings: &Settings, found: &mut Findings) -> LimitsConfig {
         connections: size(positive("connections")),
         logins: size(positive("logins")),
         attempts_per_source: positive("attempts_per_source"),
+        connections_per_source: size(positive("connections_per_source")),
+        requests_per_source: positive("requests_per_source"),
+        requests_per_identity: positive("requests_per_identity"),
     }
 }
 

@@ -76,13 +76,32 @@ const APPROVAL: &[OptionSpec] = &[
 ];
 
 const EMAIL: &[OptionSpec] = &[
-    OptionSpec::new("smtp_server", Kind::Text, "localhost", "Mail server.").later(NO_APPROVAL),
-    OptionSpec::new("smtp_port", Kind::Number, "25", "Its port.").later(NO_APPROVAL),
-    OptionSpec::new("use_ssl", Kind::Bool, "no", "Speaks TLS with it.").later(NO_APPROVAL),
-    OptionSpec::new("sent_from", Kind::Text, "admin@localhost", "Sender.").later(NO_APPROVAL),
-    OptionSpec::unset("sent_from_password", Kind::Secret, "Password of the sender.")
-        .later(NO_APPROVAL),
-    OptionSpec::new("admin_email", Kind::Text, "admin@localhost", "Receiver.").later(NO_APPROVAL),
+    OptionSpec::new("smtp_server", Kind::Text, "localhost", "Mail server."),
+    OptionSpec::new("smtp_port", Kind::Number, "25", "Its port."),
+    OptionSpec::new(
+        "use_ssl",
+        Kind::Bool,
+        "no",
+        "Speaks TLS with it from the first byte. With no, TLS is begun when the server offers it \
+         (STARTTLS).",
+    ),
+    OptionSpec::new(
+        "sent_from",
+        Kind::Text,
+        "admin@localhost",
+        "Sender, and the name to log in with.",
+    ),
+    OptionSpec::unset(
+        "sent_from_password",
+        Kind::Secret,
+        "Password of the sender. Not set: mail is sent without login.",
+    ),
+    OptionSpec::new(
+        "admin_email",
+        Kind::Text,
+        "admin@localhost",
+        "Receiver, or several with commas between them.",
+    ),
     OptionSpec::new(
         "templates_dir",
         Kind::Text,

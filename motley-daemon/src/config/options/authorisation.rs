@@ -12,6 +12,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     )
     .own(),
     OptionSpec::new("scopes", Kind::List, "[]", "Scopes that clients are told to ask for."),
+    OptionSpec::unset(
+        "client_id",
+        Kind::OptionalText,
+        "Public client at this provider with which clients may log in by themselves (device \
+         flow, RFC 8628). Told in /info.",
+    )
+    .own(),
     OptionSpec::new("authorise_all", Kind::Bool, "no", "Lets every user of this provider in."),
     OptionSpec::new(
         "authorised_users",
@@ -109,7 +116,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         Kind::Bool,
         "no",
         "Takes tokens that are no JWT, and so name no issuer, as tokens of this provider: \
-         they are shown to it. If one provider is configured only, that is so anyway.",
+         they are shown to it. If one provider is configured only, that is so anyway. Where \
+         several are marked, see [tokens] offer_opaque_tokens_to_all.",
     ),
     OptionSpec::unset(
         "introspection_client_id",
@@ -133,8 +141,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         "userinfo",
         Kind::Text,
         "always",
-        "When the userinfo endpoint is asked: always, or when_needed, that is for opaque \
-         tokens only.",
+        "When the userinfo endpoint is asked about a signed token: always, so that a revoked \
+         token is noticed, or when_needed, that is when policy, names or groups use a claim that \
+         the token lacks.",
     ),
     OptionSpec::new(
         "timeout",

@@ -45,6 +45,14 @@ const MAPPER: &[OptionSpec] = &[
         "File with further certificates (PEM) that are trusted when providers are asked, \
          beside those of the system.",
     ),
+    OptionSpec::new(
+        "log_format",
+        Kind::Text,
+        "auto",
+        "How the log is written: text or json to standard error, journal to the systemd \
+         journal with fields of its own, or auto: journal where standard error leads there, else \
+         text.",
+    ),
 ];
 
 const OTP: &[OptionSpec] = &[
@@ -60,6 +68,13 @@ const OTP: &[OptionSpec] = &[
         Kind::Seconds,
         "600",
         "Seconds for which a one-time password is good. It never outlives its token.",
+    ),
+    OptionSpec::new(
+        "codes",
+        Kind::Bool,
+        "yes",
+        "Gives out short random codes too, for people to type: POST /user/otp for oneself, \
+         motleyctl otp for an admin of the host.",
     ),
     OptionSpec::new("backend", Kind::Text, "sqlite", "Where one-time passwords are kept.")
         .obsolete(STORE),
@@ -90,14 +105,95 @@ const PRIVACY: &[OptionSpec] = &[
     ),
 ];
 
+const TOKENS: &[OptionSpec] = &[
+    OptionSpec::new(
+        "remember",
+        Kind::Seconds,
+        "60",
+        "Longest time in seconds for which a verified token is believed without asking its \
+         provider again, and so the longest time that a revoked one goes on to work.",
+    ),
+    OptionSpec::new(
+        "skew",
+        Kind::Number,
+        "60",
+        "Seconds by which the clock of a provider may be ahead of ours.",
+    ),
+    OptionSpec::new(
+        "max_age",
+        Kind::Number,
+        "0",
+        "Oldest token that is taken, in seconds since it was issued (claim iat), whatever its \
+         own end says. 0: only its own end counts.",
+    ),
+    OptionSpec::new(
+        "replay_guard",
+        Kind::Bool,
+        "no",
+        "Takes each access token once only at the login prompt, so that one that was seen by \
+         others is of no use to them. Clients then need a new token for each login.",
+    ),
+    OptionSpec::new(
+        "offer_opaque_tokens_to_all",
+        Kind::Bool,
+        "no",
+        "Shows a token that is no JWT to each provider marked with opaque_tokens in turn, \
+         until one knows it. Each of them then sees the tokens of the others.",
+    ),
+    OptionSpec::unset(
+        "proxy",
+        Kind::OptionalText,
+        "URL of the HTTP proxy through which providers are asked. Not set: HTTPS_PROXY and \
+         NO_PROXY of the environment count.",
+    ),
+    OptionSpec::new(
+        "keys_max_age",
+        Kind::Seconds,
+        "600",
+        "Seconds after which the keys and metadata of a provider are fetched anew.",
+    ),
+    OptionSpec::new(
+        "keys_stale",
+        Kind::Seconds,
+        "86400",
+        "Seconds for which old keys serve while their provider can't be reached.",
+    ),
+];
+
 const SERVER: &[OptionSpec] = &[
     OptionSpec::new(
         "listen",
         Kind::Items,
         "127.0.0.1:8080",
         "Where the REST interface is served: ADDRESS:PORT or unix:/PATH, several if \
-         wanted. It speaks plain HTTP; put a web server with TLS in front of it. Sockets \
-         that systemd hands over are used instead.",
+         wanted. It speaks plain HTTP on them, for a web server with TLS in front of it, \
+         unless tls_certificate is set. Sockets that systemd hands over are used instead.",
+    ),
+    OptionSpec::unset(
+        "tls_certificate",
+        Kind::OptionalText,
+        "File with the certificate chain (PEM). With it, TLS is spoken on all addresses, \
+         though not on unix sockets. It is read again when it changes.",
+    ),
+    OptionSpec::unset(
+        "tls_key",
+        Kind::OptionalText,
+        "File with the private key of that certificate (PEM).",
+    ),
+    OptionSpec::new(
+        "trusted_proxies",
+        Kind::Items,
+        "127.0.0.1, ::1",
+        "Addresses or networks of the web servers in front. What they say in \
+         X-Forwarded-For and X-Forwarded-Proto is believed, and so is a web server on a unix \
+         socket.",
+    ),
+    OptionSpec::new(
+        "ssh_host_keys",
+        Kind::Text,
+        "/etc/ssh",
+        "Directory with the public keys of sshd (ssh_host_*_key.pub), which /info tells, so that \
+         clients can check them. Empty: none are told.",
     ),
     OptionSpec::new(
         "get_mutations",
@@ -139,6 +235,14 @@ const ADMIN: &[OptionSpec] = &[
         Kind::OptionalText,
         "Group whose members may use it, beside root. Not set: nobody else.",
     ),
+    OptionSpec::new(
+        "listen",
+        Kind::Items,
+        "",
+        "Where /healthz, /readyz and /metrics (Prometheus) are served: ADDRESS:PORT or \
+         unix:/PATH. Plain HTTP without login, so keep it on loopback or an internal network. \
+         Empty: nowhere.",
+    ),
 ];
 
 const ROOT: &[OptionSpec] = &[OptionSpec::new(
@@ -178,6 +282,43 @@ const LIMITS: &[OptionSpec] = &[
         "Failed logins that one address may have under one name in a minute. A success wipes \
          them.",
     ),
+    OptionSpec::new(
+        "connections_per_source",
+        Kind::Number,
+        "128",
+        "REST connections of one address at a time. This host and trusted_proxies are not \
+         counted.",
+    ),
+    OptionSpec::new(
+        "requests_per_source",
+        Kind::Number,
+        "1200",
+        "REST requests of one address in a minute. This host is not counted, unless a proxy \
+         on it names the address.",
+    ),
+    OptionSpec::new(
+        "requests_per_identity",
+        Kind::Number,
+        "600",
+        "REST requests with valid tokens of one person in a minute.",
+    ),
+];
+
+const NOTIFY: &[OptionSpec] = &[
+    OptionSpec::new(
+        "unauthorised",
+        Kind::Text,
+        "off",
+        "How often admins are mailed a digest of people whose identity is valid but who are not \
+         authorised: off, hourly, daily or weekly. They are counted in any case: motleyctl knocks. \
+         How mail is sent is in [notifier.email] of feudal_adapter.conf.",
+    ),
+    OptionSpec::new(
+        "to",
+        Kind::Items,
+        "",
+        "Mail addresses for it. Empty: admin_email of [notifier.email].",
+    ),
 ];
 
 const AUDIT: &[OptionSpec] = &[OptionSpec::new(
@@ -205,6 +346,7 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("mapper", "The service as a whole.", MAPPER),
     SectionSpec::new("mapper.otp", "One-time passwords that stand for long tokens.", OTP),
     SectionSpec::new("privacy", "The privacy statement.", PRIVACY),
+    SectionSpec::new("tokens", "How access tokens are verified, for all providers.", TOKENS),
     SectionSpec::new("server", "The REST interface.", SERVER),
     SectionSpec::new("login", "The conversation with the PAM module in sshd.", LOGIN),
     SectionSpec::new("admin", "Administration on the host itself.", ADMIN),
@@ -212,6 +354,7 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("store", "The database.", STORE_OPTIONS),
     SectionSpec::new("limits", "Bounds against floods and stuck peers.", LIMITS),
     SectionSpec::new("audit", "Who did what.", AUDIT),
+    SectionSpec::new("notify", "Mail to the admins.", NOTIFY),
     SectionSpec {
         name: SectionName::Prefix("authorisation.", "NAME"),
         doc: "One section for each OpenID provider. NAME is free. Options that stand in \
