@@ -3,7 +3,7 @@
 use crate::clock::{Clock, Timestamp};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 /// Failures that a source may have at once and per minute, and how many sources are remembered.
@@ -26,7 +26,7 @@ struct Debt {
 ///
 /// Counting by name alone would let a stranger lock a person out; a success wipes the debt.
 pub struct Throttle {
-    limits: ThrottleLimits,
+    limits: RwLock<ThrottleLimits>,
     clock: Arc<dyn Clock>,
     debts: Mutex<HashMap<String, Debt>>,
 }
@@ -34,14 +34,23 @@ pub struct Throttle {
 impl Throttle {
     /// Starts with nobody in debt.
     pub fn new(limits: ThrottleLimits, clock: Arc<dyn Clock>) -> Self {
-        Self { limits, clock, debts: Mutex::new(HashMap::new()) }
+        Self { limits: RwLock::new(limits), clock, debts: Mutex::new(HashMap::new()) }
+    }
+
+    fn limits(&self) -> ThrottleLimits {
+        *self.limits.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets other limits; what is owed stays owed.
+    pub fn set_limits(&self, limits: ThrottleLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     fn forgiven(&self, debt: &Debt, now: Timestamp) -> f64 {
         let seconds = now.0.saturating_sub(debt.at.0).max(0);
         // Precise enough: at most a few thousand failures and a day of seconds.
         #[allow(clippy::cast_precision_loss)]
-        let forgiven = seconds as f64 * f64::from(self.limits.per_minute) / 60.0;
+        let forgiven = seconds as f64 * f64::from(self.limits().per_minute) / 60.0;
         (debt.failures - forgiven).max(0.0)
     }
 
@@ -51,16 +60,16 @@ impl Throttle {
         let debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
         debts
             .get(source)
-            .is_some_and(|debt| self.forgiven(debt, now) >= f64::from(self.limits.burst))
+            .is_some_and(|debt| self.forgiven(debt, now) >= f64::from(self.limits().burst))
     }
 
     /// Notes a failure.
     pub fn failed(&self, source: &str) {
         let now = self.clock.now();
         let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
-        if debts.len() >= self.limits.sources && !debts.contains_key(source) {
+        if debts.len() >= self.limits().sources && !debts.contains_key(source) {
             debts.retain(|_, debt| self.forgiven(debt, now) > 0.0);
-            if debts.len() >= self.limits.sources {
+            if debts.len() >= self.limits().sources {
                 self.forget_the_smallest(&mut debts, now);
             }
         }

@@ -33,6 +33,8 @@ pub enum AdminRequest {
     },
     /// Finish or roll back whatever a crash left behind.
     Reconcile,
+    /// Load the configuration anew.
+    Reload,
 }
 
 /// One account in the store.
@@ -78,6 +80,17 @@ pub struct DaemonStatus {
     pub root_helper: bool,
 }
 
+/// What loading the configuration anew came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// The files that hold now.
+    pub files: Vec<String>,
+    /// What is doubtful in them.
+    pub warnings: Vec<String>,
+    /// Options that changed and take effect at the next start only, as `[section] option`.
+    pub restart: Vec<String>,
+}
+
 /// What the daemon answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +103,8 @@ pub enum AdminAnswer {
     Receipt(Receipt),
     /// To [`AdminRequest::Reconcile`]: one line for each repair.
     Reconciled(Vec<String>),
+    /// To [`AdminRequest::Reload`].
+    Reloaded(ReloadReport),
     /// The request was refused or failed; the text says why and what to do.
     Refused(String),
 }

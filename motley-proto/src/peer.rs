@@ -82,7 +82,8 @@ impl WhoMay for AdminRequest {
             | AdminRequest::Accounts
             | AdminRequest::Suspend { .. }
             | AdminRequest::Resume { .. }
-            | AdminRequest::Reconcile => Who::Admin,
+            | AdminRequest::Reconcile
+            | AdminRequest::Reload => Who::Admin,
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The locks that are held or waited for.
 #[derive(Default)]
-pub(super) struct IdentityLocks {
+pub struct IdentityLocks {
     held: StdMutex<HashMap<Person, Weak<Mutex<()>>>>,
 }
 

@@ -9,6 +9,7 @@ mod reconcile;
 mod suspend;
 
 pub use deploy::{AccountRules, DeployError, Deployment};
+pub use locks::IdentityLocks;
 pub use suspend::{SuspendError, Suspender};
 
 use crate::{
@@ -18,7 +19,6 @@ use crate::{
     store::{Known, Phase, Store, StoreError},
 };
 use feudal_plugins::{Account, Backend, BackendError, message};
-use locks::IdentityLocks;
 use motley_proto::{
     Identity, UserName,
     rest::{AccountState, StateAnswer},
@@ -79,7 +79,7 @@ pub struct Accounts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) forget: Arc<dyn Forget>,
     pub(crate) rules: AccountRules,
-    locks: IdentityLocks,
+    locks: Arc<IdentityLocks>,
 }
 
 /// The parts that [`Accounts`] is made of.
@@ -96,6 +96,8 @@ pub struct AccountParts {
     pub clock: Arc<dyn Clock>,
     /// Told about suspensions.
     pub forget: Arc<dyn Forget>,
+    /// Keeps two requests of one person apart, whichever configuration they began with.
+    pub locks: Arc<IdentityLocks>,
     /// Names, groups and shells.
     pub rules: AccountRules,
 }
@@ -103,17 +105,8 @@ pub struct AccountParts {
 impl Accounts {
     /// Puts the parts together.
     pub fn new(parts: AccountParts) -> Self {
-        let AccountParts { store, backend, passwords, audit, clock, forget, rules } = parts;
-        Self {
-            store,
-            backend,
-            passwords,
-            audit,
-            clock,
-            forget,
-            rules,
-            locks: IdentityLocks::default(),
-        }
+        let AccountParts { store, backend, passwords, audit, clock, forget, locks, rules } = parts;
+        Self { store, backend, passwords, audit, clock, forget, rules, locks }
     }
 
     /// State of an identity's account.

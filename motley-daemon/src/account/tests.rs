@@ -74,6 +74,7 @@ pub(crate) async fn bench(strategy: Strategy) -> Bench {
         backend: backend.clone(),
         clock,
         forget: forgotten.clone(),
+        locks: Arc::default(),
         rules: rules(strategy),
     });
     Bench { accounts: Arc::new(accounts), backend, forgotten, _folder: folder }

@@ -4,10 +4,11 @@ use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use motley_daemon::{
     config::{self, Config, Paths, Surroundings},
-    daemon, ffi,
+    daemon::{self, Reload},
+    ffi,
 };
 use std::{path::PathBuf, process::ExitCode};
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Lets people log in to this host with the OpenID Connect identity of their home organisation.
 #[derive(Parser)]
@@ -25,7 +26,7 @@ enum Verb {
     CheckConfig(Files),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct Files {
     /// Configuration of the service. Else $MOTLEY_CUE_CONFIG, ~/.config/motley_cue/motley_cue.conf,
     /// /etc/motley_cue/motley_cue.conf.
@@ -37,9 +38,12 @@ struct Files {
 }
 
 impl Files {
-    fn load(self) -> Result<Config, ExitCode> {
-        let paths = Paths { config: self.config, adapter: self.adapter_config };
-        match config::load(&paths, &Surroundings::of_process()) {
+    fn paths(&self) -> Paths {
+        Paths { config: self.config.clone(), adapter: self.adapter_config.clone() }
+    }
+
+    fn load(&self) -> Result<Config, ExitCode> {
+        match config::load(&self.paths(), &Surroundings::of_process()) {
             Ok((config, warnings)) => {
                 for warning in warnings {
                     eprintln!("motley-daemon: warning: {warning}");
@@ -64,7 +68,7 @@ fn main() -> ExitCode {
             Err(code) => code,
         },
         Verb::Serve(files) => match files.load() {
-            Ok(config) => match serve(config) {
+            Ok(config) => match serve(config, files) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("motley-daemon: {error:#}");
@@ -76,17 +80,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
+fn serve(config: Config, files: Files) -> anyhow::Result<()> {
     if nix::unistd::geteuid().is_root() {
         bail!(
             "refusing to run as root: this process talks to the network; start it as the user motley"
         );
     }
     harden().context("cannot harden this process")?;
-    start_log(&config);
+    let set_level = start_log(&config);
     let passed = ffi::passed_sockets().context("sockets passed by the service manager")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(daemon::run(config, passed));
+    let reload = Reload {
+        load: Box::new(move || config::load(&files.paths(), &Surroundings::of_process())),
+        applied: Box::new(move |config| set_level(config)),
+    };
+    let done = runtime.block_on(daemon::run(config, passed, reload));
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     done
 }
@@ -98,18 +106,28 @@ fn harden() -> nix::Result<()> {
     nix::sys::prctl::set_dumpable(false)
 }
 
-fn start_log(config: &Config) {
+/// Begins to log, and tells how to follow another configuration.
+fn start_log(config: &Config) -> impl Fn(&Config) + Send + Sync + use<> {
+    let (filter, handle) = tracing_subscriber::reload::Layer::new(filter(config));
+    // The journal adds the time by itself.
+    let under_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let log = tracing_subscriber::registry().with(filter);
+    if under_journal {
+        log.with(lines.without_time()).init();
+    } else {
+        log.with(lines).init();
+    }
+    move |config: &Config| {
+        // It fails only when the subscriber is gone, and then nobody logs.
+        let _ = handle.reload(self::filter(config));
+    }
+}
+
+fn filter(config: &Config) -> EnvFilter {
     let level = config.mapper.log_level.to_string().to_lowercase();
     // The libraries below never speak more loudly than this, whatever level is configured: their
     // debug output could hold what they send.
-    let filter = format!("warn,motley_daemon={level},feudal_plugins={level}");
-    let filter = EnvFilter::try_new(filter).unwrap_or_default();
-    // The journal adds the time by itself.
-    let under_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let builder = fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false);
-    if under_journal { builder.without_time().init() } else { builder.init() }
+    let directives = format!("warn,motley_daemon={level},feudal_plugins={level}");
+    EnvFilter::try_new(directives).unwrap_or_default()
 }

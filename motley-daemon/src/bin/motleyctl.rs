@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use motley_proto::{
     Identity, Issuer, Subject, UserName,
-    admin::{AdminAnswer, AdminRequest, DaemonStatus, Receipt, Target},
+    admin::{AdminAnswer, AdminRequest, DaemonStatus, Receipt, ReloadReport, Target},
     client::Connection,
     frame::Cap,
     text::escape,
@@ -40,6 +40,8 @@ enum Verb {
     Resume(Whom),
     /// Finish or take back whatever a crash left behind.
     Reconcile,
+    /// Load the configuration anew without dropping a request; a broken one changes nothing.
+    Reload,
 }
 
 #[derive(Args)]
@@ -85,6 +87,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
         Verb::Suspend(whom) => AdminRequest::Suspend { target: whom.target()? },
         Verb::Resume(whom) => AdminRequest::Resume { target: whom.target()? },
         Verb::Reconcile => AdminRequest::Reconcile,
+        Verb::Reload => AdminRequest::Reload,
     };
     let deadline = Instant::now() + Duration::from_secs(35);
     let answer: AdminAnswer = Connection::open(&command.socket, Cap::ADMIN, deadline)
@@ -131,6 +134,7 @@ fn show(answer: &AdminAnswer) {
         AdminAnswer::Reconciled(lines) => {
             lines.iter().for_each(|line| println!("{}", escape(line, 500)))
         }
+        AdminAnswer::Reloaded(report) => show_reload(report),
         AdminAnswer::Refused(why) => println!("{}", escape(why, 1000)),
     }
 }
@@ -145,6 +149,18 @@ fn show_status(status: &DaemonStatus) {
     }
     println!("accounts     {}", status.accounts);
     println!("root helper  {}", if status.root_helper { "answers" } else { "DOES NOT ANSWER" });
+}
+
+fn show_reload(report: &ReloadReport) {
+    for file in &report.files {
+        println!("holds now      {}", escape(file, 500));
+    }
+    for warning in &report.warnings {
+        println!("warning        {}", escape(warning, 1000));
+    }
+    for option in &report.restart {
+        println!("NEEDS RESTART  {}", escape(option, 200));
+    }
 }
 
 fn show_receipt(receipt: &Receipt) {

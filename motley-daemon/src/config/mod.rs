@@ -110,6 +110,23 @@ impl Config {
         self.ops.iter().find(|op| Issuer::canonical(op.issuer.as_str()) == wanted)
     }
 
+    /// Options of another configuration that differ from this one and take effect at a start only,
+    /// as `[section] option`.
+    pub fn needs_restart_for(&self, next: &Self) -> Vec<String> {
+        let at_start = |setting: &&EffectiveSetting| {
+            let section = MOTLEY_CUE.section(&setting.section);
+            section.and_then(|it| it.option(&setting.option)).is_some_and(|it| it.at_start)
+        };
+        let same = |one: &EffectiveSetting, other: &EffectiveSetting| {
+            (&one.section, &one.option) == (&other.section, &other.option)
+        };
+        let changed = next.effective.iter().filter(at_start).filter(|setting| {
+            let before = self.effective.iter().find(|before| same(before, setting));
+            before.is_none_or(|before| before.value != setting.value)
+        });
+        changed.map(|setting| format!("[{}] {}", setting.section, setting.option)).collect()
+    }
+
     /// Every option with the value that is in force and where it comes from.
     pub fn effective(&self) -> &[EffectiveSetting] {
         &self.effective

@@ -175,6 +175,13 @@ impl<T: Send + Sync + 'static> Kept<T> {
         }
     }
 
+    /// Begins with a document that another one has kept.
+    pub(crate) fn seed(&self, kept: Option<Stamped<T>>) {
+        if kept.is_some() {
+            *self.current.write().unwrap_or_else(PoisonError::into_inner) = kept;
+        }
+    }
+
     fn gap(&self, something_serves: bool) -> Duration {
         if something_serves { self.rules.min_gap } else { self.rules.failure_hold }
     }

@@ -63,6 +63,12 @@ impl Upstream {
         Self { config, fetcher, metadata, keys, vouched, unknown, suspect_age }
     }
 
+    /// Begins with the metadata and keys that another one of the same issuer has.
+    pub(crate) fn take_over(&self, before: &Self) {
+        self.metadata.seed(before.metadata.current());
+        self.keys.seed(before.keys.current());
+    }
+
     /// The issuer as configured, for messages.
     pub(crate) fn name(&self) -> String {
         self.config.issuer.to_string()

@@ -137,6 +137,18 @@ impl TokenVerifier {
         futures_util::future::join_all(self.upstreams.iter().map(|one| one.warm_up())).await;
     }
 
+    /// Begins with the metadata and keys that another verifier has fetched, so that a new
+    /// configuration needs no provider that is down right now. What it found out about tokens is
+    /// left behind.
+    pub fn take_over(&self, before: &Self) {
+        for upstream in &self.upstreams {
+            let same = |one: &&Arc<Upstream>| one.config.issuer == upstream.config.issuer;
+            if let Some(known) = before.upstreams.iter().find(same) {
+                upstream.take_over(known);
+            }
+        }
+    }
+
     /// Keeps metadata and keys from growing old while nobody logs in, so that a key which a provider
     /// withdrew is not believed at the first login of the day. Never ends; drop it to stop.
     pub async fn keep_fresh(&self) {

@@ -2,9 +2,16 @@
 
 use super::{
     exchange::{Exchange, ExchangeError},
+    live::Live,
     request_id,
 };
-use crate::account::{AccountError, Accounts, Suspender};
+use crate::{
+    account::{AccountError, Accounts, Suspender},
+    admission::Admission,
+    config::Config,
+    daemon::ReloadHandle,
+    identity::TokenVerifier,
+};
 use motley_proto::{
     Identity,
     admin::{AccountRow, AdminAnswer, AdminRequest, DaemonStatus, Target},
@@ -21,10 +28,14 @@ use tokio::{
 
 /// What every admin request needs.
 pub struct Admin {
-    /// The accounts.
-    pub accounts: Arc<Accounts>,
-    /// Issuers that are trusted.
-    pub issuers: Vec<String>,
+    /// Decides about credentials, and keeps the accounts.
+    pub admission: Arc<Admission>,
+    /// Verifies tokens.
+    pub verifier: Arc<TokenVerifier>,
+    /// What holds now.
+    pub config: Arc<Config>,
+    /// Loads it anew.
+    pub reload: ReloadHandle,
     /// Where the daemon listens.
     pub listening: Vec<String>,
     /// Uid of this process, for the table of who may ask.
@@ -34,7 +45,7 @@ pub struct Admin {
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// Serves the socket until told to stop.
-pub async fn serve(listener: UnixListener, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(listener: UnixListener, admin: Live<Admin>, mut stop: watch::Receiver<bool>) {
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -42,7 +53,7 @@ pub async fn serve(listener: UnixListener, admin: Arc<Admin>, mut stop: watch::R
         };
         match stream {
             Ok((stream, _)) => {
-                let admin = admin.clone();
+                let admin = admin.get();
                 tokio::spawn(async move {
                     if let Err(error) = converse(stream, &admin).await {
                         tracing::warn!(%error, "admin request ended");
@@ -73,32 +84,42 @@ async fn converse(stream: UnixStream, admin: &Admin) -> Result<(), ExchangeError
 }
 
 impl Admin {
+    fn accounts(&self) -> &Accounts {
+        self.admission.accounts()
+    }
+
     async fn answer(&self, request: AdminRequest, peer: Peer) -> AdminAnswer {
         let done = match request {
             AdminRequest::Status => self.status().await,
             AdminRequest::Accounts => self.rows().await,
             AdminRequest::Suspend { target } => self.suspend(target, peer).await,
             AdminRequest::Resume { target } => self.resume(target, peer).await,
-            AdminRequest::Reconcile => self.accounts.reconcile().await.map(AdminAnswer::Reconciled),
+            AdminRequest::Reload => Ok(match self.reload.reload().await {
+                Ok(report) => AdminAnswer::Reloaded(report),
+                Err(problems) => AdminAnswer::Refused(problems),
+            }),
+            AdminRequest::Reconcile => {
+                self.accounts().reconcile().await.map(AdminAnswer::Reconciled)
+            }
         };
         done.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
     }
 
     async fn status(&self) -> Result<AdminAnswer, AccountError> {
-        let accounts = self.accounts.store().accounts().await?.len();
+        let accounts = self.accounts().store().accounts().await?.len();
         Ok(AdminAnswer::Status(DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             listening: self.listening.clone(),
-            issuers: self.issuers.clone(),
+            issuers: self.config.ops.iter().map(|op| op.issuer.to_string()).collect(),
             accounts: u64::try_from(accounts).unwrap_or(u64::MAX),
-            root_helper: self.accounts.backend().check().await.is_ok(),
+            root_helper: self.accounts().backend().check().await.is_ok(),
         }))
     }
 
     async fn rows(&self) -> Result<AdminAnswer, AccountError> {
         let mut rows = Vec::new();
-        for record in self.accounts.store().accounts().await? {
-            let state = match self.accounts.standing(&record.identity).await {
+        for record in self.accounts().store().accounts().await? {
+            let state = match self.accounts().standing(&record.identity).await {
                 Ok(standing) => standing.state,
                 Err(_) => AccountState::Unknown,
             };
@@ -111,7 +132,7 @@ impl Admin {
         match target {
             Target::Identity(identity) => Ok(Some(identity)),
             Target::Name(name) => {
-                Ok(self.accounts.standing_of_name(&name).await?.map(|(identity, _)| identity))
+                Ok(self.accounts().standing_of_name(&name).await?.map(|(identity, _)| identity))
             }
         }
     }
@@ -119,13 +140,13 @@ impl Admin {
     async fn suspend(&self, target: Target, peer: Peer) -> Result<AdminAnswer, AccountError> {
         let Some(identity) = self.identity(target).await? else { return Ok(nobody()) };
         let by = Suspender::Host { uid: peer.uid };
-        self.accounts.suspend(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
+        self.accounts().suspend(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
     }
 
     async fn resume(&self, target: Target, peer: Peer) -> Result<AdminAnswer, AccountError> {
         let Some(identity) = self.identity(target).await? else { return Ok(nobody()) };
         let by = Suspender::Host { uid: peer.uid };
-        self.accounts.resume(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
+        self.accounts().resume(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The connection loop of REST: TCP and Unix sockets, with limits, time limits and a graceful end.
 
-use super::{impatient::Impatient, listen::RestListener, rest::RestService};
+use super::{impatient::Impatient, listen::RestListener, live::Live, rest::RestService};
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -44,7 +44,7 @@ impl Default for HttpLimits {
 /// Serves one listener until told to stop, then lets running requests end.
 pub async fn serve(
     listener: RestListener,
-    service: RestService,
+    service: Live<RestService>,
     limits: HttpLimits,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -100,7 +100,7 @@ type Answering = std::pin::Pin<
 >;
 
 /// The REST service as one connection calls it.
-struct Answer(RestService);
+struct Answer(Live<RestService>);
 
 impl hyper::service::Service<hyper::Request<Incoming>> for Answer {
     type Response = hyper::Response<Body>;
@@ -108,7 +108,7 @@ impl hyper::service::Service<hyper::Request<Incoming>> for Answer {
     type Future = Answering;
 
     fn call(&self, request: hyper::Request<Incoming>) -> Answering {
-        let service = self.0.clone();
+        let service = self.0.get();
         if request.headers().contains_key(header::TRANSFER_ENCODING) {
             return Box::pin(async { Ok(require_length()) });
         }
@@ -128,7 +128,7 @@ fn require_length() -> hyper::Response<Body> {
 
 fn connect(
     stream: Box<dyn Stream>,
-    service: RestService,
+    service: Live<RestService>,
     limits: HttpLimits,
 ) -> hyper::server::conn::http1::Connection<TokioIo<Impatient<Box<dyn Stream>>>, Answer> {
     hyper::server::conn::http1::Builder::new()

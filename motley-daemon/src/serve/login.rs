@@ -2,6 +2,7 @@
 
 use super::{
     exchange::{Exchange, ExchangeError},
+    live::Live,
     request_id,
 };
 use crate::{
@@ -68,8 +69,8 @@ pub struct Login {
 }
 
 /// Serves the socket until told to stop; running conversations go on for a while.
-pub async fn serve(listener: UnixListener, login: Arc<Login>, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(login.limits.conversations));
+pub async fn serve(listener: UnixListener, login: Live<Login>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(login.get().limits.conversations));
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted.map(|(stream, _)| stream),
@@ -77,7 +78,7 @@ pub async fn serve(listener: UnixListener, login: Arc<Login>, mut stop: watch::R
         };
         match (stream, places.clone().try_acquire_owned()) {
             (Ok(stream), Ok(place)) => {
-                let login = login.clone();
+                let login = login.get();
                 tokio::spawn(async move {
                     let _place = place;
                     converse(stream, &login).await;

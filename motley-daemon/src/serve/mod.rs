@@ -5,6 +5,7 @@ pub mod exchange;
 pub mod http;
 mod impatient;
 pub mod listen;
+pub mod live;
 pub mod login;
 pub mod paths;
 pub mod rest;

@@ -95,6 +95,7 @@ async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
         audit: bench.accounts.audit.clone(),
         clock: bench.accounts.clock.clone(),
         forget: bench.accounts.forget.clone(),
+        locks: Arc::default(),
         rules: rules(friendly()),
     });
     assert!(

@@ -52,7 +52,8 @@ const MAPPER: &[OptionSpec] = &[
         "How the log is written: text or json to standard error, journal to the systemd \
          journal with fields of its own, or auto: journal where standard error leads there, else \
          text.",
-    ),
+    )
+    .at_start(),
 ];
 
 const OTP: &[OptionSpec] = &[
@@ -168,18 +169,21 @@ const SERVER: &[OptionSpec] = &[
         "Where the REST interface is served: ADDRESS:PORT or unix:/PATH, several if \
          wanted. It speaks plain HTTP on them, for a web server with TLS in front of it, \
          unless tls_certificate is set. Sockets that systemd hands over are used instead.",
-    ),
+    )
+    .at_start(),
     OptionSpec::unset(
         "tls_certificate",
         Kind::OptionalText,
         "File with the certificate chain (PEM). With it, TLS is spoken on all addresses, \
          though not on unix sockets. It is read again when it changes.",
-    ),
+    )
+    .at_start(),
     OptionSpec::unset(
         "tls_key",
         Kind::OptionalText,
         "File with the private key of that certificate (PEM).",
-    ),
+    )
+    .at_start(),
     OptionSpec::new(
         "trusted_proxies",
         Kind::Items,
@@ -210,7 +214,8 @@ const LOGIN: &[OptionSpec] = &[
         Kind::Text,
         "/run/motley_cue/login.sock",
         "Socket on which the PAM module asks. Only root may.",
-    ),
+    )
+    .at_start(),
     OptionSpec::new(
         "deadline",
         Kind::Seconds,
@@ -229,12 +234,14 @@ const LOGIN: &[OptionSpec] = &[
 ];
 
 const ADMIN: &[OptionSpec] = &[
-    OptionSpec::new("socket", Kind::Text, "/run/motley_cue/admin.sock", "Socket for motleyctl."),
+    OptionSpec::new("socket", Kind::Text, "/run/motley_cue/admin.sock", "Socket for motleyctl.")
+        .at_start(),
     OptionSpec::unset(
         "group",
         Kind::OptionalText,
         "Group whose members may use it, beside root. Not set: nobody else.",
-    ),
+    )
+    .at_start(),
     OptionSpec::new(
         "listen",
         Kind::Items,
@@ -242,7 +249,8 @@ const ADMIN: &[OptionSpec] = &[
         "Where /healthz, /readyz and /metrics (Prometheus) are served: ADDRESS:PORT or \
          unix:/PATH. Plain HTTP without login, so keep it on loopback or an internal network. \
          Empty: nowhere.",
-    ),
+    )
+    .at_start(),
 ];
 
 const ROOT: &[OptionSpec] = &[OptionSpec::new(
@@ -257,7 +265,8 @@ const STORE_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
     Kind::Text,
     "sqlite:/var/lib/motley_cue/motley.db",
     "Database of reservations, account states and one-time passwords: sqlite:/PATH.",
-)];
+)
+.at_start()];
 
 const LIMITS: &[OptionSpec] = &[
     OptionSpec::new(
@@ -272,9 +281,10 @@ const LIMITS: &[OptionSpec] = &[
         Kind::Number,
         "131072",
         "Longest header of a REST request, in bytes. The token is in it.",
-    ),
-    OptionSpec::new("connections", Kind::Number, "512", "REST connections at a time."),
-    OptionSpec::new("logins", Kind::Number, "128", "Login conversations at a time."),
+    )
+    .at_start(),
+    OptionSpec::new("connections", Kind::Number, "512", "REST connections at a time.").at_start(),
+    OptionSpec::new("logins", Kind::Number, "128", "Login conversations at a time.").at_start(),
     OptionSpec::new(
         "attempts_per_source",
         Kind::Number,
@@ -288,7 +298,8 @@ const LIMITS: &[OptionSpec] = &[
         "128",
         "REST connections of one address at a time. This host and trusted_proxies are not \
          counted.",
-    ),
+    )
+    .at_start(),
     OptionSpec::new(
         "requests_per_source",
         Kind::Number,
@@ -327,7 +338,8 @@ const AUDIT: &[OptionSpec] = &[OptionSpec::new(
     "",
     "File of the audit trail, one JSON object in each line, chained by hashes. Empty: \
      audit.jsonl beside the store.",
-)];
+)
+.at_start()];
 
 const EXAMPLE: &str = "\
 [authorisation.example]

@@ -56,17 +56,35 @@ pub struct OptionSpec {
     pub status: Status,
     /// False when it must stand in a section of its own and may not be inherited from `[DEFAULT]`.
     pub inherits: bool,
+    /// True when a change takes effect at the next start only, not at a reload.
+    pub at_start: bool,
     /// Meaning, in full sentences.
     pub doc: &'static str,
 }
 
 impl OptionSpec {
     const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Self {
-        Self { name, kind, default: Some(default), status: Status::Acts, inherits: true, doc }
+        Self {
+            name,
+            kind,
+            default: Some(default),
+            status: Status::Acts,
+            inherits: true,
+            at_start: false,
+            doc,
+        }
     }
 
     const fn unset(name: &'static str, kind: Kind, doc: &'static str) -> Self {
-        Self { name, kind, default: None, status: Status::Acts, inherits: true, doc }
+        Self {
+            name,
+            kind,
+            default: None,
+            status: Status::Acts,
+            inherits: true,
+            at_start: false,
+            doc,
+        }
     }
 
     const fn obsolete(self, why: &'static str) -> Self {
@@ -75,6 +93,10 @@ impl OptionSpec {
 
     const fn later(self, what: &'static str) -> Self {
         Self { status: Status::Later(what), ..self }
+    }
+
+    const fn at_start(self) -> Self {
+        Self { at_start: true, ..self }
     }
 
     const fn own(self) -> Self {

@@ -49,10 +49,16 @@ fn sample_section(out: &mut String, file: &FileSpec, section: &SectionSpec) {
     }
     for option in acting(section) {
         out.push('\n');
-        comment(out, option.doc);
+        comment(out, &meaning(option));
         let _ =
             writeln!(out, "{}", format!("#{} = {}", option.name, shown_default(option)).trim_end());
     }
+}
+
+/// What an option means, and when a change of it counts.
+fn meaning(option: &OptionSpec) -> String {
+    let when = if option.at_start { " Takes effect at the next start." } else { "" };
+    format!("{}{when}", option.doc)
 }
 
 fn shown_default(option: &OptionSpec) -> String {
@@ -107,7 +113,7 @@ fn reference_section(out: &mut String, section: &SectionSpec) {
             Status::Obsolete(why) => format!(" *Does not act any more: {why}.*"),
             Status::Later(why) => format!(" *Does not act yet: {why}.*"),
         };
-        let doc = option.doc.replace('|', "\\|");
+        let doc = meaning(option).replace('|', "\\|");
         let _ = writeln!(out, "| `{}` | {default} | {doc}{status} |", option.name);
     }
 }

@@ -4,6 +4,7 @@ use super::{admission, config};
 use crate::serve::{
     http::{HttpLimits, serve},
     listen::Listeners,
+    live::Live,
     rest::{Rest, RestService},
 };
 use std::{net::SocketAddr, time::Duration};
@@ -33,7 +34,7 @@ async fn door(limits: HttpLimits) -> Door {
     let listener = listeners.rest.remove(0);
     let address = listener.place().strip_prefix("http://").unwrap().parse().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(serve(listener, service, limits, stopped));
+    let task = tokio::spawn(serve(listener, Live::new(service), limits, stopped));
     Door { address, stop, task, _bench: bench }
 }
 

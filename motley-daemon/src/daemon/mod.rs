@@ -1,0 +1,118 @@
+//! Builds the parts from the configuration, opens the doors, and runs until told to stop.
+
+mod doors;
+mod parts;
+mod reload;
+
+pub use reload::{Reload, ReloadHandle};
+
+use crate::{config::Config, identity::TokenVerifier, serve::live::Live};
+use doors::{Doors, Fixed};
+use parts::{Ground, Parts};
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+};
+
+/// How often what was left undone is tried again, and old one-time passwords are swept.
+const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT. `passed` are the sockets that systemd opened; `anew`
+/// reads the configuration again on SIGHUP and when an admin asks for it.
+///
+/// # Errors
+/// When it can't start: configuration, store, audit log or a socket.
+pub async fn run(
+    config: Config,
+    passed: Vec<(OwnedFd, String)>,
+    anew: Reload,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let ground = Ground::open(&config).await?;
+    let parts = Parts::build(&ground, config)?;
+    let listeners = doors::bind(&parts.config, passed).await?;
+    for line in parts.accounts.reconcile().await? {
+        tracing::warn!(repaired = line, "after an unclean end");
+    }
+    let (handle, mut reloads) = reload::channel();
+    let fixed = Fixed {
+        throttle: ground.throttle.clone(),
+        places: doors::tell_places(&parts.config, &listeners),
+        reload: handle,
+        own_uid: nix::unistd::geteuid().as_raw(),
+    };
+    let doors = Doors::new(&parts, fixed);
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    doors.open(&mut tasks, &parts.config, listeners, &stopped);
+    let mut freshness = keep_fresh(&parts.verifier);
+    let parts = Live::new(parts);
+    tasks.spawn(keep_house(parts.clone(), stopped));
+    // Not under a service manager there is nobody to notify, and that is fine.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        let reply = tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hang_up.recv() => None,
+            Some(reply) = reloads.next() => Some(reply),
+        };
+        let outcome = reload::reload(&ground, &parts, &doors, &anew).await;
+        reload::tell(&outcome);
+        if outcome.is_ok() {
+            freshness.abort();
+            freshness = keep_fresh(&parts.get().verifier);
+        }
+        // Who asked may have gone away meanwhile.
+        let _ = reply.map(|reply| reply.send(outcome));
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping; running requests may end");
+    freshness.abort();
+    stop.send_replace(true);
+    while tasks.join_next().await.is_some() {}
+    ground.store.close().await;
+    Ok(())
+}
+
+fn keep_fresh(verifier: &Arc<TokenVerifier>) -> JoinHandle<()> {
+    let verifier = verifier.clone();
+    tokio::spawn(async move { verifier.keep_fresh().await })
+}
+
+/// Repairs, retries and sweeps until told to stop.
+async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
+    let mut timer = tokio::time::interval(RECONCILE_EVERY);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = stop.changed() => return,
+        }
+        let parts = parts.get();
+        match parts.accounts.reconcile().await {
+            Ok(lines) => lines.iter().for_each(|line| tracing::info!(done = line, "reconciled")),
+            Err(error) => tracing::error!(%error, "reconcile"),
+        }
+        if let Err(error) = parts.passwords.sweep().await {
+            tracing::error!(%error, "sweep one-time passwords");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Builds the parts of the service from the configuration, over what a restart alone replaces.
+
+use crate::{
+    account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
+    admission::Admission,
+    audit::{Audit, Event},
+    clock::{Clock, SystemClock},
+    config::{Config, OpConfig},
+    identity::{HttpSettings, Provider, TokenVerifier},
+    otp::OneTimePasswords,
+    store::Store,
+    throttle::{Throttle, ThrottleLimits},
+};
+use anyhow::Context;
+use feudal_plugins::{Backend, local_unix::LocalUnix};
+use motley_proto::Identity;
+use std::{path::Path, sync::Arc};
+
+/// Sources of failed logins that are remembered.
+const THROTTLED_SOURCES: usize = 10_000;
+
+/// What stays as it is when the configuration is loaded anew.
+pub(super) struct Ground {
+    pub(super) store: Store,
+    pub(super) audit: Arc<Audit>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) throttle: Arc<Throttle>,
+    locks: Arc<IdentityLocks>,
+}
+
+impl Ground {
+    /// Opens the database and the audit trail.
+    pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        make_folder(config.store.file().as_deref())?;
+        let store = Store::open(&config.store.url).await.with_context(|| {
+            format!("[store] url {}: is the folder writable by this user?", config.store.url)
+        })?;
+        make_folder(Some(&config.audit.file))?;
+        let audit = Audit::open(&config.audit.file, clock.clone())?;
+        audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() })?;
+        let throttle = Throttle::new(throttle_limits(config), clock.clone());
+        Ok(Self {
+            store,
+            audit: Arc::new(audit),
+            clock,
+            throttle: Arc::new(throttle),
+            locks: Arc::default(),
+        })
+    }
+}
+
+/// The parts that follow the configuration.
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) verifier: Arc<TokenVerifier>,
+    pub(super) passwords: Arc<OneTimePasswords>,
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) admission: Arc<Admission>,
+}
+
+struct ForgetTokens(Arc<TokenVerifier>);
+
+impl Forget for ForgetTokens {
+    fn forget(&self, identity: &Identity) {
+        self.0.forget(identity);
+    }
+}
+
+impl Parts {
+    /// Builds them. Nothing is asked of anybody yet.
+    pub(super) fn build(ground: &Ground, config: Config) -> anyhow::Result<Self> {
+        let clock = ground.clock.clone();
+        let http = HttpSettings { ca_file: config.mapper.ca_file.clone() };
+        let providers = config.ops.iter().map(provider).collect();
+        let verifier = Arc::new(TokenVerifier::new(providers, &http, clock.clone())?);
+        let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
+        let passwords =
+            Arc::new(OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime));
+        let backend: Arc<dyn Backend> =
+            Arc::new(LocalUnix::new(config.adapter.local_unix.clone(), &config.root.socket));
+        let accounts = Arc::new(Accounts::new(AccountParts {
+            store: ground.store.clone(),
+            backend,
+            passwords: passwords.clone(),
+            audit: ground.audit.clone(),
+            clock,
+            forget: Arc::new(ForgetTokens(verifier.clone())),
+            locks: ground.locks.clone(),
+            rules: AccountRules {
+                names: config.adapter.names.clone(),
+                groups: config.adapter.groups.clone(),
+                local_unix: config.adapter.local_unix.clone(),
+                login_info: config.adapter.login_info.clone(),
+                first_uid: motley_proto::names::FIRST_PERSON_ID,
+            },
+        }));
+        let enabled = config.otp.enabled.then(|| passwords.clone());
+        let admission =
+            Arc::new(Admission::new(verifier.clone(), &config.ops, enabled, accounts.clone()));
+        ground.throttle.set_limits(throttle_limits(&config));
+        Ok(Self { config: Arc::new(config), verifier, passwords, accounts, admission })
+    }
+}
+
+fn throttle_limits(config: &Config) -> ThrottleLimits {
+    ThrottleLimits {
+        burst: config.limits.attempts_per_source,
+        per_minute: config.limits.attempts_per_source,
+        sources: THROTTLED_SOURCES,
+    }
+}
+
+fn provider(op: &OpConfig) -> Provider {
+    Provider {
+        issuer: op.issuer.clone(),
+        opaque_tokens: op.opaque_tokens,
+        userinfo: op.userinfo,
+        introspection: op.introspection.clone(),
+        timeout: op.timeout,
+        allow_http: op.allow_http_loopback,
+    }
+}
+
+fn make_folder(file: Option<&Path>) -> anyhow::Result<()> {
+    match file.and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display())),
+        _ => Ok(()),
+    }
+}
