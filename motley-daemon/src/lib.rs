@@ -3,6 +3,7 @@
 pub mod account;
 pub mod admission;
 pub mod audit;
+pub mod check_config;
 pub mod clock;
 pub mod config;
 pub mod daemon;

@@ -3,7 +3,9 @@
 use motley_daemon::config::{
     Config, ConfigError, FindingKind, Listen, Owners, Source, Warning,
     options::{FEUDAL_ADAPTER, MOTLEY_CUE},
-    render_sample, validate,
+    render_man, render_reference, render_sample,
+    report::{ConfigReport, Which},
+    validate,
 };
 use motley_daemon::identity::UserinfoMode;
 use motley_proto::Issuer;
@@ -355,7 +357,6 @@ proptest! {
     }
 }
 
-/// `MOTLEY_UPDATE_SAMPLES=1` writes the files anew.
 #[test]
 fn r33_a_header_limit_with_which_no_request_can_be_read_stops_the_start() {
     let found = problems("[limits]\nheader = 8191\n", "");
@@ -363,17 +364,63 @@ fn r33_a_header_limit_with_which_no_request_can_be_read_stops_the_start() {
     assert_eq!(config("[limits]\nheader = 8192\n").limits.header, 8192);
 }
 
+/// A committed file that is made from the option table; `MOTLEY_UPDATE_SAMPLES=1` writes it anew.
+fn assert_is_made_from_the_table(path: &Path, made: &str) {
+    if std::env::var_os("MOTLEY_UPDATE_SAMPLES").is_some() {
+        std::fs::write(path, made).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(kept, made, "{}: run this test with MOTLEY_UPDATE_SAMPLES=1", path.display());
+}
+
+#[test]
+fn the_manual_pages_and_the_reference_are_those_of_the_option_table() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for spec in [&MOTLEY_CUE, &FEUDAL_ADAPTER] {
+        let page = project.join("etc/man").join(format!("{}.5", spec.name));
+        assert_is_made_from_the_table(&page, &render_man(spec));
+    }
+    let reference = render_reference(&[MOTLEY_CUE, FEUDAL_ADAPTER]);
+    assert_is_made_from_the_table(&project.join("docs/configuration-reference.md"), &reference);
+}
+
+#[test]
+fn the_report_tells_each_value_with_its_origin_and_no_secret() {
+    let text = "[mapper]\nlog_level = INFO\n[DEFAULT]\nvo_claim = groups\n[authorisation.a]\n\
+                op_url = https://op.example\nintrospection_client_id = c\n\
+                introspection_client_secret = canary\n";
+    let report = ConfigReport::of(&read(text, ""));
+    assert!(report.valid);
+    let all = report.settings_text(Which::All);
+    let line = |start: &str| all.lines().find(|line| line.starts_with(start)).unwrap();
+    assert!(line("log_level = INFO").ends_with("# line 2"), "{all}");
+    assert!(line("vo_claim = groups").ends_with("# [DEFAULT], line 4"), "{all}");
+    assert!(line("vo_match = one").ends_with("# default"), "{all}");
+    assert!(line("backend = sqlite").contains("does not act: "), "{all}");
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(!all.contains("canary") && !json.contains("canary"));
+    let set = report.settings_text(Which::Set);
+    assert_eq!(set.lines().filter(|line| line.contains(" = ")).count(), 5, "{set}");
+    let broken = ConfigReport::of(&read("[mapper]\nlog_levle = INFO\n", ""));
+    assert!(!broken.valid && broken.files.is_empty());
+    assert_eq!(broken.problems[0].option.as_deref(), Some("log_levle"));
+    assert_eq!(broken.problems[0].line, Some(2));
+}
+
+#[test]
+fn options_that_count_at_the_next_start_only_are_named_when_they_change() {
+    let before = config("[server]\nlisten = 127.0.0.1:1\n[mapper]\nlog_level = INFO\n");
+    let after = config("[server]\nlisten = 127.0.0.1:2\n[mapper]\nlog_level = DEBUG\n");
+    assert_eq!(before.needs_restart_for(&after), ["[server] listen"]);
+    assert!(before.needs_restart_for(&before).is_empty());
+}
+
 #[test]
 fn the_sample_files_are_those_of_the_option_table_and_mean_the_defaults() {
     let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
     let samples = [&MOTLEY_CUE, &FEUDAL_ADAPTER].map(|spec| {
-        let path = etc.join(format!("{}.sample", spec.name));
         let sample = render_sample(spec);
-        if std::env::var_os("MOTLEY_UPDATE_SAMPLES").is_some() {
-            std::fs::write(&path, &sample).unwrap();
-        }
-        let kept = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(kept, sample, "run this test with MOTLEY_UPDATE_SAMPLES=1");
+        assert_is_made_from_the_table(&etc.join(format!("{}.sample", spec.name)), &sample);
         sample
     });
     let (config, _) = read(&samples[0], &samples[1]).unwrap();

@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand};
 use motley_daemon::{
+    check_config::{CheckConfig, Form},
     config::{self, Config, Paths, Surroundings},
     daemon::{self, Reload},
     ffi,
@@ -22,8 +23,14 @@ struct Command {
 enum Verb {
     /// Run the service in the foreground until SIGTERM.
     Serve(Files),
-    /// Read both configuration files, say everything that is wrong with them, and end.
-    CheckConfig(Files),
+    /// Read both configuration files, show what holds or everything that is wrong, and end.
+    CheckConfig {
+        #[command(flatten)]
+        check: CheckConfig,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args, Clone)]
@@ -60,13 +67,7 @@ impl Files {
 
 fn main() -> ExitCode {
     match Command::parse().verb {
-        Verb::CheckConfig(files) => match files.load() {
-            Ok(config) => {
-                println!("the configuration is valid; {} providers are trusted", config.ops.len());
-                ExitCode::SUCCESS
-            }
-            Err(code) => code,
-        },
+        Verb::CheckConfig { check, json } => check.run(if json { Form::Json } else { Form::Text }),
         Verb::Serve(files) => match files.load() {
             Ok(config) => match serve(config, files) {
                 Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `motleyctl`: the admin's command on the host, over the daemon's admin socket.
 
 use clap::{Args, Parser, Subcommand};
+use motley_daemon::check_config::{CheckConfig, Form};
 use motley_proto::{
     Identity, Issuer, Subject, UserName,
     admin::{AdminAnswer, AdminRequest, DaemonStatus, Receipt, ReloadReport, Target},
@@ -40,6 +41,8 @@ enum Verb {
     Resume(Whom),
     /// Finish or take back whatever a crash left behind.
     Reconcile,
+    /// Read both configuration files, show what holds or everything that is wrong. Asks no daemon.
+    CheckConfig(CheckConfig),
     /// Load the configuration anew without dropping a request; a broken one changes nothing.
     Reload,
 }
@@ -82,6 +85,9 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, String> {
     let request = match command.verb {
+        Verb::CheckConfig(check) => {
+            return Ok(check.run(if command.json { Form::Json } else { Form::Text }));
+        }
         Verb::Status => AdminRequest::Status,
         Verb::Users => AdminRequest::Accounts,
         Verb::Suspend(whom) => AdminRequest::Suspend { target: whom.target()? },

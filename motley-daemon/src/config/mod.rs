@@ -15,6 +15,7 @@ mod ops;
 pub mod options;
 pub mod permissions;
 pub mod raw;
+pub mod report;
 pub mod search;
 mod service;
 pub mod values;
@@ -24,7 +25,7 @@ pub use email::EmailConfig;
 pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;
 pub use ops::OpConfig;
-pub use options::{render_reference, render_sample};
+pub use options::{render_man, render_reference, render_sample};
 pub use permissions::Owners;
 pub use search::{Paths, Surroundings};
 pub use service::{
@@ -90,6 +91,8 @@ pub struct EffectiveSetting {
     pub value: String,
     /// Line that sets it; `None` for a built-in default.
     pub line: Option<usize>,
+    /// True when that line stands in `[DEFAULT]`.
+    pub inherited: bool,
 }
 
 impl Config {
@@ -296,6 +299,7 @@ fn effective_settings(raw: &RawFile) -> Vec<EffectiveSetting> {
                 option: setting.spec.name.to_owned(),
                 value: setting.value.shown(),
                 line: setting.origin.line(),
+                inherited: matches!(setting.origin, Origin::Default(_)),
             });
         }
     }

@@ -4,6 +4,7 @@ mod doors;
 mod parts;
 mod reload;
 
+pub use parts::{http_settings, provider};
 pub use reload::{Reload, ReloadHandle};
 
 use crate::{config::Config, identity::TokenVerifier, serve::live::Live};

@@ -71,7 +71,7 @@ impl Parts {
     /// Builds them. Nothing is asked of anybody yet.
     pub(super) fn build(ground: &Ground, config: Config) -> anyhow::Result<Self> {
         let clock = ground.clock.clone();
-        let http = HttpSettings { ca_file: config.mapper.ca_file.clone() };
+        let http = http_settings(&config);
         let providers = config.ops.iter().map(provider).collect();
         let verifier = Arc::new(TokenVerifier::new(providers, &http, clock.clone())?);
         let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
@@ -111,7 +111,13 @@ fn throttle_limits(config: &Config) -> ThrottleLimits {
     }
 }
 
-fn provider(op: &OpConfig) -> Provider {
+/// How providers are reached.
+pub fn http_settings(config: &Config) -> HttpSettings {
+    HttpSettings { ca_file: config.mapper.ca_file.clone() }
+}
+
+/// A provider's section as token verification sees it.
+pub fn provider(op: &OpConfig) -> Provider {
     Provider {
         issuer: op.issuer.clone(),
         opaque_tokens: op.opaque_tokens,

@@ -330,6 +330,12 @@ pub const FEUDAL_ADAPTER: FileSpec = FileSpec {
     name: "feudal_adapter.conf",
     doc: "Configuration of the accounts that motley-daemon keeps: their names, groups, \
          shells and homes.",
+    places: "The file is the one named by --adapter-config, else by the environment variable \
+             FEUDAL_ADAPTER_CONFIG or LDF_ADAPTER_CONFIG, else the first that exists of \
+             ~/.config/feudal_adapter.conf, ~/.config/feudal/feudal_adapter.conf, \
+             /etc/feudal/feudal_adapter.conf, /etc/motley_cue/feudal_adapter.conf, \
+             ~/.config/ldf_adapter.conf, ~/.config/feudal/ldf_adapter.conf and \
+             /etc/feudal/ldf_adapter.conf. A file that was named must exist. The working directory is not searched.",
     sections: SECTIONS,
     inheritance: Inheritance::All,
     bool_words: BoolWords { yes: "yes, do as i say!", no: "no" },

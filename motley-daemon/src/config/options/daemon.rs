@@ -383,6 +383,10 @@ pub const MOTLEY_CUE: FileSpec = FileSpec {
     name: "motley_cue.conf",
     doc: "Configuration of motley-daemon: which OpenID providers are trusted, and who of \
          theirs may log in.",
+    places: "The file is the one named by --config, else by the environment variable \
+             MOTLEY_CUE_CONFIG, else the first that exists of \
+             ~/.config/motley_cue/motley_cue.conf and /etc/motley_cue/motley_cue.conf. A file that \
+             was named must exist. The working directory is not searched.",
     sections: SECTIONS,
     inheritance: Inheritance::Repeated,
     bool_words: BoolWords { yes: "1", no: "0" },

@@ -3,10 +3,12 @@
 mod adapter;
 mod authorisation;
 mod daemon;
+mod man;
 mod render;
 
 pub use adapter::FEUDAL_ADAPTER;
 pub use daemon::MOTLEY_CUE;
+pub use man::render_man;
 pub use render::{render_reference, render_sample};
 
 /// How the text of a value is read.
@@ -199,6 +201,8 @@ pub struct FileSpec {
     pub name: &'static str,
     /// What it is for, in full sentences.
     pub doc: &'static str,
+    /// Where it is looked for, in full sentences.
+    pub places: &'static str,
     /// Its sections, in the order of the sample file.
     pub sections: &'static [SectionSpec],
     /// What `[DEFAULT]` does.

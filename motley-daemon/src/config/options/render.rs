@@ -56,7 +56,7 @@ fn sample_section(out: &mut String, file: &FileSpec, section: &SectionSpec) {
 }
 
 /// What an option means, and when a change of it counts.
-fn meaning(option: &OptionSpec) -> String {
+pub(super) fn meaning(option: &OptionSpec) -> String {
     let when = if option.at_start { " Takes effect at the next start." } else { "" };
     format!("{}{when}", option.doc)
 }
@@ -81,9 +81,12 @@ fn comment(out: &mut String, text: &str) {
 
 /// The reference page of both files, in Markdown.
 pub fn render_reference(files: &[FileSpec]) -> String {
-    let mut out = String::from("# Configuration reference\n");
+    let mut out = String::from(
+        "# Configuration reference\n\nMade from the table that the daemon checks files against; the \
+         same is in motley_cue.conf(5) and feudal_adapter.conf(5).\n",
+    );
     for file in files {
-        let _ = write!(out, "\n## {}\n\n{}\n", file.name, file.doc);
+        let _ = write!(out, "\n## {}\n\n{} {}\n", file.name, file.doc, file.places);
         for section in file.sections {
             reference_section(&mut out, section);
         }
