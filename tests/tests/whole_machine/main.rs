@@ -65,6 +65,27 @@ machine_test! {
 }
 
 machine_test! {
+    fn systemctl_reload_takes_a_new_configuration_and_fails_with_a_broken_one() {
+        let node = LoginNode::installed()?;
+        let machine = &node.machine;
+        machine.run("systemctl start motley-cue.service")?;
+        let pid = machine.run("systemctl show -P MainPID motley-cue.service")?;
+        node.trust_the_provider()?;
+        machine.run("systemctl reload motley-cue.service")?;
+        let status = machine.run("motleyctl status")?;
+        ensure!(status.contains("https://localhost:9443"), "the provider is not trusted: {status}");
+        machine.run("echo 'not an option' >> /etc/motley_cue/motley_cue.conf")?;
+        let refused = machine.output("systemctl reload motley-cue.service")?;
+        ensure!(!refused.status.success(), "a broken configuration was taken");
+        let log = machine.run("journalctl -u motley-cue.service --no-pager")?;
+        ensure!(log.contains("motley_cue.conf:"), "the log does not say where: {log}");
+        let same = machine.run("systemctl show -P MainPID motley-cue.service")?;
+        ensure!(same == pid && machine.run("motleyctl status")? == status, "the old one does not hold");
+        Ok(())
+    }
+}
+
+machine_test! {
     fn r08_a_suspended_person_loses_the_running_session_and_comes_in_by_no_method() {
         let node = LoginNode::installed()?;
         let machine = &node.machine;
