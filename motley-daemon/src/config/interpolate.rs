@@ -4,6 +4,11 @@ use super::ini::{Entry, Section};
 
 /// How deep values may refer to each other.
 const MAX_DEPTH: usize = 10;
+/// Most references that one value may need. Ten values that name the next one ten times each would
+/// otherwise fill any memory.
+const MAX_REFERENCES: usize = 10_000;
+/// Longest value, in bytes.
+const MAX_BYTES: usize = 1 << 20;
 
 /// Why a value can't be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +22,11 @@ pub enum InterpolationError {
     /// Values refer to each other too deeply, or in a circle.
     #[error("values refer to each other more than {MAX_DEPTH} times")]
     TooDeep,
+    /// Values multiply each other.
+    #[error(
+        "values refer to each other {MAX_REFERENCES} times, or make one longer than {MAX_BYTES} bytes"
+    )]
+    TooMuch,
 }
 
 impl InterpolationError {
@@ -25,7 +35,7 @@ impl InterpolationError {
         match self {
             Self::Lonely => "write %% for a percent sign",
             Self::Missing(_) => "set that option, or write %% for a percent sign",
-            Self::TooDeep => "write the value out",
+            Self::TooDeep | Self::TooMuch => "write the value out",
         }
     }
 }
@@ -44,38 +54,50 @@ pub fn interpolate(
     section: &Section,
     defaults: &Section,
 ) -> Result<String, InterpolationError> {
-    let mut out = String::new();
-    replace(&entry.value(), section, defaults, 1, &mut out)?;
-    Ok(out)
+    let mut work = Replacing { section, defaults, left: MAX_REFERENCES, out: String::new() };
+    work.replace(&entry.value(), 1)?;
+    Ok(work.out)
 }
 
-fn replace(
-    text: &str,
-    section: &Section,
-    defaults: &Section,
-    depth: usize,
-    out: &mut String,
-) -> Result<(), InterpolationError> {
-    if depth > MAX_DEPTH {
-        return Err(InterpolationError::TooDeep);
-    }
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('%') {
-        out.push_str(before);
-        if let Some(next) = after.strip_prefix('%') {
-            out.push('%');
-            rest = next;
-            continue;
+/// One value in the making.
+struct Replacing<'a> {
+    section: &'a Section,
+    defaults: &'a Section,
+    left: usize,
+    out: String,
+}
+
+impl Replacing<'_> {
+    fn replace(&mut self, text: &str, depth: usize) -> Result<(), InterpolationError> {
+        if depth > MAX_DEPTH {
+            return Err(InterpolationError::TooDeep);
         }
-        let (name, next) = reference(after).ok_or(InterpolationError::Lonely)?;
-        let name = name.to_lowercase();
-        let entry = lookup(section, defaults, &name)
-            .ok_or_else(|| InterpolationError::Missing(name.clone()))?;
-        replace(&entry.value(), section, defaults, depth + 1, out)?;
-        rest = next;
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('%') {
+            self.push(before)?;
+            if let Some(next) = after.strip_prefix('%') {
+                self.push("%")?;
+                rest = next;
+                continue;
+            }
+            let (name, next) = reference(after).ok_or(InterpolationError::Lonely)?;
+            let name = name.to_lowercase();
+            let entry = lookup(self.section, self.defaults, &name)
+                .ok_or_else(|| InterpolationError::Missing(name.clone()))?;
+            self.left = self.left.checked_sub(1).ok_or(InterpolationError::TooMuch)?;
+            self.replace(&entry.value(), depth + 1)?;
+            rest = next;
+        }
+        self.push(rest)
     }
-    out.push_str(rest);
-    Ok(())
+
+    fn push(&mut self, text: &str) -> Result<(), InterpolationError> {
+        if self.out.len() + text.len() > MAX_BYTES {
+            return Err(InterpolationError::TooMuch);
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
 }
 
 /// Splits `(name)s...` into the name and what follows.
@@ -106,6 +128,7 @@ pub fn references(text: &str) -> Vec<String> {
 mod tests {
     use super::super::ini::parse;
     use super::*;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> Result<String, InterpolationError> {
         let ini = parse("f", text).unwrap();
@@ -120,10 +143,45 @@ mod tests {
     }
 
     #[test]
+    fn r45_values_that_multiply_each_other_are_refused_at_once() {
+        let mut text = "[s]\na = %(b)s\n".to_owned();
+        for name in 'b'..='i' {
+            let next = char::from(name as u8 + 1);
+            text += &format!("{name} = {}\n", format!("%({next})s").repeat(20));
+        }
+        assert_eq!(read(&format!("{text}j =\n")), Err(InterpolationError::TooMuch));
+        assert_eq!(
+            read(&format!("{text}j = {}\n", "x".repeat(2000))),
+            Err(InterpolationError::TooMuch)
+        );
+        let long = format!("[s]\na = %(b)s%(b)s\nb = {}\n", "x".repeat(MAX_BYTES / 2));
+        assert_eq!(read(&long).unwrap().len(), MAX_BYTES);
+        assert_eq!(read(&long.replace("= %", "= x%")), Err(InterpolationError::TooMuch));
+    }
+
+    #[test]
     fn what_can_not_be_replaced_is_an_error() {
         assert_eq!(read("[s]\na = 100%\n"), Err(InterpolationError::Lonely));
         assert_eq!(read("[s]\na = %(b)\n"), Err(InterpolationError::Lonely));
         assert_eq!(read("[s]\na = %(b)s\n"), Err(InterpolationError::Missing("b".to_owned())));
         assert_eq!(read("[s]\na = %(a)s\n"), Err(InterpolationError::TooDeep));
+    }
+
+    proptest! {
+        #[test]
+        fn r45_values_without_percent_signs_stay_and_doubled_ones_become_single(
+            value in "[a-z ()%]{0,20}",
+            other in "[a-z%()]{0,10}",
+        ) {
+            let text = format!("[s]\na = x{value}\nb = x{other}\n");
+            let plain = format!("x{value}").trim_end().to_owned();
+            match read(&text) {
+                Ok(made) if !value.contains('%') => prop_assert_eq!(made, plain.clone()),
+                Ok(made) => prop_assert!(made.len() <= (value.len() + 1) * (other.len() + 2) * 10),
+                Err(_) => prop_assert!(value.contains('%')),
+            }
+            let doubled = format!("[s]\na = x{}\n", value.replace('%', "%%"));
+            prop_assert_eq!(read(&doubled).unwrap(), plain);
+        }
     }
 }
