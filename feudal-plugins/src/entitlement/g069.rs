@@ -24,17 +24,22 @@ pub struct Aarc {
 /// Divides namespaces from groups.
 pub(super) const GROUP: &str = ":group:";
 const ROLE: &str = ":role=";
+/// Most dividers that are tried in one text. Each try reads the text, and whoever fills a claim of
+/// megabytes with dividers would otherwise keep a core busy for minutes.
+const MAX_TRIES: usize = 32;
 
 /// Reads a group entitlement of AARC-G069; `None` when the text is none.
 ///
 /// Namespaces are folded to lower case and percent-encodings to upper case, as URN equivalence
 /// asks for (RFC 8141 §3.1). Components behind `?+`, `?=` and `#` before the group carry no
-/// meaning and are dropped. Where `group` occurs several times, the last one that reads divides.
+/// meaning and are dropped. Where `group` occurs several times, the last one that reads divides; of
+/// very many, only the last 32 are looked at.
 pub fn parse_g069(text: &str) -> Option<Aarc> {
     let scheme = text.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("urn:"))?;
     let rest = text.get(scheme.len()..)?;
     let mut end = rest.len();
-    while let Some(at) = rest.get(..end)?.rfind(GROUP) {
+    for _ in 0..MAX_TRIES {
+        let at = rest.get(..end)?.rfind(GROUP)?;
         let (namespaces, groups) = (rest.get(..at)?, rest.get(at + GROUP.len()..)?);
         if let (Some(namespaces), Some(groups)) =
             (Namespaces::read(namespaces), Groups::read(groups))
@@ -212,6 +217,15 @@ mod tests {
         assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a:b:role=r"));
         assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a:role=R"));
         assert!(!granted("urn:geant:x:group:a:role=r", "urn:geant:x:group:a"));
+    }
+
+    #[test]
+    fn r45_a_text_full_of_dividers_is_none_and_costs_no_time() {
+        let begun = std::time::Instant::now();
+        assert_eq!(parse_g069(&format!("urn:geant:x:{}", ":group:".repeat(150_000))), None);
+        let many = format!("urn:geant:x{}", ":group".repeat(20));
+        assert!(parse_g069(&format!("{many}:a")).is_some());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "it took hours before");
     }
 
     proptest! {
