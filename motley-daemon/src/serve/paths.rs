@@ -41,7 +41,11 @@ pub fn destination(uri: &Uri) -> Destination {
     }
     if let Some(shorter) = path.strip_suffix('/').filter(|shorter| shorter.ends_with('/')) {
         let target = shorter.trim_end_matches('/');
-        return Destination::Redirect(if target.is_empty() { "/" } else { target }.to_owned());
+        return match target {
+            "" => Destination::Redirect("/".to_owned()),
+            _ if leads_elsewhere(target) => Destination::Route(path),
+            _ => Destination::Redirect(target.to_owned()),
+        };
     }
     let inner = ["/api/v1/", "/api/"]
         .into_iter()
@@ -51,9 +55,17 @@ pub fn destination(uri: &Uri) -> Destination {
     Destination::Route(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
 }
 
+/// True for what a browser could take for another host (`//host`, `/\host`) or another header. Such
+/// paths match no route, and nobody is sent there.
+fn leads_elsewhere(target: &str) -> bool {
+    let authority = target.strip_prefix('/').is_none_or(|rest| rest.starts_with(['/', '\\']));
+    authority || target.contains(char::is_control)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn to(path: &str) -> Destination {
         destination(&path.parse().unwrap())
@@ -73,6 +85,25 @@ mod tests {
     fn a_mount_without_slash_and_two_slashes_at_the_end_are_redirected() {
         assert_eq!(to("/api"), Destination::Redirect("/api/".to_owned()));
         assert_eq!(to("/info//"), Destination::Redirect("/info".to_owned()));
+    }
+
+    #[test]
+    fn r45_nobody_is_redirected_to_another_host() {
+        for path in ["//evil.example//", "/%5cevil.example//", "/%2fevil.example//", "/a%0d%0ab//"]
+        {
+            assert!(matches!(to(path), Destination::Route(_)), "{path}: {:?}", to(path));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r45_any_path_is_a_route_or_a_redirect_within_this_host(path in "(/|//|%2[fF]|%5c|%0a|api|v1|info|[a-z%.]{0,3}){0,8}") {
+            let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
+            if let Destination::Redirect(target) = destination(&uri) {
+                prop_assert!(target.starts_with('/') && !target.contains(char::is_control));
+                prop_assert!(!target.starts_with("//") && !target.starts_with("/\\"), "{}", target);
+            }
+        }
     }
 
     #[test]
