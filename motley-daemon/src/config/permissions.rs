@@ -1,10 +1,11 @@
 //! Reads files only if nobody but root and the service could have written them.
 
 use super::finding::{Finding, FindingKind};
+use nix::fcntl::OFlag;
 use std::{
-    fs::{File, Metadata},
+    fs::{Metadata, OpenOptions},
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -50,7 +51,10 @@ pub fn read_guarded(path: &Path, owners: Owners) -> Result<Content, Finding> {
         let cure = "check the path, and that the service may read it";
         Finding::new(FindingKind::File, &shown, format!("can't be read: {error}"), cure)
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    // Non-blocking, as opening a pipe would otherwise wait for its writer for ever.
+    let flags = OFlag::O_NONBLOCK.bits();
+    let mut file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     check_file(&shown, &metadata, owners)?;
     let absolute = std::path::absolute(path).map_err(unreadable)?;
@@ -223,6 +227,14 @@ mod tests {
         assert!(read_private(&path, owners()).unwrap_err().cure.starts_with("chmod go-r"));
         let (_place, path) = file(0o600);
         assert_eq!(read_private(&path, owners()).unwrap(), "[mapper]\n");
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+        let (place, _path) = file(0o644);
+        let pipe = place.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        assert_eq!(read_guarded(&pipe, owners()).unwrap_err().what, "is no regular file");
     }
 
     #[test]
