@@ -35,6 +35,33 @@ pub(crate) enum Algorithm {
     EdDsa,
 }
 
+/// The points of Ed25519 of order 1, 2, 4 and 8 in every spelling, without the sign bit. Under such a
+/// key one signature that anybody can write is good for every few texts, and the library takes it.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    small_order(0x00, 0x00, 0x00),
+    small_order(0x01, 0x00, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98,
+        0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53,
+        0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67,
+        0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac,
+        0x03, 0x7a,
+    ],
+    small_order(0xec, 0xff, 0x7f),
+    small_order(0xed, 0xff, 0x7f),
+    small_order(0xee, 0xff, 0x7f),
+];
+
+const fn small_order(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut point = [middle; 32];
+    point[0] = first;
+    point[31] = last;
+    point
+}
+
 const RSA: [(Algorithm, &RsaParameters); 6] = [
     (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256),
     (Algorithm::Rs384, &RSA_PKCS1_2048_8192_SHA384),
@@ -188,9 +215,7 @@ fn read_key(entry: &ClaimMap) -> Option<Key> {
         ("EC", Some("P-521")) => {
             read_curve(Algorithm::Es512, &ECDSA_P521_SHA512_FIXED, 66, &number("x")?, &number("y")?)
         }
-        ("OKP", Some("Ed25519")) => ParsedPublicKey::new(&ED25519, number("x")?)
-            .map(|key| vec![(Algorithm::EdDsa, key)])
-            .unwrap_or_default(),
+        ("OKP", Some("Ed25519")) => read_edwards(number("x")?),
         _ => Vec::new(),
     };
     verifiers.retain(|(algorithm, _)| pinned.is_none_or(|pinned| pinned == *algorithm));
@@ -234,6 +259,21 @@ fn read_curve(
     // SEC 1 §2.3.4: 04 and both coordinates; the library checks that the point is on the curve.
     let point = [&[4], x, y].concat();
     ParsedPublicKey::new(verification, point).map(|key| vec![(algorithm, key)]).unwrap_or_default()
+}
+
+fn read_edwards(point: Vec<u8>) -> Vec<(Algorithm, ParsedPublicKey)> {
+    let is_small = SMALL_ORDER.iter().any(|small| {
+        let (Some((last, rest)), [others @ .., top]) = (point.split_last(), small) else {
+            return true;
+        };
+        rest == others && last & 0x7f == *top
+    });
+    if is_small {
+        return Vec::new();
+    }
+    ParsedPublicKey::new(&ED25519, point)
+        .map(|key| vec![(Algorithm::EdDsa, key)])
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
