@@ -235,6 +235,23 @@ mod tests {
         }
 
         #[test]
+        fn r45_a_message_of_any_words_is_refused_or_written_again_as_it_was_read(
+            body in "\\{\"(inspect|expire|adopt|suspend|prompt|done|Err)\":\\{(\"(name|identity|target|text|result)\":(\"[a-z:/-]{0,6}\"|\\{\\}|1|null),?){0,3}\\}\\}"
+        ) {
+            fn check<M: Serialize + DeserializeOwned>(body: &str) -> Result<(), TestCaseError> {
+                let Ok(message) = serde_json::from_str::<M>(body) else { return Ok(()) };
+                let frame = encode(&message, Cap::TASK).unwrap();
+                let again: M = decode(&frame, Cap::TASK).unwrap().unwrap();
+                prop_assert_eq!(encode(&again, Cap::TASK).unwrap(), frame);
+                Ok(())
+            }
+            check::<crate::task::Task>(&body)?;
+            check::<crate::task::TaskAnswer>(&body)?;
+            check::<crate::login::Step>(&body)?;
+            check::<crate::admin::AdminRequest>(&body)?;
+        }
+
+        #[test]
         fn r45_random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let _ = decode::<String>(&bytes, Cap::TASK);
         }

@@ -317,5 +317,28 @@ mod tests {
             prop_assert!(!text.as_str().contains([':', '\n', ',', ' ']));
             prop_assert_eq!(UniqueId::parse(text.as_str()).unwrap(), identity);
         }
+
+        #[test]
+        fn r45_no_two_texts_of_gecos_name_one_identity(
+            text in "[a-z%+@.0-9A-F]{0,12}@https?%3[aA]%2[fF]%2[fF]op(\\.|%2E)example(%2F|/)?|\\PC{0,40}"
+        ) {
+            if let Ok(identity) = UniqueId::parse(&text) {
+                prop_assert_eq!(String::from(identity.unique_id()), text.clone());
+                prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.~+%-@".contains(&b)));
+            }
+        }
+
+        #[test]
+        fn r45_an_issuer_is_https_or_on_this_host_and_hides_nothing(
+            text in "https?://(op\\.example|localhost|127\\.0\\.0\\.1|\\[::1\\]|[a-z@:\\[\\].%-]{0,12})(:[0-9]{0,6})?(/[a-z?#@\\\\ ]{0,4})?|\\PC{0,30}"
+        ) {
+            if let Ok(issuer) = Issuer::new(text.as_str()) {
+                prop_assert_eq!(issuer.as_str(), text.as_str());
+                prop_assert!(!text.contains(['@', '?', '#', '\\', ' ']) && text.is_ascii());
+                let rest = text.strip_prefix("http://").unwrap_or("127.");
+                let local = ["127.", "localhost", "[::1]"];
+                prop_assert!(local.iter().any(|host| rest.starts_with(host)), "{}", text);
+            }
+        }
     }
 }

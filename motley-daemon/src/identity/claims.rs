@@ -68,6 +68,7 @@ pub(crate) fn date(claims: &ClaimMap, name: &'static str) -> Result<Option<Times
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     const NOW: Timestamp = Timestamp(1_800_000_000);
@@ -131,5 +132,47 @@ mod tests {
             assert_eq!(of(json!({ "sub": text })), Err(TokenFault::SubjectText));
         }
         assert_eq!(of(json!({"sub": "a"})).unwrap().as_str(), "a");
+    }
+
+    /// Values as a hostile provider may write them in the place of a date.
+    fn dates() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<f64>().prop_map(|number| json!(number)),
+            any::<i64>().prop_map(|number| json!(number)),
+            (-100..100_i64).prop_map(|near| json!(NOW.0 + near)),
+            (-100.0..100.0_f64).prop_map(|near| json!(NOW.0 as f64 + near)),
+            "[0-9]{0,12}".prop_map(|text| json!(text)),
+            Just(Value::Null),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn r45_whatever_the_dates_are_a_token_that_holds_has_begun_and_has_an_end_to_come(
+            exp in dates(),
+            nbf in dates(),
+            iat in dates(),
+        ) {
+            let taken = times(json!({"exp": exp.clone(), "nbf": nbf.clone(), "iat": iat.clone()}));
+            if let Ok(end) = taken {
+                prop_assert!(end > NOW);
+                prop_assert_eq!(exp.as_f64().unwrap().floor(), end.0 as f64);
+                let begun = |value: &Value| value.as_f64().unwrap() < (NOW.0 + 61) as f64;
+                prop_assert!(begun(&nbf) && begun(&iat));
+            }
+            let endless = times(json!({"nbf": nbf, "iat": iat}));
+            prop_assert!(endless.is_err());
+        }
+
+        #[test]
+        fn r45_a_subject_is_the_text_of_the_claim_or_none(text in "\\PC{0,300}|[a-z\\n\\x00]{0,4}") {
+            let claims = ClaimMap::from_iter([("sub".to_owned(), json!(text))]);
+            match subject(&claims) {
+                Ok(subject) => prop_assert_eq!(subject.as_str(), text),
+                Err(_) => prop_assert!(
+                    text.is_empty() || text.len() > 255 || text.contains(char::is_control)
+                ),
+            }
+        }
     }
 }

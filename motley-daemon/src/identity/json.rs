@@ -113,8 +113,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_the_reader_panic(text in "\\PC{0,80}|[\\[\\]{}\",:0-9a-z]{0,80}") {
-            let _ = parse_object(text.as_bytes());
+        fn r45_what_is_read_is_what_every_other_reader_sees(
+            text in "\\PC{0,80}|\\{(\"[ab]\":(1|\\{\\}|\\[\"a\"\\]),?){0,4}\\}|[\\[\\]{}\",:0-9a-z]{0,80}"
+        ) {
+            if let Ok(object) = parse_object(text.as_bytes()) {
+                let others: ClaimMap = serde_json::from_str(&text).unwrap();
+                prop_assert_eq!(object, others);
+            }
         }
     }
 }

@@ -115,6 +115,7 @@ impl Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use serde_json::json;
 
     fn parse(configured: &str, document: Value) -> Result<Metadata, FetchError> {
@@ -173,6 +174,25 @@ mod tests {
             ("http://127.0.0.1:81", "http://169.254.169.254/jwks"),
         ] {
             assert!(keys_of(issuer, jwks).is_none(), "{jwks}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r45_a_document_is_about_the_configured_issuer_or_refused(
+            named in "(https?://)?(op\\.example|127\\.0\\.0\\.1|evil\\.example)(:[0-9]{1,3})?(/x)?(/|@|\\?)?|\\PC{0,20}",
+            jwks in "(https?|file|HTTPS)?:?//?[a-z.@:/\\\\]{0,12}(op\\.example|127\\.0\\.0\\.1)?/?",
+        ) {
+            for configured in ["https://op.example/x", "http://127.0.0.1"] {
+                let document = json!({"issuer": named, "jwks_uri": jwks, "userinfo_endpoint": jwks});
+                let Ok(read) = parse(configured, document) else { continue };
+                prop_assert_eq!(without_slash(read.issuer.as_str()), configured);
+                let url = jwks.parse::<reqwest::Url>().ok();
+                let own = url.is_some_and(|url| {
+                    url.scheme() == "https" || (url.scheme() == "http" && url.host_str() == Some("127.0.0.1"))
+                });
+                prop_assert!(read.jwks.is_none() || own, "{}", jwks);
+            }
         }
     }
 }

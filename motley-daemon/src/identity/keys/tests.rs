@@ -1,6 +1,7 @@
 //! Keys of the standards' own examples, and keys that must not verify anything.
 
 use super::*;
+use proptest::prelude::*;
 use serde_json::json;
 
 const RSA_N: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
@@ -143,10 +144,53 @@ fn the_number_of_keys_and_of_tries_is_bounded() {
 }
 
 #[test]
+fn r12_a_point_of_small_order_is_no_key() {
+    for first in [0x00_u8, 0x01, 0x26, 0xc7, 0xec, 0xed, 0xee] {
+        for sign in [0x00, 0x80] {
+            let mut point = SMALL_ORDER.into_iter().find(|point| point[0] == first).unwrap();
+            point[31] |= sign;
+            let key = json!({"kty": "OKP", "crv": "Ed25519", "x": URL_SAFE_NO_PAD.encode(point)});
+            let keys = set(&[key]);
+            let forged = (0..64_u8).any(|text| {
+                keys.verify(None, Algorithm::EdDsa, &[text], &[0; 64]) == Finding::Verified
+            });
+            assert!(!forged, "one signature is good for many texts: {point:02x?}");
+            assert_eq!(keys.len(), 0, "{point:02x?}");
+        }
+    }
+    assert_eq!(set(&[ed25519()]).len(), 1);
+}
+
+#[test]
 fn a_document_without_keys_is_no_key_set() {
     for document in [json!({}), json!({"keys": {}}), json!({"keys": null}), json!({"Keys": []})] {
         let Value::Object(document) = document else { panic!("an object") };
         assert!(KeySet::parse(&document).is_err());
     }
     assert_eq!(set(&[]).len(), 0);
+}
+
+proptest! {
+    #[test]
+    fn r45_a_key_with_any_members_verifies_by_known_algorithms_or_is_left_out(
+        kind in "RSA|EC|OKP|oct|\\PC{0,4}",
+        curve in "P-256|P-384|P-521|Ed25519|\\PC{0,4}",
+        alg in "RS256|ES256|EdDSA|none|HS256|\\PC{0,4}",
+        numbers in proptest::collection::vec("[A-Za-z0-9_=-]{0,90}", 4),
+        secret in proptest::option::of("AAAA"),
+        base in 0..4_usize,
+    ) {
+        let known = [rsa(), p256(), p521(), ed25519()];
+        let text = |at: usize| json!(numbers[at]);
+        let made = json!({"kty": kind, "crv": curve, "alg": alg, "n": text(0), "e": text(1), "x": text(2), "y": text(3)});
+        for mut key in [made, with(known[base].clone(), "alg", json!(alg))] {
+            if let Some(secret) = &secret {
+                key = with(key, "d", json!(secret));
+            }
+            let keys = set(std::slice::from_ref(&key));
+            prop_assert!(keys.len() == 0 || (secret.is_none() && Algorithm::named(&alg).is_some()), "{}", key);
+            let forged = keys.verify(None, Algorithm::EdDsa, b"text", &[0; 64]);
+            prop_assert_ne!(forged, Finding::Verified);
+        }
+    }
 }

@@ -45,6 +45,7 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_last_of_several_values_counts_and_an_empty_one_is_a_value() {
@@ -54,5 +55,21 @@ mod tests {
         assert_eq!(parameters.get("x"), Some(" y"));
         assert_eq!(parameters.get("Username"), None);
         assert!(parameters.require(["username", "sub"]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn r45_of_any_query_a_required_parameter_is_there_or_named(query in "([a-z%=&+]{0,6}|sub=|iss=|%[0-9a-f]{2}){0,8}") {
+            let Ok(uri) = format!("/verify_user?{query}").parse::<Uri>() else { return Ok(()) };
+            let parameters = Parameters::read(&uri);
+            let both = parameters.get("sub").is_some() && parameters.get("iss").is_some();
+            match parameters.require(["sub", "iss"]) {
+                Ok([sub, iss]) => {
+                    prop_assert!(both);
+                    prop_assert_eq!([Some(sub), Some(iss)], ["sub", "iss"].map(|name| parameters.get(name)));
+                }
+                Err(answer) => prop_assert!(!both && answer.status() == StatusCode::BAD_REQUEST),
+            }
+        }
     }
 }
