@@ -62,6 +62,8 @@ pub type Warning = Finding;
 
 /// Longest part of a file that is shown in a message, in characters.
 const SHOWN: usize = 120;
+/// Longest message, in characters.
+const MESSAGE: usize = 2000;
 
 impl Finding {
     /// A finding about a file as a whole.
@@ -114,8 +116,9 @@ impl fmt::Display for Finding {
         if let Some(option) = &self.option {
             write!(f, "{}: ", escape(option, SHOWN))?;
         }
-        f.write_str(&self.what)?;
-        if self.cure.is_empty() { Ok(()) } else { write!(f, "; {}", self.cure) }
+        // Both may repeat what stands in the file.
+        f.write_str(&escape(&self.what, MESSAGE))?;
+        if self.cure.is_empty() { Ok(()) } else { write!(f, "; {}", escape(&self.cure, MESSAGE)) }
     }
 }
 

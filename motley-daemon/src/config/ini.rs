@@ -190,7 +190,8 @@ impl Reader {
             return;
         }
         if let Some(first) = self.ini.sections.iter().find(|section| section.name == name) {
-            let what = format!("section [{name}] stands in line {} already", first.line);
+            let (name, line) = (quoted(&format!("[{name}]")), first.line);
+            let what = format!("section {name} stands in line {line} already");
             self.problem(number, what, "put all its options under one header");
         }
         self.place = Place::In(self.ini.sections.len());
@@ -266,6 +267,13 @@ mod tests {
     }
 
     #[test]
+    fn r31_a_hostile_section_that_stands_twice_is_named_on_one_line() {
+        let found = parse("f", "[s\u{1b}[2J]\na = 1\n[s\u{1b}[2J]\n").unwrap_err();
+        let text = found[0].to_string();
+        assert!(text.contains("line 1 already") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[test]
     fn default_may_stand_twice_but_not_the_same_option() {
         let ini = parse("f", "[DEFAULT]\na=1\n[s]\n[DEFAULT]\nb=2\n").unwrap();
         assert_eq!(ini.defaults.entries.len(), 2);
@@ -296,6 +304,8 @@ mod tests {
                 Err(problems) => {
                     prop_assert!(!problems.is_empty());
                     prop_assert!(problems.iter().all(|problem| problem.line.is_some()));
+                    let shown = problems.iter().map(ToString::to_string);
+                    prop_assert!(!shown.collect::<String>().contains(char::is_control));
                 }
             }
         }
