@@ -108,6 +108,12 @@ impl Endpoint {
         if allowed { Ok(Self(url)) } else { Err(unusable("has an endpoint that is not https")) }
     }
 
+    /// The URL, for the fuzz targets.
+    #[cfg(fuzzing)]
+    pub(super) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Where the issuer publishes its metadata (OpenID Connect Discovery 1.0 §4.1).
     pub(crate) fn of_discovery(issuer: &Issuer) -> Result<Self, FetchError> {
         let base = issuer.as_str().strip_suffix('/').unwrap_or(issuer.as_str());

@@ -18,6 +18,8 @@
 
 mod claims;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod kept;
 mod keys;

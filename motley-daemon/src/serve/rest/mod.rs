@@ -2,6 +2,8 @@
 
 mod answer;
 mod authorization;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handlers;
 mod query;
 mod routes;
