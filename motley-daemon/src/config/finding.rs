@@ -183,7 +183,12 @@ impl Findings {
 
 /// The known word that is most like a misspelt one, if any is near enough to be meant.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).clamp(1, 3);
+    let length = word.chars().count();
+    // Comparing costs length times length, and no known word is that long.
+    if length > SHOWN {
+        return None;
+    }
+    let allowed = (length / 3).clamp(1, 3);
     known
         .into_iter()
         .map(|candidate| (edit_distance(word, candidate), candidate))
@@ -240,6 +245,7 @@ mod tests {
         assert_eq!(nearest("authorize_all", known), Some("authorise_all"));
         assert_eq!(nearest("scope", known), Some("scopes"));
         assert_eq!(nearest("website", known), None);
+        assert_eq!(nearest(&"scopes".repeat(1_000_000), known), None);
     }
 
     #[test]
