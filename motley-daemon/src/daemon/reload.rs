@@ -12,10 +12,13 @@ use motley_proto::admin::ReloadReport;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
+/// What reading both files comes to.
+pub type Loaded = Result<(Config, Vec<Warning>), ConfigError>;
+
 /// How the process gets at its configuration again.
 pub struct Reload {
     /// Reads both files.
-    pub load: Box<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigError> + Send + Sync>,
+    pub load: Box<dyn Fn() -> Loaded + Send + Sync>,
     /// Told what holds now, for what belongs to the process and not to the service.
     pub applied: Box<dyn Fn(&Config) + Send + Sync>,
 }
