@@ -88,6 +88,7 @@ pub(crate) mod tests {
         OpInfo {
             scopes: scopes.iter().map(|&s| s.to_owned()).collect(),
             audience: audience.to_owned(),
+            ..OpInfo::default()
         }
     }
 

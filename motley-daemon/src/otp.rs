@@ -85,6 +85,11 @@ impl OneTimePasswords {
         }
     }
 
+    /// Seconds from now to that time; none when it is over.
+    pub fn seconds_until(&self, end: Timestamp) -> i64 {
+        end.0.saturating_sub(self.clock.now().0).max(0)
+    }
+
     /// Takes the password out of the store and opens its token; `None` when it is unknown, used or
     /// past its time.
     ///

@@ -7,6 +7,7 @@ use std::fmt;
 /// State of an account, in the established words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AccountState {
     /// There is an account, and it works.
     Deployed,
@@ -51,6 +52,7 @@ pub const DESCRIPTION: &str =
 
 /// `/`, `/user` and `/admin`: what is to be found there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Index {
     /// What it is.
     pub description: String,
@@ -62,15 +64,33 @@ pub struct Index {
 
 /// What a client must ask the provider for.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InfoOp))]
 pub struct OpInfo {
     /// Scopes that the token needs.
     pub scopes: Vec<String>,
     /// Audience that the token needs; empty if none. Several are written as a JSON list in one text.
     pub audience: String,
+    /// Public client at the provider with which a client may log in by itself (RFC 8628).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+}
+
+/// A public key of sshd, as in a `known_hosts` file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SshHostKey {
+    /// Kind of the key, as `ssh-ed25519`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The key in base64 (RFC 4253 §6.6).
+    pub key: String,
+    /// `SHA256:` and the digest of the key in base64 without padding, as ssh shows it.
+    pub fingerprint: String,
 }
 
 /// `/info`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Info {
     /// Section `[login_info]` of the adapter's configuration.
     pub login_info: serde_json::Map<String, serde_json::Value>,
@@ -83,10 +103,52 @@ pub struct Info {
     /// The login prompt takes a long token in chunks (`motley_proto::login::CHUNK_MARKER`).
     #[serde(default)]
     pub chunked_prompt: bool,
+    /// Public keys of sshd, so that a client knows the host before it connects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_host_keys: Vec<SshHostKey>,
+}
+
+/// `/info/authorisation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InfoAuthorisation))]
+pub struct AuthorisationInfo {
+    /// The issuer as configured.
+    #[serde(rename = "OP")]
+    pub op: String,
+    /// Kind of authorisation in a few words.
+    pub authorisation_type: String,
+    /// The same in a sentence.
+    pub authorisation_info: String,
+    /// Required memberships; empty when they do not decide.
+    #[serde(rename = "supported_VOs", default)]
+    pub supported_vos: Vec<String>,
+    /// Audience as configured; empty if none.
+    #[serde(default)]
+    pub audience: String,
+    /// The person whose token it is may log in.
+    #[serde(default)]
+    pub authorised: bool,
+    /// Why, or what is missing, in sentences for the person.
+    #[serde(default)]
+    pub explanation: Vec<String>,
+    /// The shell that the person has earned; `None` for those who are not authorised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<TierInfo>,
+}
+
+/// How much of a shell somebody has earned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TierInfo {
+    /// `full`, `limited` or `restricted`.
+    pub name: String,
+    /// Why, in a sentence for the person.
+    pub reason: String,
 }
 
 /// `/user/get_status`, `/user/deploy`, `/user/suspend`, `/admin/suspend` and `/admin/resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FeudalResponse))]
 pub struct StateAnswer {
     /// State of the account after the request.
     pub state: AccountState,
@@ -99,6 +161,7 @@ pub struct StateAnswer {
 
 /// `/user/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserStatusResponse))]
 pub struct FullStatus {
     /// State of the account.
     pub state: AccountState,
@@ -113,19 +176,33 @@ pub struct FullStatus {
     pub sub: String,
     /// Issuer, as in the token.
     pub iss: String,
+    /// Why the person is let in, in sentences for him.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanation: Vec<String>,
+    /// The shell that the person has earned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<TierInfo>,
 }
 
 /// `/user/generate_otp`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = OTPResponse))]
 pub struct GenerateOtp {
     /// One-time passwords are switched on.
     pub supported: bool,
     /// One was stored; it is the SHA-512 of the token in hex.
     pub successful: bool,
+    /// When it ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_expires_at: Option<i64>,
+    /// Seconds until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_lifetime: Option<i64>,
 }
 
 /// `/verify_user`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct VerifyUser {
     /// State of the account.
     pub state: AccountState,
@@ -135,6 +212,7 @@ pub struct VerifyUser {
 
 /// Body of a refusal before or in authentication and for unknown paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ClientError))]
 pub struct Detail {
     /// What is wrong.
     pub detail: String,
@@ -142,6 +220,7 @@ pub struct Detail {
 
 /// Body of a refusal by token verification or authorisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FlaatError))]
 pub struct Refusal {
     /// `Unauthenticated`, `Forbidden` or `Error`.
     pub error: String,
@@ -150,4 +229,7 @@ pub struct Refusal {
     /// Which requirement was not met (403 only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_details: Option<serde_json::Value>,
+    /// What the person lacks, in sentences for him (403 only).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanation: Vec<String>,
 }

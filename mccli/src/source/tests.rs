@@ -88,7 +88,7 @@ fn first(sources: Vec<Fixed>, needs: &dyn Requirements) -> std::result::Result<S
 fn an_expired_token_falls_through_and_an_insufficient_one_is_the_last_resort() {
     let needs = Supports(
         vec!["https://op"],
-        OpInfo { scopes: vec!["email".into()], audience: String::new() },
+        OpInfo { scopes: vec!["email".into()], audience: String::new(), ..OpInfo::default() },
     );
     let jwt =
         |exp: u32, scope: &str| unsigned(&json!({"iss": "https://op", "exp": exp, "scope": scope}));
@@ -156,7 +156,11 @@ fn account() -> Chosen {
 fn r38_words_of_a_hostile_service_do_not_become_part_of_a_command_to_paste() {
     let hostile = |scope: &str, audience: &str| {
         let (_folder, path, _requests) = agent_double(vec![success("first"), success("second")]);
-        let op = OpInfo { scopes: vec![scope.to_owned()], audience: audience.to_owned() };
+        let op = OpInfo {
+            scopes: vec![scope.to_owned()],
+            audience: audience.to_owned(),
+            ..OpInfo::default()
+        };
         let source = AgentToken::behind(Some(path), account(), Duration::from_secs(5));
         source.fetch(&Supports(vec!["https://op"], op)).ok().unwrap().recipe
     };
@@ -168,7 +172,7 @@ fn r38_words_of_a_hostile_service_do_not_become_part_of_a_command_to_paste() {
     let (_folder, path, _requests) = agent_double(vec![success("token")]);
     let chosen = Chosen::Issuer("https://op/$(id)".to_owned());
     let only = AgentToken::behind(Some(path), chosen, Duration::from_secs(5));
-    let op = OpInfo { scopes: Vec::new(), audience: String::new() };
+    let op = OpInfo { scopes: Vec::new(), audience: String::new(), ..OpInfo::default() };
     let fetched = only.fetch(&Supports(vec!["https://op/$(id)"], op)).ok().unwrap();
     assert_eq!(fetched.recipe, None, "the service's only provider");
 }
@@ -177,7 +181,11 @@ fn r38_words_of_a_hostile_service_do_not_become_part_of_a_command_to_paste() {
 fn an_account_is_asked_for_its_issuer_and_then_with_scopes_and_audience() {
     let long = "t".repeat(5000);
     let (_folder, path, requests) = agent_double(vec![success("first"), success(&long)]);
-    let op = OpInfo { scopes: vec!["openid".into(), "email".into()], audience: "ssh".into() };
+    let op = OpInfo {
+        scopes: vec!["openid".into(), "email".into()],
+        audience: "ssh".into(),
+        ..OpInfo::default()
+    };
     let source = AgentToken::behind(Some(path), account(), Duration::from_secs(5));
     let token = source.fetch(&Supports(vec!["https://op"], op)).ok().unwrap();
     assert!(token.secret.expose() == long);

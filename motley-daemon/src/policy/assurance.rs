@@ -180,6 +180,19 @@ impl AssurancePolicy {
     }
 }
 
+/// Why a tier is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TierGround {
+    /// The provider vouches for what this tier needs.
+    Earned,
+    /// Nothing is asked for, so all get the same.
+    Everybody,
+    /// The provider vouches for nothing that is asked for.
+    NothingEarned,
+    /// Nobody of this provider gets more.
+    Capped,
+}
+
 /// A tier and why it is that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TierDecision {
@@ -187,26 +200,57 @@ pub struct TierDecision {
     pub tier: Tier,
     /// Which option decided, for the audit trail.
     pub reason: String,
+    /// The same, for a sentence that a person understands.
+    pub ground: TierGround,
     /// The values that were found.
     pub values: BTreeSet<String>,
+}
+
+impl TierDecision {
+    /// Why it is this tier, in a sentence for the person. Holds no value of a claim.
+    pub fn sentence(&self) -> String {
+        let tier = self.tier;
+        match self.ground {
+            TierGround::Earned => format!(
+                "Your home organisation has checked who you are as well as the shell of tier {tier} \
+                 needs."
+            ),
+            TierGround::Everybody => {
+                format!("Everybody of your home organisation gets the shell of tier {tier}.")
+            }
+            TierGround::NothingEarned => format!(
+                "What your home organisation says about how well it knows you is not enough for \
+                 more than the shell of tier {tier}."
+            ),
+            TierGround::Capped => format!(
+                "Nobody of your home organisation gets more than the shell of tier {tier} here."
+            ),
+        }
+    }
 }
 
 /// The tier that a person's assurance earns.
 pub fn tier(policy: &AssurancePolicy, who: &Verified) -> TierDecision {
     let values = assurance_values(&policy.claims, who);
     let matched = policy.expressions.iter().find(|(_, expression)| expression.holds(&values));
-    let (mut tier, mut reason) = match matched {
-        Some((tier, _)) => (*tier, format!("matched assurance_based_shell_tier_{tier}")),
+    let (mut tier, mut reason, mut ground) = match matched {
+        Some((tier, _)) => {
+            (*tier, format!("matched assurance_based_shell_tier_{tier}"), TierGround::Earned)
+        }
         None => {
             let tier = policy.fallback();
-            (tier, format!("no tier expression matched, using default tier '{tier}'"))
+            let reason = format!("no tier expression matched, using default tier '{tier}'");
+            let is_free = policy.expressions.is_empty();
+            let ground = if is_free { TierGround::Everybody } else { TierGround::NothingEarned };
+            (tier, reason, ground)
         }
     };
     if let Some(max) = policy.max.filter(|max| *max < tier) {
         tier = max;
+        ground = TierGround::Capped;
         reason += &format!(", then capped to '{max}' by assurance_based_shell_max_tier");
     }
-    TierDecision { tier, reason, values }
+    TierDecision { tier, reason, ground, values }
 }
 
 /// Values of all configured claims in all sources.

@@ -1,5 +1,7 @@
 //! Whether a token is meant for this service (RFC 7519 §4.1.3, RFC 9068 §4).
 
+use super::missing::{Missing, NamedAudience};
+use super::rules::Shortfall;
 use crate::verified::Verified;
 use motley_proto::Audience;
 use serde_json::Value;
@@ -20,8 +22,8 @@ impl AudienceRule {
     /// which the provider made for somebody else can't widen what the token is good for.
     ///
     /// # Errors
-    /// The details for the client.
-    pub(super) fn check(&self, who: &Verified) -> Result<(), Value> {
+    /// What is missing.
+    pub(super) fn check(&self, who: &Verified) -> Result<(), Shortfall> {
         if self.accepted.is_empty() {
             return Ok(());
         }
@@ -31,12 +33,20 @@ impl AudienceRule {
             .flatten()
             .find_map(|source| source.get("aud"));
         match claim {
-            None | Some(Value::Null) => Err(Value::from("Claim 'aud' is not available")),
+            None | Some(Value::Null) => {
+                Err(self.shortfall("Claim 'aud' is not available".into(), NamedAudience::Nobody))
+            }
             Some(named) if self.accepts(named) => Ok(()),
             Some(_) => {
-                Err(Value::from(format!("User has no claim 'aud' with value: '{}'", self.text)))
+                let details = format!("User has no claim 'aud' with value: '{}'", self.text);
+                Err(self.shortfall(details.into(), NamedAudience::Others))
             }
         }
+    }
+
+    fn shortfall(&self, details: Value, named: NamedAudience) -> Shortfall {
+        let accepted = self.accepted.iter().map(ToString::to_string).collect();
+        Shortfall { details, missing: Missing::Audience { accepted, named } }
     }
 
     /// True when one of the named audiences is accepted.

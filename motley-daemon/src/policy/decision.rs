@@ -1,5 +1,6 @@
 //! A decision, together with its reason for the operator and its details for the client.
 
+use super::missing::Missing;
 use serde_json::{Value, json};
 
 /// The outcome of a policy.
@@ -21,12 +22,15 @@ pub struct Refusal {
     pub reason: String,
     /// `error_details` of the answer with status 403: the tree of what was tried.
     pub details: Value,
+    /// What would have to be there, for a sentence that a person understands.
+    pub missing: Vec<Missing>,
 }
 
 impl Decision {
     /// The refusal of somebody whose provider is not configured.
     pub fn no_provider() -> Self {
-        Self::refuse("the provider is not configured", Value::from("OP is not configured"))
+        let details = Value::from("OP is not configured");
+        Self::refuse("the provider is not configured", details, [Missing::Provider])
     }
 
     /// True when it is allowed.
@@ -38,8 +42,13 @@ impl Decision {
         Self::Grant { because: because.into() }
     }
 
-    pub(super) fn refuse(reason: &str, details: Value) -> Self {
-        Self::Refuse(Refusal { reason: reason.to_owned(), details })
+    pub(super) fn refuse(
+        reason: &str,
+        details: Value,
+        missing: impl IntoIterator<Item = Missing>,
+    ) -> Self {
+        let missing = missing.into_iter().collect();
+        Self::Refuse(Refusal { reason: reason.to_owned(), details, missing })
     }
 }
 

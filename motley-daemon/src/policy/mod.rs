@@ -6,20 +6,25 @@ pub mod assurance;
 pub mod audience;
 pub mod decision;
 pub mod explain;
+pub mod missing;
+pub mod rules;
 pub mod vo;
 
 #[cfg(test)]
 mod tests;
 
-pub use assurance::{AssurancePolicy, TierDecision, tier};
+pub use assurance::{AssurancePolicy, TierDecision, TierGround, tier};
 pub use audience::AudienceRule;
 pub use decision::{Decision, Refusal};
-pub use explain::{AuthorisationInfo, describe};
+pub use explain::{Description, Explanation, RuleResult, describe, explain};
+pub use missing::{Advice, Missing, NamedAudience, advise};
+pub use rules::{Ground, Rule};
 pub use vo::{VoMatch, VoRule};
 
 use crate::verified::Verified;
-use decision::{UNSATISFIED, check, misfit};
+use decision::{UNSATISFIED, check};
 use motley_proto::{Issuer, Subject};
+use rules::Checks;
 use serde_json::Value;
 
 /// What a refusal says where a listed subject was required, for clients that show it.
@@ -58,45 +63,22 @@ pub enum AdminScope {
 /// The person must be let in by `authorise_all`, by membership (AARC-G069) or by name, and the
 /// token must be meant for this service wherever an audience is configured.
 pub fn authorise(op: &OpPolicy, who: &Verified) -> Decision {
-    let audience = op.audience.check(who);
-    match (admission(op, who), audience) {
-        (Ok(because), Ok(())) => Decision::Grant { because },
-        (admission, audience) => {
-            let reason = match (&admission, &audience) {
+    let checks = Checks::of(op, who);
+    let audience = checks.audience_shortfall().map(|shortfall| shortfall.details.clone());
+    match (checks.admitted(), audience) {
+        (Ok(ground), None) => Decision::grant(ground.to_string()),
+        (admitted, audience) => {
+            let reason = match (&admitted, &audience) {
                 (Ok(_), _) => "the token names none of the audiences",
-                (Err(_), Ok(())) => "no rule of the provider's section lets the person in",
-                (Err(_), Err(_)) => {
+                (Err(_), None) => "no rule of the provider's section lets the person in",
+                (Err(_), Some(_)) => {
                     "no rule lets the person in, and the token names none of the audiences"
                 }
             };
-            let details = [admission.err(), audience.err()].into_iter().flatten().collect();
-            Decision::refuse(reason, check(UNSATISFIED, details))
+            let details = [admitted.err(), audience].into_iter().flatten().collect();
+            Decision::refuse(reason, check(UNSATISFIED, details), checks.missing())
         }
     }
-}
-
-/// Why the person is let in, or what was tried.
-fn admission(op: &OpPolicy, who: &Verified) -> Result<String, Value> {
-    let mut tried = Vec::new();
-    if op.authorise_all {
-        return Ok("authorise_all".to_owned());
-    }
-    if let Some(vos) = &op.vos {
-        match vos.check(who) {
-            Ok(because) => return Ok(because),
-            Err(details) => tried.push(details),
-        }
-    }
-    if !op.users.is_empty() {
-        if op.users.contains(&who.identity().subject) {
-            return Ok("the subject is one of authorised_users".to_owned());
-        }
-        tried.push(Value::from(NOT_LISTED));
-    }
-    if tried.is_empty() {
-        return Err(Value::from("No sub-requirements"));
-    }
-    Err(misfit(0, 1, tried))
 }
 
 /// Grants or refuses somebody who asks as an admin.
@@ -106,15 +88,19 @@ fn admission(op: &OpPolicy, who: &Verified) -> Result<String, Value> {
 pub fn authorise_admin(op: &OpPolicy, who: &Verified) -> Decision {
     if op.admins.is_empty() {
         let details = Value::from("Requirement is unsatisfiable");
-        return Decision::refuse("the provider has no authorised_admins", details);
+        let reason = "the provider has no authorised_admins";
+        return Decision::refuse(reason, details, [Missing::AdminListing]);
     }
     if !op.admins.contains(&who.identity().subject) {
         let reason = "the subject is not one of authorised_admins";
-        return Decision::refuse(reason, Value::from(NOT_LISTED));
+        return Decision::refuse(reason, Value::from(NOT_LISTED), [Missing::AdminListing]);
     }
     match op.audience.check(who) {
         Ok(()) => Decision::grant("the subject is one of authorised_admins"),
-        Err(details) => Decision::refuse("the admin's token names none of the audiences", details),
+        Err(shortfall) => {
+            let reason = "the admin's token names none of the audiences";
+            Decision::refuse(reason, shortfall.details, [shortfall.missing])
+        }
     }
 }
 
@@ -125,6 +111,7 @@ pub fn authorise_target(op: &OpPolicy, own: &Issuer, target: &str) -> Decision {
         return Decision::refuse(
             "the request names no issuer",
             Value::from(vec!["Empty 'iss' given"]),
+            [Missing::TargetIssuer],
         );
     }
     if Issuer::canonical(target) == Issuer::canonical(own.as_str()) {
@@ -137,5 +124,6 @@ pub fn authorise_target(op: &OpPolicy, own: &Issuer, target: &str) -> Decision {
         "Admin from issuer {} is not authorised to manage users of issuer '{target}'",
         own.trimmed()
     )]);
-    Decision::refuse("the admin may not act on people of another provider", details)
+    let reason = "the admin may not act on people of another provider";
+    Decision::refuse(reason, details, [Missing::OtherProvider])
 }

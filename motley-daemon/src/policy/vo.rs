@@ -1,6 +1,8 @@
 //! Membership in virtual organisations: entitlements of AARC-G069, or plain groups.
 
 use super::decision::{UNSATISFIED, check, misfit};
+use super::missing::Missing;
+use super::rules::{Ground, Shortfall};
 use crate::verified::Verified;
 use feudal_plugins::entitlement::g069::{Aarc, parse_g069, satisfies};
 use serde_json::Value;
@@ -98,8 +100,8 @@ impl VoRule {
     /// Checks a person's memberships; says which ones let him in.
     ///
     /// # Errors
-    /// The details for the client.
-    pub(super) fn check(&self, who: &Verified) -> Result<String, Value> {
+    /// What is missing.
+    pub(super) fn check(&self, who: &Verified) -> Result<Ground, Shortfall> {
         let claim = who.claim(&self.claim).filter(|value| !value.is_null());
         let met: Vec<bool> = self
             .required
@@ -113,16 +115,27 @@ impl VoRule {
             VoMatch::AtLeast(needed) => satisfied >= needed.get(),
         };
         if enough {
-            let names: Vec<&str> =
-                self.required().zip(&met).filter(|(_, m)| **m).map(|(n, _)| n).collect();
-            return Ok(format!("claim {} satisfies {}", self.claim, names.join(", ")));
+            let held = self.required().zip(&met).filter(|(_, met)| **met);
+            let held = held.map(|(name, _)| name.to_owned()).collect();
+            return Ok(Ground::Memberships { claim: self.claim.clone(), held });
         }
-        let missing = self.required.iter().zip(&met).filter(|(_, met)| !**met);
-        let details = missing.map(|(required, _)| self.complaint(required, claim)).collect();
-        Err(match self.matching {
+        let lacking = self.required.iter().zip(&met).filter(|(_, met)| !**met);
+        let lacking: Vec<&Required> = lacking.map(|(required, _)| required).collect();
+        let details = lacking.iter().map(|required| self.complaint(required, claim)).collect();
+        let details = match self.matching {
             VoMatch::All => check(UNSATISFIED, details),
             VoMatch::AtLeast(needed) => misfit(satisfied, needed.get(), details),
-        })
+        };
+        let lacking = lacking.into_iter().map(|required| required.text.clone()).collect();
+        let missing = match claim {
+            Some(_) => Missing::Memberships { matching: self.matching, held: satisfied, lacking },
+            None => Missing::MembershipClaim {
+                claim: self.claim.clone(),
+                required: lacking,
+                granted_scopes: granted_scopes(who),
+            },
+        };
+        Err(Shortfall { details, missing })
     }
 
     fn complaint(&self, required: &Required, claim: Option<&Value>) -> Value {
@@ -132,6 +145,19 @@ impl VoRule {
                 format!("User has no claim '{}' with value: '{}'", self.claim, required.shown())
             }
         })
+    }
+}
+
+/// Scopes that the token was given, where the provider says (RFC 9068 §2.2.3, RFC 7662 §2.2).
+fn granted_scopes(who: &Verified) -> Option<Vec<String>> {
+    let sources = who.sources();
+    let mut told = [&sources.token, &sources.introspection].into_iter().flatten();
+    match told.find_map(|claims| claims.get("scope"))? {
+        Value::String(text) => Some(text.split_whitespace().map(str::to_owned).collect()),
+        Value::Array(items) => {
+            Some(items.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        }
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod assurance_cases;
 mod authorisation_cases;
 mod promises;
+mod words;
 
 use crate::clock::Timestamp;
 use crate::config::{Config, ConfigError, Finding, FindingKind, Owners, Source, validate};

@@ -2,9 +2,11 @@
 
 use crate::policy::assurance::{AssurancePolicy, Expression, ExpressionError};
 use crate::policy::{
-    AdminScope, AudienceRule, OpPolicy, VoMatch, VoRule, authorise, authorise_admin,
+    AdminScope, Advice, AudienceRule, Decision, OpPolicy, Rule, VoMatch, VoRule, authorise,
+    authorise_admin, explain, tier,
 };
 use crate::verified::{ClaimMap, ClaimSources, Verified};
+use feudal_plugins::Tier;
 use motley_proto::{Audience, Identity, Issuer, Subject};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -51,6 +53,44 @@ fn policies() -> impl Strategy<Value = OpPolicy> {
 
 fn no_assurance() -> AssurancePolicy {
     AssurancePolicy { claims: Vec::new(), expressions: Vec::new(), default: None, max: None }
+}
+
+const LEVELS: [&str; 4] = ["x", "y", "https://refeds.org/x", "z"];
+
+/// Policies under which nobody without assurance gets more than somebody with.
+fn tier_policies() -> impl Strategy<Value = AssurancePolicy> {
+    let texts = ["", "x", "y", "x & y", "x | z", "+", "(x | y) & z"];
+    let expressions = (select(texts.to_vec()), select(texts.to_vec()), select(texts.to_vec()));
+    let tiers = || option::of(select(vec![Tier::Full, Tier::Limited, Tier::Restricted]));
+    (expressions, tiers(), tiers()).prop_map(|((full, limited, restricted), default, max)| {
+        let by_tier =
+            [(Tier::Full, full), (Tier::Limited, limited), (Tier::Restricted, restricted)];
+        let expressions: Vec<_> = by_tier
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(tier, text)| (tier, Expression::parse(text, "https://refeds.org").unwrap()))
+            .collect();
+        let lowest = expressions.iter().map(|(tier, _)| *tier).min();
+        let default = default.filter(|default| lowest.is_none_or(|lowest| *default <= lowest));
+        let claims = vec!["groups".to_owned(), "aud".to_owned(), "other".to_owned()];
+        AssurancePolicy { claims, expressions, default, max }
+    })
+}
+
+fn assured_sources() -> impl Strategy<Value = ClaimSources> {
+    let value = prop_oneof![
+        Just(Value::Null),
+        select(LEVELS.to_vec()).prop_map(Value::from),
+        vec(select(LEVELS.to_vec()), 0..4).prop_map(Value::from),
+    ];
+    let claims = vec((select(vec!["groups", "aud", "other"]), value), 0..4).prop_map(|claims| {
+        claims.into_iter().map(|(name, value)| (name.to_owned(), value)).collect::<ClaimMap>()
+    });
+    (option::of(claims.clone()), option::of(claims)).prop_map(|(userinfo, token)| ClaimSources {
+        userinfo,
+        introspection: None,
+        token,
+    })
 }
 
 fn claim_values() -> impl Strategy<Value = Value> {
@@ -119,6 +159,55 @@ proptest! {
         }
         if !authorise(&policy, &someone(sources)).is_granted() {
             prop_assert!(!authorise(&policy, &someone(fewer)).is_granted());
+        }
+    }
+
+    #[test]
+    fn r34_taking_assurance_away_never_raises_the_tier(
+        policy in tier_policies(),
+        sources in assured_sources(),
+        name in select(vec!["groups", "aud", "other"]),
+        value in select(LEVELS.to_vec()),
+    ) {
+        let before = tier(&policy, &someone(sources.clone())).tier;
+        let mut without_claim = sources.clone();
+        each(&mut without_claim).for_each(|claims| { claims.remove(name); });
+        prop_assert!(tier(&policy, &someone(without_claim)).tier <= before);
+        let mut without_value = sources;
+        for claim in each(&mut without_value).flat_map(|claims| claims.values_mut()) {
+            match claim {
+                Value::Array(items) => items.retain(|item| item != value),
+                Value::String(text) if text == value => *claim = json!([]),
+                _ => {}
+            }
+        }
+        prop_assert!(tier(&policy, &someone(without_value)).tier <= before);
+    }
+
+    #[test]
+    fn r34_what_is_explained_is_what_is_decided(
+        policy in policies(),
+        sources in all_sources(),
+    ) {
+        let who = someone(sources);
+        let explained = explain(&policy, &who);
+        let is_met = |rule: Rule| {
+            explained.rules.iter().any(|result| result.rule == rule && result.outcome.is_ok())
+        };
+        let by_people = [Rule::AuthoriseAll, Rule::AuthorisedVos, Rule::AuthorisedUsers];
+        let audience = policy.audience.accepted.is_empty() || is_met(Rule::Audience);
+        prop_assert_eq!(explained.authorised, by_people.into_iter().any(is_met) && audience);
+        prop_assert!(!explained.sentences(Advice::default()).is_empty());
+        match authorise(&policy, &who) {
+            Decision::Grant { because } => {
+                prop_assert!(explained.authorised && explained.missing.is_empty());
+                let first = explained.rules.iter().find_map(|result| result.outcome.as_ref().ok());
+                prop_assert_eq!(first.map(ToString::to_string), Some(because));
+            }
+            Decision::Refuse(refusal) => {
+                prop_assert!(!explained.authorised);
+                prop_assert_eq!(refusal.missing, explained.missing);
+            }
         }
     }
 

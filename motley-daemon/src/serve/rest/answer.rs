@@ -66,6 +66,7 @@ pub(super) fn unauthenticated(description: &str) -> Response<Body> {
         error: "Unauthenticated".to_owned(),
         error_description: escape(description, 1000),
         error_details: None,
+        explanation: Vec::new(),
     };
     json(StatusCode::UNAUTHORIZED, &body)
 }
@@ -84,11 +85,16 @@ pub(super) fn refused(refusal: &admission::Refusal) -> Response<Body> {
     }
 }
 
-pub(super) fn forbidden(description: String, details: serde_json::Value) -> Response<Body> {
+pub(super) fn forbidden(
+    description: String,
+    details: serde_json::Value,
+    explanation: Vec<String>,
+) -> Response<Body> {
     let body = Refusal {
         error: "Forbidden".to_owned(),
         error_description: description,
         error_details: Some(details),
+        explanation,
     };
     json(StatusCode::FORBIDDEN, &body)
 }

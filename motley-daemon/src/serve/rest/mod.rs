@@ -19,6 +19,7 @@ use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
 use super::paths::{Destination, destination};
+use handlers::{admin, person, public};
 
 /// Everything that a request needs.
 pub struct Rest {
@@ -28,6 +29,14 @@ pub struct Rest {
     pub config: Arc<Config>,
     /// Time for one whole request.
     pub time_limit: Duration,
+}
+
+impl Rest {
+    /// Whom people turn to: option `contact` of `[login_info]`.
+    fn contact(&self) -> Option<&str> {
+        let text = self.config.adapter.login_info.texts().get("contact")?.as_str()?;
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 type Shared = Arc<Rest>;
@@ -46,20 +55,20 @@ impl RestService {
         let shared: Shared = Arc::new(rest);
         let (limit, body_limit) = (shared.time_limit, shared.config.limits.body);
         let router = Router::new()
-            .route("/", get(handlers::root))
-            .route("/user", get(handlers::user))
-            .route("/admin", get(handlers::admin))
-            .route("/info", get(handlers::info))
-            .route("/info/op", get(handlers::info_op))
-            .route("/info/authorisation", get(handlers::info_authorisation))
-            .route("/user/get_status", get(handlers::get_status))
-            .route("/user/status", get(handlers::status))
-            .route("/user/deploy", get(handlers::deploy).post(handlers::deploy))
-            .route("/user/suspend", get(handlers::suspend).post(handlers::suspend))
-            .route("/user/generate_otp", get(handlers::generate_otp).post(handlers::generate_otp))
-            .route("/verify_user", get(handlers::verify_user))
-            .route("/admin/suspend", get(handlers::admin_suspend).post(handlers::admin_suspend))
-            .route("/admin/resume", get(handlers::admin_resume).post(handlers::admin_resume))
+            .route("/", get(public::root))
+            .route("/user", get(public::user))
+            .route("/admin", get(public::admin))
+            .route("/info", get(public::info))
+            .route("/info/op", get(public::info_op))
+            .route("/info/authorisation", get(person::info_authorisation))
+            .route("/user/get_status", get(person::get_status))
+            .route("/user/status", get(person::status))
+            .route("/user/deploy", get(person::deploy).post(person::deploy))
+            .route("/user/suspend", get(person::suspend).post(person::suspend))
+            .route("/user/generate_otp", get(person::generate_otp).post(person::generate_otp))
+            .route("/verify_user", get(person::verify_user))
+            .route("/admin/suspend", get(admin::suspend).post(admin::suspend))
+            .route("/admin/resume", get(admin::resume).post(admin::resume))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
             .layer(tower_http::timeout::TimeoutLayer::with_status_code(
                 StatusCode::GATEWAY_TIMEOUT,

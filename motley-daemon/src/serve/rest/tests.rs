@@ -1,6 +1,6 @@
 //! What an admin's token is good for.
 
-use super::{Rest, Shared, handlers::change_as_admin};
+use super::{Rest, Shared, handlers::admin::change_as_admin};
 use crate::{
     account::{
         Suspender,

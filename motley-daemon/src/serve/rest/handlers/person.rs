@@ -1,0 +1,207 @@
+//! What people ask about themselves and their own account, each with his token.
+
+use super::{Answer, advice, authorised, end, identify, require_authorised};
+use crate::{
+    account::Suspender,
+    audit::Event,
+    config::OpConfig,
+    policy::{self, TierDecision},
+    serve::{
+        request_id,
+        rest::{
+            Shared, answer,
+            authorization::{Bearer, issuer_hint},
+            query::Parameters,
+        },
+    },
+    verified::Verified,
+};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+};
+use motley_proto::{
+    LoginName,
+    rest::{
+        AccountState, AuthorisationInfo, FullStatus, GenerateOtp, StateAnswer, TierInfo, VerifyUser,
+    },
+};
+
+pub(in crate::serve::rest) async fn info_authorisation(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let bearer = Bearer::find(&headers)?;
+        let (_, verified) = identify(&rest, bearer, &headers).await?;
+        Ok(match rest.admission.op_of(&verified) {
+            Some(op) => answer::json(StatusCode::OK, &authorisation_info(&rest, op, &verified)),
+            None => answer::detail(StatusCode::NOT_FOUND, "OP not supported"),
+        })
+    };
+    end(step.await)
+}
+
+fn authorisation_info(rest: &Shared, op: &OpConfig, verified: &Verified) -> AuthorisationInfo {
+    let described = policy::describe(&op.policy);
+    let explained = policy::explain(&op.policy, verified);
+    AuthorisationInfo {
+        op: op.issuer.to_string(),
+        authorisation_type: described.kind.to_owned(),
+        authorisation_info: described.sentence,
+        supported_vos: described.supported_vos,
+        audience: op.audience_text.clone(),
+        authorised: explained.authorised,
+        explanation: explained.sentences(advice(rest, verified)),
+        tier: explained.authorised.then(|| tier_info(&explained.tier)),
+    }
+}
+
+fn tier_info(decision: &TierDecision) -> TierInfo {
+    TierInfo { name: decision.tier.to_string(), reason: decision.sentence() }
+}
+
+pub(in crate::serve::rest) async fn get_status(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let (_, verified) = authorised(&rest, &headers).await?;
+        let standing = rest.admission.accounts().standing(verified.identity()).await;
+        Ok(match standing {
+            Ok(standing) => answer::json(StatusCode::OK, &standing.answer()),
+            Err(error) => answer::account_failed(&error),
+        })
+    };
+    end(step.await)
+}
+
+pub(in crate::serve::rest) async fn status(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let (_, verified) = authorised(&rest, &headers).await?;
+        let identity = verified.identity();
+        let standing = rest
+            .admission
+            .accounts()
+            .standing(identity)
+            .await
+            .map_err(|e| answer::account_failed(&e))?;
+        let StateAnswer { state, message, credentials } = standing.answer();
+        let op = rest.admission.op_of(&verified);
+        let explained = op.map(|op| policy::explain(&op.policy, &verified));
+        let status = FullStatus {
+            state,
+            message,
+            credentials,
+            username: standing.name().map(ToString::to_string).unwrap_or_default(),
+            sub: identity.subject.to_string(),
+            iss: identity.issuer.to_string(),
+            explanation: explained
+                .as_ref()
+                .map(|explained| explained.sentences(advice(&rest, &verified)))
+                .unwrap_or_default(),
+            tier: explained.map(|explained| tier_info(&explained.tier)),
+        };
+        Ok(answer::json(StatusCode::OK, &status))
+    };
+    end(step.await)
+}
+
+pub(in crate::serve::rest) async fn deploy(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let (_, verified) = authorised(&rest, &headers).await?;
+        let request = request_id();
+        let tier = rest.admission.tier(&verified);
+        let deployment = rest.admission.accounts().deploy(&verified, tier, &request).await;
+        let deployment = deployment.map_err(|error| {
+            tracing::warn!(request, identity = %verified.identity().unique_id(), %error, "not deployed");
+            answer::not_deployed(&error)
+        })?;
+        Ok(answer::json(StatusCode::OK, &deployment.answer(&rest.config.adapter.login_info)))
+    };
+    end(step.await)
+}
+
+pub(in crate::serve::rest) async fn suspend(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let (_, verified) = authorised(&rest, &headers).await?;
+        let accounts = rest.admission.accounts();
+        let done =
+            accounts.suspend_account(verified.identity(), Suspender::Oneself, &request_id()).await;
+        Ok(match done {
+            Ok(body) => answer::json(StatusCode::OK, &body),
+            Err(error) => answer::account_failed(&error),
+        })
+    };
+    end(step.await)
+}
+
+pub(in crate::serve::rest) async fn generate_otp(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+) -> Answer {
+    let step = async {
+        let (token, verified) = authorised(&rest, &headers).await?;
+        let Some(passwords) = rest.admission.passwords() else {
+            return Ok(answer::json(StatusCode::OK, &GenerateOtp::default()));
+        };
+        let standing = rest.admission.accounts().standing(verified.identity()).await;
+        let standing = standing.map_err(|error| answer::account_failed(&error))?;
+        let mut body = GenerateOtp { supported: true, ..GenerateOtp::default() };
+        if standing.state == AccountState::Suspended {
+            return Ok(answer::json(StatusCode::OK, &body));
+        }
+        let identity = verified.identity().clone();
+        match passwords.issue(&token, &verified).await {
+            Ok(end) => {
+                let event = Event::OneTimePasswordIssued { request: request_id(), identity };
+                let recorded = rest.admission.accounts().record(event);
+                recorded.map_err(|error| answer::account_failed(&error))?;
+                body.successful = true;
+                body.otp_expires_at = Some(end.0);
+                body.otp_lifetime = Some(passwords.seconds_until(end));
+            }
+            Err(error) => {
+                tracing::warn!(identity = %identity.unique_id(), %error, "no one-time password issued");
+            }
+        }
+        Ok(answer::json(StatusCode::OK, &body))
+    };
+    end(step.await)
+}
+
+pub(in crate::serve::rest) async fn verify_user(
+    State(rest): State<Shared>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Answer {
+    let step = async {
+        let bearer = Bearer::find(&headers)?;
+        let parameters = Parameters::read(&uri);
+        let [username] = parameters.require(["username"])?;
+        let credential = bearer.token()?;
+        let identified =
+            rest.admission.identify_either(&credential, issuer_hint(&headers).as_ref()).await;
+        let (verified, _) = identified.map_err(|refusal| {
+            tracing::info!(reason = %refusal, "credential refused");
+            answer::refused(&refusal)
+        })?;
+        require_authorised(&rest, &verified)?;
+        let standing = rest.admission.accounts().standing(verified.identity()).await;
+        let standing = standing.map_err(|error| answer::account_failed(&error))?;
+        let own = standing.name().map(|name| name.as_str());
+        let named = LoginName::new(username).is_ok_and(|name| own == Some(name.as_str()));
+        let verified = named && standing.state == AccountState::Deployed;
+        Ok(answer::json(StatusCode::OK, &VerifyUser { state: standing.state, verified }))
+    };
+    end(step.await)
+}
