@@ -7,7 +7,8 @@ use motley_proto::admin::{AdminAnswer, AdminRequest};
 use motley_proto::frame::{Cap, Decoder, HEADER_BYTES, VERSION, encode};
 use motley_proto::login::{LoginRequest, Step};
 use motley_proto::rest::{
-    Detail, FullStatus, GenerateOtp, Index, Info, OpInfo, Refusal, StateAnswer, VerifyUser,
+    AuthorisationInfo, Detail, FullStatus, GenerateOtp, Index, Info, OpInfo, Refusal, StateAnswer,
+    VerifyUser,
 };
 use motley_proto::task::{Task, TaskAnswer};
 
@@ -55,6 +56,7 @@ fn check_messages(body: &[u8]) {
     check_round_trip::<Index>(body);
     check_round_trip::<Info>(body);
     check_round_trip::<OpInfo>(body);
+    check_round_trip::<AuthorisationInfo>(body);
     check_round_trip::<StateAnswer>(body);
     check_round_trip::<FullStatus>(body);
     check_round_trip::<GenerateOtp>(body);

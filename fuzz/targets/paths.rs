@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn check_path(uri: &Uri) {
     match destination(uri) {
-        Destination::Route(path) => {
+        Destination::Route { path, .. } => {
             assert!(!path.is_empty());
             assert!(path == "/" || !path.ends_with('/') || path.ends_with("//"), "{path}");
         }

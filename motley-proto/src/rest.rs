@@ -93,6 +93,7 @@ pub struct SshHostKey {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Info {
     /// Section `[login_info]` of the adapter's configuration.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub login_info: serde_json::Map<String, serde_json::Value>,
     /// Issuers without slash at the end, in the order of the configuration.
     #[serde(rename = "supported_OPs", alias = "supported OPs")]
@@ -156,6 +157,7 @@ pub struct StateAnswer {
     pub message: String,
     /// After a deployment: `ssh_user`, `ssh_host`, `commandline` and the texts of `[login_info]`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub credentials: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -169,6 +171,7 @@ pub struct FullStatus {
     pub message: String,
     /// Always empty; kept for old clients.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub credentials: serde_json::Map<String, serde_json::Value>,
     /// Local name, or empty.
     pub username: String,

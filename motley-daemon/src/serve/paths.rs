@@ -2,11 +2,27 @@
 
 use hyper::Uri;
 
+/// Where the interface is mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mount {
+    /// At the root.
+    Root,
+    /// At `/api` or `/api/v1`.
+    Api,
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
-    /// To the route of this path.
-    Route(String),
+    /// To the route of a path.
+    Route {
+        /// The path without mount and slash at the end.
+        path: String,
+        /// Under which mount it was asked for.
+        mount: Mount,
+        /// It was asked for with a slash at the end.
+        has_slash: bool,
+    },
     /// Elsewhere: the path to name in the `location` header.
     Redirect(String),
 }
@@ -43,16 +59,22 @@ pub fn destination(uri: &Uri) -> Destination {
         let target = shorter.trim_end_matches('/');
         return match target {
             "" => Destination::Redirect("/".to_owned()),
-            _ if leads_elsewhere(target) => Destination::Route(path),
+            _ if leads_elsewhere(target) => {
+                Destination::Route { path, mount: Mount::Root, has_slash: true }
+            }
             _ => Destination::Redirect(target.to_owned()),
         };
     }
-    let inner = ["/api/v1/", "/api/"]
-        .into_iter()
-        .find_map(|mount| path.strip_prefix(mount))
-        .map_or_else(|| path.clone(), |rest| format!("/{rest}"));
-    let trimmed = inner.strip_suffix('/').unwrap_or(&inner);
-    Destination::Route(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() })
+    let inner = ["/api/v1/", "/api/"].into_iter().find_map(|mount| path.strip_prefix(mount));
+    let (inner, mount) = match inner {
+        Some(rest) => (format!("/{rest}"), Mount::Api),
+        None => (path, Mount::Root),
+    };
+    match inner.strip_suffix('/') {
+        None => Destination::Route { path: inner, mount, has_slash: false },
+        Some("") => Destination::Route { path: "/".to_owned(), mount, has_slash: false },
+        Some(bare) => Destination::Route { path: bare.to_owned(), mount, has_slash: true },
+    }
 }
 
 /// True for what a browser could take for another host (`//host`, `/\host`) or another header. Such
@@ -71,13 +93,20 @@ mod tests {
         destination(&path.parse().unwrap())
     }
 
+    fn route(path: &str, mount: Mount, has_slash: bool) -> Destination {
+        Destination::Route { path: path.to_owned(), mount, has_slash }
+    }
+
     #[test]
     fn the_three_mounts_and_a_trailing_slash_lead_to_one_route() {
-        for path in ["/info", "/info/", "/api/info", "/api/v1/info/", "/api%2Fv1/info"] {
-            assert_eq!(to(path), Destination::Route("/info".to_owned()), "{path}");
-        }
-        for path in ["/", "/api/", "/api/v1/"] {
-            assert_eq!(to(path), Destination::Route("/".to_owned()), "{path}");
+        assert_eq!(to("/info"), route("/info", Mount::Root, false));
+        assert_eq!(to("/info/"), route("/info", Mount::Root, true));
+        assert_eq!(to("/api/info"), route("/info", Mount::Api, false));
+        assert_eq!(to("/api/v1/info/"), route("/info", Mount::Api, true));
+        assert_eq!(to("/api%2Fv1/info"), route("/info", Mount::Api, false));
+        assert_eq!(to("/"), route("/", Mount::Root, false));
+        for path in ["/api/", "/api/v1/"] {
+            assert_eq!(to(path), route("/", Mount::Api, false), "{path}");
         }
     }
 
@@ -91,7 +120,7 @@ mod tests {
     fn r45_nobody_is_redirected_to_another_host() {
         for path in ["//evil.example//", "/%5cevil.example//", "/%2fevil.example//", "/a%0d%0ab//"]
         {
-            assert!(matches!(to(path), Destination::Route(_)), "{path}: {:?}", to(path));
+            assert!(matches!(to(path), Destination::Route { .. }), "{path}: {:?}", to(path));
         }
     }
 
@@ -109,7 +138,8 @@ mod tests {
     #[test]
     fn other_spellings_are_other_paths() {
         for path in ["//info", "/INFO", "/a/../info", "/api/v2/info", "/info%zz"] {
-            assert!(!matches!(to(path), Destination::Route(route) if route == "/info"), "{path}");
+            let goes = to(path);
+            assert!(!matches!(goes, Destination::Route { path, .. } if path == "/info"), "{path}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 use std::{path::PathBuf, sync::Arc};
 
 /// A daemon that can ask no provider: nobody gets in, but everybody can knock.
-async fn admission() -> (Arc<Admission>, Bench) {
+pub(super) async fn admission() -> (Arc<Admission>, Bench) {
     admission_for(&[]).await
 }
 
@@ -27,6 +27,11 @@ pub(super) async fn admission_for(ops: &[OpConfig]) -> (Arc<Admission>, Bench) {
 }
 
 pub(super) fn config(text: &str) -> Arc<Config> {
+    config_of(text, "")
+}
+
+/// The same with both files.
+pub(super) fn config_of(text: &str, adapter: &str) -> Arc<Config> {
     let source = |name: &str, text: &str| Source {
         path: PathBuf::from(name),
         text: text.to_owned(),
@@ -34,7 +39,7 @@ pub(super) fn config(text: &str) -> Arc<Config> {
     };
     let read = validate(
         source("motley_cue.conf", text),
-        source("feudal_adapter.conf", ""),
+        source("feudal_adapter.conf", adapter),
         Owners { service: 0 },
     );
     Arc::new(read.unwrap().0)

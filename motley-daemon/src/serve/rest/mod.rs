@@ -5,6 +5,8 @@ mod authorization;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod handlers;
+mod openapi;
+mod pages;
 mod query;
 mod routes;
 
@@ -12,14 +14,16 @@ use crate::{admission::Admission, config::Config};
 use axum::{
     Router,
     body::Body,
+    extract::FromRef,
     http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
     routing::get,
 };
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
-use super::paths::{Destination, destination};
+use super::paths::{Destination, Mount, destination};
 use handlers::{admin, person, public};
+use pages::Pages;
 
 /// Everything that a request needs.
 pub struct Rest {
@@ -31,20 +35,32 @@ pub struct Rest {
     pub time_limit: Duration,
 }
 
-impl Rest {
-    /// Whom people turn to: option `contact` of `[login_info]`.
-    fn contact(&self) -> Option<&str> {
-        let text = self.config.adapter.login_info.texts().get("contact")?.as_str()?;
-        (!text.is_empty()).then_some(text)
+type Shared = Arc<Rest>;
+
+/// What handlers may take.
+#[derive(Clone)]
+struct Parts {
+    rest: Shared,
+    pages: Arc<Pages>,
+}
+
+impl FromRef<Parts> for Shared {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.rest.clone()
     }
 }
 
-type Shared = Arc<Rest>;
+impl FromRef<Parts> for Arc<Pages> {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.pages.clone()
+    }
+}
 
 /// The interface as a service, with the three mounts and all refusals in place.
 #[derive(Clone)]
 pub struct RestService {
     router: Router,
+    pages: Arc<Pages>,
     get_mutations: bool,
 }
 
@@ -52,8 +68,8 @@ impl RestService {
     /// Builds the routes.
     pub fn new(rest: Rest) -> Self {
         let get_mutations = rest.config.server.get_mutations;
-        let shared: Shared = Arc::new(rest);
-        let (limit, body_limit) = (shared.time_limit, shared.config.limits.body);
+        let (limit, body_limit) = (rest.time_limit, rest.config.limits.body);
+        let pages = Arc::new(Pages::new(rest.config.clone()));
         let router = Router::new()
             .route("/", get(public::root))
             .route("/user", get(public::user))
@@ -69,29 +85,40 @@ impl RestService {
             .route("/verify_user", get(person::verify_user))
             .route("/admin/suspend", get(admin::suspend).post(admin::suspend))
             .route("/admin/resume", get(admin::resume).post(admin::resume))
+            .route("/privacy", get(public::privacy))
+            .route("/openapi.json", get(public::openapi))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))
             .layer(tower_http::timeout::TimeoutLayer::with_status_code(
                 StatusCode::GATEWAY_TIMEOUT,
                 limit,
             ))
             .layer(tower_http::limit::RequestBodyLimitLayer::new(body_limit))
-            .with_state(shared);
-        Self { router, get_mutations }
+            .with_state(Parts { rest: Arc::new(rest), pages: pages.clone() });
+        Self { router, pages, get_mutations }
     }
 
     /// Answers one request.
     pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
-        let path = match destination(request.uri()) {
-            Destination::Route(path) => path,
+        let (path, mount, has_slash) = match destination(request.uri()) {
+            Destination::Route { path, mount, has_slash } => (path, mount, has_slash),
             Destination::Redirect(path) => return redirect(&request, &path),
         };
-        let Some(route) = routes::find(&path) else { return answer::not_found() };
+        let Some(route) = routes::find(&path) else {
+            return self.documentation(&request).unwrap_or_else(answer::not_found);
+        };
+        if route.at_root_only && mount != Mount::Root {
+            return answer::not_found();
+        }
+        if route.at_root_only && has_slash {
+            return redirect(&request, &path);
+        }
         if !route.takes(request.method(), self.get_mutations) {
             return answer::method_not_allowed(route.allow(self.get_mutations), request.method());
         }
         if request.method() == Method::OPTIONS {
             return answer::options(route.allow(self.get_mutations));
         }
+        request.extensions_mut().insert(mount);
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         let Ok(uri) = format!("{path}{query}").parse::<Uri>() else { return answer::not_found() };
         *request.uri_mut() = uri;
@@ -99,6 +126,25 @@ impl RestService {
             Ok(response) => response,
             Err(never) => match never {},
         }
+    }
+}
+
+impl RestService {
+    /// The answer to a request for a page of the documentation. Those are at their configured paths
+    /// only, not under the mounts.
+    fn documentation(&self, request: &Request<Body>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        let page = self.pages.docs.as_ref()?.answer(bare)?;
+        let (route, method) = (routes::DOCUMENTATION, request.method());
+        Some(match *method {
+            _ if bare != path => redirect(request, bare),
+            Method::OPTIONS => answer::options(route.allow(self.get_mutations)),
+            _ if !route.takes(method, self.get_mutations) => {
+                answer::method_not_allowed(route.allow(self.get_mutations), method)
+            }
+            _ => page,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The table of paths: which there are, and which of them change something.
+//! The table of paths: which there are, where, and which of them change something.
 
 use axum::http::Method;
 
@@ -7,14 +7,16 @@ use axum::http::Method;
 pub(super) struct Route {
     path: &'static str,
     mutates: bool,
+    /// Not below `/api`, and under its one name only.
+    pub(super) at_root_only: bool,
 }
 
 const fn reads(path: &'static str) -> Route {
-    Route { path, mutates: false }
+    Route { path, mutates: false, at_root_only: false }
 }
 
 const fn mutates(path: &'static str) -> Route {
-    Route { path, mutates: true }
+    Route { path, mutates: true, at_root_only: false }
 }
 
 const ROUTES: &[Route] = &[
@@ -32,11 +34,22 @@ const ROUTES: &[Route] = &[
     reads("/verify_user"),
     mutates("/admin/suspend"),
     mutates("/admin/resume"),
+    reads("/privacy"),
+    Route { at_root_only: true, ..reads("/openapi.json") },
 ];
+
+/// A page of the documentation, or what it loads; their paths are configured.
+pub(super) const DOCUMENTATION: Route = Route { path: "", mutates: false, at_root_only: true };
 
 /// The route of a path without mount and without slash at the end.
 pub(super) fn find(path: &str) -> Option<Route> {
     ROUTES.iter().find(|route| route.path == path).copied()
+}
+
+/// All routes, each under all mounts unless it is at the root only.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = (&'static str, Route)> {
+    ROUTES.iter().map(|route| (route.path, *route))
 }
 
 impl Route {

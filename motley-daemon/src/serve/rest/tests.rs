@@ -1,6 +1,6 @@
-//! What an admin's token is good for.
+//! What an admin's token is good for, and what anybody is told.
 
-use super::{Rest, Shared, handlers::admin::change_as_admin};
+use super::{Rest, RestService, Shared, handlers::admin::change_as_admin};
 use crate::{
     account::{
         Suspender,
@@ -9,8 +9,12 @@ use crate::{
     serve::tests::{admission_for, config},
     verified::Verified,
 };
-use axum::http::StatusCode;
+use axum::{
+    body::Body,
+    http::{Request, Response, StatusCode},
+};
 use feudal_plugins::{Tier, message::Change};
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
 const ISSUER: &str = "https://op.example";
@@ -64,4 +68,91 @@ async fn r32_what_failed_inside_is_told_to_the_log_and_not_to_the_client() {
     let body = String::from_utf8_lossy(&body);
     assert!(body.contains("Reached state 'failed'") && !body.contains(&inside), "{body}");
     drop(rest);
+}
+
+#[tokio::test]
+async fn an_admin_who_may_not_learns_why() {
+    let (rest, _bench) = rest().await;
+    let told = async |who: &str, issuer: &str| {
+        let who = person(who, who);
+        match change_as_admin(&rest, &who, ("dave", issuer), Change::Suspend).await {
+            Ok(answer) | Err(answer) => json_of(answer).await["explanation"][0].clone(),
+        }
+    };
+    assert!(told("mallory", ISSUER).await.as_str().unwrap().contains("not an admin"));
+    let other = told("carol", "https://other.example").await;
+    assert!(other.as_str().unwrap().contains("your own home organisation only"));
+    assert!(told("carol", "").await.as_str().unwrap().contains("does not say"));
+}
+
+async fn json_of(answer: Response<Body>) -> Value {
+    let bytes = axum::body::to_bytes(answer.into_body(), 100_000).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+#[tokio::test]
+async fn clients_are_told_keys_of_the_host_and_public_clients_where_there_are_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+    std::fs::write(folder.path().join("ssh_host_ed25519_key.pub"), format!("{key} me@x\n"))
+        .unwrap();
+    let ask = async |keys: &str, path: &str| {
+        let config = config(&format!(
+            "[server]\nssh_host_keys = {keys}\n[authorisation.a]\nop_url = https://a.example\n\
+             client_id = public\n[authorisation.b]\nop_url = https://b.example\n"
+        ));
+        let (admission, _bench) = admission_for(&config.ops).await;
+        let rest = Rest { admission, config, time_limit: Duration::from_secs(9) };
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        json_of(RestService::new(rest).answer(request).await).await
+    };
+    let info = ask(&folder.path().display().to_string(), "/info").await;
+    let told = &info["ssh_host_keys"][0];
+    assert_eq!(
+        format!("{} {}", told["type"].as_str().unwrap(), told["key"].as_str().unwrap()),
+        key
+    );
+    assert!(told["fingerprint"].as_str().unwrap().starts_with("SHA256:"));
+    assert_eq!(info["ops_info"]["https://a.example"]["client_id"], "public");
+    assert!(info["ops_info"]["https://b.example"].get("client_id").is_none());
+    let one = ask("", "/info/op?url=https://a.example").await;
+    assert_eq!(one["client_id"], "public");
+    assert!(ask("", "/info").await.get("ssh_host_keys").is_none());
+    assert!(ask("/missing", "/info").await.get("ssh_host_keys").is_none());
+}
+
+#[tokio::test]
+async fn r29_what_changes_something_takes_post_and_get_only_while_that_is_wanted() {
+    for (get_mutations, allow) in [("yes", "GET, POST, OPTIONS"), ("no", "POST, OPTIONS")] {
+        let config = config(&format!("[server]\nget_mutations = {get_mutations}\n"));
+        let (admission, _bench) = admission_for(&[]).await;
+        let rest = Rest { admission, config, time_limit: Duration::from_secs(9) };
+        let service = RestService::new(rest);
+        let ask = async |method: &str, path: &str| {
+            let request = Request::builder().method(method).uri(path);
+            service.answer(request.body(Body::empty()).unwrap()).await
+        };
+        for path in [
+            "/user/deploy",
+            "/user/suspend",
+            "/user/generate_otp",
+            "/admin/suspend",
+            "/admin/resume",
+        ] {
+            let told =
+                |answer: &Response<Body>| answer.headers()["allow"].to_str().unwrap().to_owned();
+            for mount in ["", "/api", "/api/v1"] {
+                let path = &format!("{mount}{path}");
+                assert_eq!(ask("POST", path).await.status(), 401, "{path}");
+                let get = ask("GET", path).await;
+                assert_eq!(get.status(), if get_mutations == "yes" { 401 } else { 405 }, "{path}");
+                for method in ["HEAD", "PUT", "DELETE", "PATCH", "TRACE"] {
+                    let refused = ask(method, path).await;
+                    assert_eq!((refused.status().as_u16(), told(&refused).as_str()), (405, allow));
+                }
+                let options = ask("OPTIONS", path).await;
+                assert_eq!((options.status().as_u16(), told(&options).as_str()), (204, allow));
+            }
+        }
+    }
 }

@@ -3,10 +3,15 @@
 use super::{Answer, Step, advice, end, identify, require};
 use crate::{
     account::Suspender,
-    policy,
+    policy::{self, Missing},
     serve::{
         request_id,
-        rest::{Shared, answer, authorization::Bearer, query::Parameters},
+        rest::{
+            Shared, answer,
+            authorization::Bearer,
+            openapi::{NeedsAuthorisation, NeedsParameters},
+            query::Parameters,
+        },
     },
     verified::Verified,
 };
@@ -87,8 +92,11 @@ pub(in crate::serve::rest) async fn change_as_admin(
     let asks = verified.identity();
     let op = rest.admission.op_of(verified);
     let description = format!("User {asks} does not meet requirements");
-    let op = op.ok_or_else(|| answer::forbidden(description.clone(), json!([]), Vec::new()))?;
     let advice = advice(rest, verified);
+    let op = op.ok_or_else(|| {
+        let explanation = policy::advise(&[Missing::Provider], advice);
+        answer::forbidden(description.clone(), json!([]), explanation)
+    })?;
     require(policy::authorise_admin(&op.policy, verified), description.clone(), advice)?;
     let accounts = rest.admission.accounts();
     // A stolen admin's token must not end the suspension that was meant to stop it. Locking others
@@ -122,6 +130,18 @@ pub(in crate::serve::rest) async fn change_as_admin(
     })
 }
 
+/// Locks the account of a person, ends the sessions, and drops what was remembered.
+#[utoipa::path(
+    method(get, post),
+    path = "/admin/suspend",
+    params(
+        ("sub" = String, Query, description = "Subject of the person."),
+        ("iss" = String, Query, description = "Issuer of the person."),
+        ("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself."),
+    ),
+    responses((status = 200, body = StateAnswer, description = "The state after the request."), NeedsParameters, NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn suspend(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -130,6 +150,18 @@ pub(in crate::serve::rest) async fn suspend(
     end(admin_request(&rest, &headers, &uri, Change::Suspend).await)
 }
 
+/// Lets a suspended person in again.
+#[utoipa::path(
+    method(get, post),
+    path = "/admin/resume",
+    params(
+        ("sub" = String, Query, description = "Subject of the person."),
+        ("iss" = String, Query, description = "Issuer of the person."),
+        ("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself."),
+    ),
+    responses((status = 200, body = StateAnswer, description = "The state after the request."), NeedsParameters, NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn resume(
     State(rest): State<Shared>,
     headers: HeaderMap,

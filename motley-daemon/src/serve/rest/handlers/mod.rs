@@ -7,6 +7,7 @@ pub(super) mod public;
 use super::{
     Shared, answer,
     authorization::{Bearer, issuer_hint},
+    pages::contact,
 };
 use crate::{
     policy::{self, Advice, Decision},
@@ -31,7 +32,7 @@ fn advice<'a>(rest: &'a Shared, verified: &Verified) -> Advice<'a> {
     let op = rest.config.op(&verified.identity().issuer);
     Advice {
         scopes: op.map(|op| op.scopes.as_slice()).unwrap_or_default(),
-        contact: rest.contact(),
+        contact: contact(&rest.config),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         rest::{
             Shared, answer,
             authorization::{Bearer, issuer_hint},
+            openapi::{NeedsAuthorisation, NeedsParameters, NeedsToken},
             query::Parameters,
         },
     },
@@ -23,10 +24,19 @@ use axum::{
 use motley_proto::{
     LoginName,
     rest::{
-        AccountState, AuthorisationInfo, FullStatus, GenerateOtp, StateAnswer, TierInfo, VerifyUser,
+        AccountState, AuthorisationInfo, Detail, FullStatus, GenerateOtp, StateAnswer, TierInfo,
+        VerifyUser,
     },
 };
 
+/// Who may use this service, for the provider of the token, and whether its person may.
+#[utoipa::path(
+    get,
+    path = "/info/authorisation",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = AuthorisationInfo, description = "The rules, and what they make of the person."), (status = 404, body = Detail, description = "The provider is not configured."), NeedsToken),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn info_authorisation(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -61,6 +71,14 @@ fn tier_info(decision: &TierDecision) -> TierInfo {
     TierInfo { name: decision.tier.to_string(), reason: decision.sentence() }
 }
 
+/// State of the person's account.
+#[utoipa::path(
+    get,
+    path = "/user/get_status",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = StateAnswer, description = "The state after the request."), NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn get_status(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -76,6 +94,14 @@ pub(in crate::serve::rest) async fn get_status(
     end(step.await)
 }
 
+/// State of the person's account, with user name, subject, issuer and the reason.
+#[utoipa::path(
+    get,
+    path = "/user/status",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = FullStatus, description = "The state."), NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn status(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -110,6 +136,14 @@ pub(in crate::serve::rest) async fn status(
     end(step.await)
 }
 
+/// Makes the person's account, or brings it up to date.
+#[utoipa::path(
+    method(get, post),
+    path = "/user/deploy",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = StateAnswer, description = "The state after the request."), NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn deploy(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -128,6 +162,14 @@ pub(in crate::serve::rest) async fn deploy(
     end(step.await)
 }
 
+/// Locks the person's account.
+#[utoipa::path(
+    method(get, post),
+    path = "/user/suspend",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = StateAnswer, description = "The state after the request."), NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn suspend(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -145,6 +187,14 @@ pub(in crate::serve::rest) async fn suspend(
     end(step.await)
 }
 
+/// Makes a one-time password for the token: its SHA-512 in lower-case hex.
+#[utoipa::path(
+    method(get, post),
+    path = "/user/generate_otp",
+    params(("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = GenerateOtp, description = "Whether there is one now, and until when."), NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn generate_otp(
     State(rest): State<Shared>,
     headers: HeaderMap,
@@ -179,6 +229,14 @@ pub(in crate::serve::rest) async fn generate_otp(
     end(step.await)
 }
 
+/// Whether the token, or a one-time password in its place, opens the account of a name.
+#[utoipa::path(
+    get,
+    path = "/verify_user",
+    params(("username" = String, Query, description = "Local user name."), ("oidc-issuer" = Option<String>, Header, description = "Issuer of a token that does not name it itself.")),
+    responses((status = 200, body = VerifyUser, description = "Whether it does."), NeedsParameters, NeedsAuthorisation),
+    security(("HTTPBearer" = [])),
+)]
 pub(in crate::serve::rest) async fn verify_user(
     State(rest): State<Shared>,
     headers: HeaderMap,

@@ -1,16 +1,28 @@
 //! What anybody may ask: indexes and what a client needs to know before it has a token.
 
 use super::{Answer, Step, end};
-use crate::config::OpConfig;
-use crate::serve::rest::{Shared, answer, query::Parameters};
+use crate::{
+    config::OpConfig,
+    serve::{
+        paths::Mount,
+        rest::{
+            Shared, answer,
+            openapi::{Always, NeedsParameters},
+            pages::Pages,
+            query::Parameters,
+        },
+    },
+};
 use axum::{
+    Extension,
     extract::State,
-    http::{StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
 };
 use motley_proto::{
     Issuer,
-    rest::{DESCRIPTION, Index, Info, OpInfo},
+    rest::{DESCRIPTION, Detail, Index, Info, OpInfo},
 };
+use std::sync::Arc;
 
 fn index(usage: &str, endpoints: &[(&str, &str)]) -> Answer {
     let index = Index {
@@ -24,7 +36,21 @@ fn index(usage: &str, endpoints: &[(&str, &str)]) -> Answer {
     answer::json(StatusCode::OK, &index)
 }
 
-pub(in crate::serve::rest) async fn root() -> Answer {
+/// What is to be found here. Browsers get a page for people at the root.
+#[utoipa::path(get, path = "/", responses((status = 200, body = Index, description = "The index."), Always))]
+pub(in crate::serve::rest) async fn root(
+    State(pages): State<Arc<Pages>>,
+    Extension(mount): Extension<Mount>,
+    headers: HeaderMap,
+) -> Answer {
+    let page = if mount == Mount::Root { pages.welcome(&headers) } else { None };
+    let mut response = page.unwrap_or_else(root_index);
+    // Caches must not hand the page to programs, nor the index to people (RFC 9110 §12.5.5).
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+fn root_index() -> Answer {
     index(
         "All endpoints that concern a person need an OpenID Connect access token as bearer token.",
         &[
@@ -41,6 +67,8 @@ pub(in crate::serve::rest) async fn root() -> Answer {
     )
 }
 
+/// What users can do with their own account.
+#[utoipa::path(get, path = "/user", responses((status = 200, body = Index, description = "The index."), Always))]
 pub(in crate::serve::rest) async fn user() -> Answer {
     index(
         "Every request needs the access token of the user as bearer token.",
@@ -57,6 +85,8 @@ pub(in crate::serve::rest) async fn user() -> Answer {
     )
 }
 
+/// What admins can do with accounts of others.
+#[utoipa::path(get, path = "/admin", responses((status = 200, body = Index, description = "The index."), Always))]
 pub(in crate::serve::rest) async fn admin() -> Answer {
     index(
         "Every request needs the access token of an admin as bearer token.",
@@ -70,14 +100,19 @@ pub(in crate::serve::rest) async fn admin() -> Answer {
     )
 }
 
-pub(in crate::serve::rest) async fn info(State(rest): State<Shared>) -> Answer {
+/// What a client must know before it asks a provider for a token.
+#[utoipa::path(get, path = "/info", responses((status = 200, body = Info, description = "What clients must know."), Always))]
+pub(in crate::serve::rest) async fn info(
+    State(rest): State<Shared>,
+    State(pages): State<Arc<Pages>>,
+) -> Answer {
     let ops = &rest.config.ops;
     let info = Info {
         login_info: rest.config.adapter.login_info.texts().clone(),
         supported_ops: ops.iter().map(|op| op.issuer.trimmed().to_owned()).collect(),
         ops_info: ops.iter().map(|op| (op.issuer.trimmed().to_owned(), op_info(op))).collect(),
         chunked_prompt: rest.config.login.chunked_prompts,
-        ssh_host_keys: Vec::new(),
+        ssh_host_keys: pages.host_keys.current().as_ref().clone(),
     };
     answer::json(StatusCode::OK, &info)
 }
@@ -90,6 +125,18 @@ fn op_info(op: &OpConfig) -> OpInfo {
     }
 }
 
+/// What a token of one provider must have.
+#[utoipa::path(
+    get,
+    path = "/info/op",
+    params(("url" = String, Query, description = "Issuer of the provider.")),
+    responses(
+        (status = 200, body = OpInfo, description = "What the token must have."),
+        (status = 404, body = Detail, description = "The provider is not configured."),
+        NeedsParameters,
+        Always,
+    ),
+)]
 pub(in crate::serve::rest) async fn info_op(State(rest): State<Shared>, uri: Uri) -> Answer {
     end(find_op(&rest, &uri))
 }
@@ -104,4 +151,26 @@ fn find_op(rest: &Shared, uri: &Uri) -> Step<Answer> {
         Some(op) => answer::json(StatusCode::OK, &op_info(op)),
         None => answer::detail(StatusCode::NOT_FOUND, "OP not supported"),
     })
+}
+
+/// The privacy statement of this service.
+#[utoipa::path(
+    get,
+    path = "/privacy",
+    responses(
+        (status = 200, body = String, content_type = "text/html", description = "The statement."),
+        (status = 404, body = String, content_type = "text/html", description = "There is none."),
+        Always,
+    ),
+)]
+pub(in crate::serve::rest) async fn privacy(State(pages): State<Arc<Pages>>) -> Answer {
+    pages.privacy()
+}
+
+/// The OpenAPI document, which does not describe itself.
+pub(in crate::serve::rest) async fn openapi(State(pages): State<Arc<Pages>>) -> Answer {
+    let mut response = Answer::new(pages.openapi().into());
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
