@@ -25,5 +25,6 @@
 //! The parts are started from the binaries beside the test (`target/debug`, or `MOTLEY_BIN_DIR`), so
 //! build the workspace first: `cargo build --workspace`.
 
+pub mod browser;
 pub mod op;
 pub mod sandbox;

@@ -136,7 +136,10 @@ client_test! {
 
 client_test! {
     fn the_original_client_shows_what_the_service_tells(sb, program) {
-        let world = World::start(sb)?;
+        let rules = "authorise_all = yes\nclient_id = public-client";
+        let world = World::with(sb, rules, PamStack::shipped(), |daemon| daemon)?;
+        let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+        std::fs::write("/etc/ssh/ssh_host_other_key.pub", format!("{key} somebody\n"))?;
         let words = ["info", "--mc-endpoint", world.daemon.url(), "127.0.0.1"];
         let outcome = client(program, &world, sb, &words).run(sb)?;
         let start = outcome.stdout.find('{').unwrap_or_default();
@@ -146,6 +149,8 @@ client_test! {
         let expected = world.daemon.rest()?.get("/info", None)?.json();
         assert_eq!(told, expected);
         assert_eq!(told["supported_OPs"][0], world.op.issuer());
+        assert!(told["ssh_host_keys"].is_array(), "members that it does not know are no obstacle");
+        assert_eq!(told["ops_info"][world.op.issuer()]["client_id"], "public-client");
         Ok(())
     }
 }

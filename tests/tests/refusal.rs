@@ -225,3 +225,34 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn whoever_is_not_authorised_learns_what_is_missing_over_rest_and_not_at_the_prompt(sb) {
+        let rules = "authorised_vos = [urn:geant:x.example:group:physics]\naudience = ssh-here\n\
+                     vo_claim = entitlements\nscopes = [openid, entitlements]";
+        let world = world(sb, rules)?;
+        let member = ["urn:geant:x.example:group:physics#x.example"];
+        let good = world.op.token("alice").claim("aud", "ssh-here").claim("entitlements", member).sign();
+        let alice = world.deploy(&good)?;
+        let rest = world.daemon.rest()?;
+        let told = rest.get("/info/authorisation", Some(&good))?.json();
+        assert_eq!(told["authorised"], true);
+        assert_eq!(told["tier"]["name"], "full");
+        let sentences = ["You are let in as a member of urn:geant:x.example:group:physics.",
+            "Your token is meant for this service."];
+        assert_eq!(told["explanation"], serde_json::json!(sentences));
+        assert_eq!(rest.get("/user/status", Some(&good))?.json()["explanation"], told["explanation"]);
+        let other = world.op.token("alice").claim("aud", "canary").claim("entitlements", ["canary"]).sign();
+        let refused = rest.get("/user/deploy", Some(&other))?;
+        assert_eq!(refused.status, 403, "{}", refused.text);
+        let why = refused.json()["explanation"].clone();
+        assert!(why[0].as_str().is_some_and(|text| text.contains("not a member of urn:geant:x.example:group:physics")), "{why}");
+        assert!(why[1].as_str().is_some_and(|text| text.contains("audience ssh-here")), "{why}");
+        assert!(!refused.text.contains("canary"), "{}", refused.text);
+        let told = rest.get("/info/authorisation", Some(&other))?.json();
+        assert_eq!((&told["authorised"], &told["explanation"]), (&Value::from(false), &why));
+        let outcome = world.paste(sb, &alice, &other)?;
+        assert!(!outcome.is_success() && !outcome.stdout.contains("member"), "{}", outcome.stdout);
+        Ok(())
+    }
+}
