@@ -3,11 +3,21 @@
 
 use motley_tests::op::TokenKind;
 
+use serde_json::json;
+
 use super::case::{Recorded, State};
+use super::matching::{ANY_BOOL, ANY_NUMBER, ANY_TEXT, ANY_TEXTS};
 use super::story::Story;
 use super::view::{
-    View, allow, as_acted_on, as_let_in, fault_of, forbidden, not_found, refused_token, too_few_vos,
+    View, allow, as_acted_on, as_let_in, fault_of, forbidden, refused_token, too_few_vos,
 };
+
+/// The key of sshd in the sandbox: kind, key and fingerprint.
+pub(crate) const HOST_KEY: (&str, &str, &str) = (
+    "ssh-ed25519",
+    "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl",
+    "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU",
+);
 
 /// What has to come instead of the recorded answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,18 +92,6 @@ pub(crate) fn expected(view: View<'_>, recorded: Recorded, mended: Option<Mend>)
 /// All rules in the order in which a request meets them.
 const RULES: &[Rule] = &[
     Rule {
-        reason: "documentation pages, schema and privacy policy are not served in this version",
-        applies: |view, recorded| view.is_unserved() && recorded.status != 404,
-        instead: |view, _| Answer::Fixed(not_found(view)),
-        mend: None,
-    },
-    Rule {
-        reason: "a page that is not served is refused in JSON like every other",
-        applies: |view, recorded| view.is_unserved() && recorded.status == 404,
-        instead: |view, _| Answer::Fixed(not_found(view)),
-        mend: None,
-    },
-    Rule {
         reason: "HEAD answers as GET, without body, where nothing is changed (RFC 9110 §9.3.2)",
         applies: |view, recorded| view.is_refused_method(recorded, "HEAD") && !view.is_changing(),
         instead: |_, _| Answer::AsGet,
@@ -127,10 +125,13 @@ const RULES: &[Rule] = &[
         mend: None,
     },
     Rule {
-        reason: "/info tells clients that the prompt takes a token in chunks",
+        reason: "/info tells clients that the prompt takes a token in chunks, and the keys of sshd",
         applies: |view, recorded| view.case.route() == "/info" && recorded.status == 200,
         instead: |_, mut recorded| {
             recorded.body["chunked_prompt"] = true.into();
+            let (kind, key, fingerprint) = HOST_KEY;
+            recorded.body["ssh_host_keys"] =
+                json!([{"type": kind, "key": key, "fingerprint": fingerprint}]);
             Answer::Fixed(recorded)
         },
         mend: None,
@@ -320,6 +321,40 @@ const RULES: &[Rule] = &[
         },
         instead: |_, mut recorded| {
             recorded.body["successful"] = false.into();
+            Answer::Fixed(recorded)
+        },
+        mend: None,
+    },
+    Rule {
+        reason: "whoever is refused or let in learns why, in members that old clients ignore",
+        applies: |view, recorded| {
+            let told = ["/info/authorisation", "/user/status"].contains(&view.case.route());
+            let refused = recorded.status == 403 && recorded.body["error"] == "Forbidden";
+            refused || (told && recorded.status == 200)
+        },
+        instead: |view, mut recorded| {
+            recorded.body["explanation"] = ANY_TEXTS.into();
+            let tier = json!({"name": ANY_TEXT, "reason": ANY_TEXT});
+            match (recorded.status, view.case.route()) {
+                (200, "/user/status") => recorded.body["tier"] = tier,
+                (200, _) => {
+                    recorded.body["authorised"] = ANY_BOOL.into();
+                    recorded.body["?tier"] = tier;
+                }
+                _ => {}
+            }
+            Answer::Fixed(recorded)
+        },
+        mend: None,
+    },
+    Rule {
+        reason: "the end of a one-time password is told, in members that old clients ignore",
+        applies: |view, recorded| {
+            view.case.route() == "/user/generate_otp" && recorded.body["successful"] == true
+        },
+        instead: |_, mut recorded| {
+            recorded.body["otp_expires_at"] = ANY_NUMBER.into();
+            recorded.body["otp_lifetime"] = ANY_NUMBER.into();
             Answer::Fixed(recorded)
         },
         mend: None,

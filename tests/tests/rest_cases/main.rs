@@ -2,6 +2,7 @@
 
 mod accounts;
 mod case;
+mod contract;
 mod divergence;
 mod files;
 mod matching;
@@ -61,6 +62,7 @@ fn replay_all(sb: &Sandbox) -> Result<()> {
     let federation = Federation::start(&ca, &setup)?;
     let setup = Setup::new(setup, federation, BASE);
     allow_groups()?;
+    furnish_host()?;
     let _root = Root::start(sb)?;
     let mut tally = Tally::default();
     let mut replay = Replay::new(&setup)?;
@@ -87,6 +89,20 @@ fn allow_groups() -> Result<()> {
     fs::create_dir_all("/etc/motley_cue")?;
     fs::write(file, format!("allowed_groups = {}\n", accounts::GROUP))?;
     Ok(fs::set_permissions(file, Permissions::from_mode(0o644))?)
+}
+
+/// One key of sshd, and a privacy statement.
+fn furnish_host() -> Result<()> {
+    fs::create_dir_all("/etc/ssh")?;
+    for entry in fs::read_dir("/etc/ssh")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "pub") {
+            fs::remove_file(path)?;
+        }
+    }
+    let (kind, key, _) = divergence::HOST_KEY;
+    fs::write("/etc/ssh/ssh_host_ed25519_key.pub", format!("{kind} {key} root@inside\n"))?;
+    Ok(fs::write(setup::PRIVACY_FILE, "# Privacy\n\nAsk {{privacy_contact}}.\n")?)
 }
 
 fn builder(setup: &Setup, which: Configuration) -> DaemonBuilder {

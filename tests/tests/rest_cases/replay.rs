@@ -8,6 +8,7 @@ use motley_tests::sandbox::{Reply, until};
 
 use super::accounts::Accounts;
 use super::case::{Case, State};
+use super::contract::Contract;
 use super::divergence::Mend;
 use super::matching::body_of;
 use super::setup::Setup;
@@ -21,6 +22,7 @@ const ISSUER_HEADER: &str = "oidc-issuer";
 pub(crate) struct Replay<'a> {
     setup: &'a Setup,
     accounts: Accounts,
+    contract: Option<Contract>,
 }
 
 impl<'a> Replay<'a> {
@@ -29,7 +31,7 @@ impl<'a> Replay<'a> {
     /// # Errors
     /// When the host's accounts cannot be prepared.
     pub(crate) fn new(setup: &'a Setup) -> Result<Self> {
-        Ok(Self { setup, accounts: Accounts::new()? })
+        Ok(Self { setup, accounts: Accounts::new()?, contract: None })
     }
 
     /// Prepares and sends a case, by its own method or another, mended if asked to.
@@ -53,6 +55,7 @@ impl<'a> Replay<'a> {
         }
         let sent = Sent { method: method.to_owned(), target: self.target_of(case), headers };
         let reply = self.send(&sent)?;
+        self.contract()?.check(method, case.route(), &reply)?;
         self.note(case, &reply);
         if body_of(&reply)["successful"] == true || password {
             self.use_up(&minted)?;
@@ -62,6 +65,16 @@ impl<'a> Replay<'a> {
 
     fn send(&self, sent: &Sent) -> Result<Reply> {
         sent.send(self.setup.base.trim_start_matches("http://"))
+    }
+
+    /// What the daemon says of its answers.
+    fn contract(&mut self) -> Result<&Contract> {
+        if self.contract.is_none() {
+            let target = "/openapi.json".to_owned();
+            let sent = Sent { method: "GET".to_owned(), target, headers: Vec::new() };
+            self.contract = Some(Contract::new(&self.send(&sent)?)?);
+        }
+        self.contract.as_ref().context("no document")
     }
 
     /// `GET` with a bearer token.

@@ -12,7 +12,9 @@ use super::case::Configuration;
 /// How the set-up says that an option holds the text of a list.
 const LIST: &str = "(text in the file, a list) ";
 /// Stands for a file of the recorder.
-const PRIVACY_FILE: &str = "/etc/motley_cue/privacy.md";
+pub(crate) const PRIVACY_FILE: &str = "/etc/motley_cue/privacy.md";
+/// Stands for a file that is not there.
+const MISSING_FILE: &str = "/etc/motley_cue/missing.md";
 
 /// The set-up with the providers that stand for its issuers.
 pub(crate) struct Setup {
@@ -208,6 +210,7 @@ fn option_text(value: &Value) -> String {
     match value {
         Value::String(text) => match text.as_str() {
             "<a sink>" => "25".to_owned(),
+            "<a missing file>" => MISSING_FILE.to_owned(),
             text if text.starts_with("<a") => PRIVACY_FILE.to_owned(),
             text => text.strip_prefix(LIST).unwrap_or(text).to_owned(),
         },

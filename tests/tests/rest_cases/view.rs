@@ -12,11 +12,8 @@ use super::setup::Setup;
 /// What changes an account or a password, and so takes POST beside GET.
 const CHANGING: [&str; 5] =
     ["/user/deploy", "/user/suspend", "/user/generate_otp", "/admin/suspend", "/admin/resume"];
-/// What this version does not have.
-const UNSERVED: [&str; 5] =
-    ["/docs", "/redoc", "/docs/oauth2-redirect", "/openapi.json", "/privacy"];
 /// Where nobody needs a token.
-const PUBLIC: [&str; 5] = ["/", "/user", "/admin", "/info", "/info/op"];
+const PUBLIC: [&str; 6] = ["/", "/user", "/admin", "/info", "/info/op", "/privacy"];
 
 /// A case with what is needed to judge it.
 #[derive(Clone, Copy)]
@@ -38,11 +35,6 @@ impl View<'_> {
     /// True when the path changes something.
     pub(crate) fn is_changing(self) -> bool {
         CHANGING.contains(&self.case.route())
-    }
-
-    /// True when this version does not have the path.
-    pub(crate) fn is_unserved(self) -> bool {
-        UNSERVED.contains(&self.case.route())
     }
 
     /// True when the path is for admins.
@@ -142,14 +134,6 @@ pub(crate) fn too_few_vos(view: View<'_>) -> Recorded {
         "check": "AllOf: Unsatisfied sub-requirements", "check_details": [rules],
     });
     forbidden(view, details)
-}
-
-/// The 404 of a path that there is not.
-pub(crate) fn not_found(view: View<'_>) -> Recorded {
-    match view.case.request.method.as_str() {
-        "HEAD" => Recorded { body: "".into(), ..json_answer(404, Value::Null) },
-        _ => json_answer(404, json!({"detail": "Not Found"})),
-    }
 }
 
 /// Value of the `allow` header of a path.
