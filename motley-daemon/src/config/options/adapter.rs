@@ -291,7 +291,8 @@ const SECTIONS: &[SectionSpec] = &[
     ),
     SectionSpec {
         name: SectionName::Exact("login_info"),
-        doc: "Texts that users are shown. Further options may be added; they are shown too.",
+        doc: "Texts that users are shown. Further options may be added; they are shown too. With \
+              contact, a mail address or web page, people who are refused learn whom to turn to.",
         options: LOGIN_INFO,
         extras: Extras::Texts,
         example: "",

@@ -25,13 +25,13 @@ const MAPPER: &[OptionSpec] = &[
         "docs_url",
         Kind::Text,
         "/docs",
-        "Path of that description. Starts with a slash.",
+        "Path of that description with Swagger UI. Starts with a slash.",
     ),
     OptionSpec::new(
         "redoc_url",
         Kind::Text,
         "/redoc",
-        "Second path of that description. Starts with a slash.",
+        "Path of that description with ReDoc. Starts with a slash.",
     ),
     OptionSpec::new(
         "api_version",
