@@ -1,9 +1,13 @@
 //! Bounds how often one source may fail, without ever locking out who succeeds.
 
-use crate::clock::{Clock, Timestamp};
+mod debts;
+
+pub(crate) use debts::Debts;
+
+use crate::clock::Clock;
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 /// Failures that a source may have at once and per minute, and how many sources are remembered.
@@ -13,13 +17,8 @@ pub struct ThrottleLimits {
     pub burst: u32,
     /// Failures forgiven each minute.
     pub per_minute: u32,
-    /// Sources remembered; the one that failed least is forgotten first.
+    /// Sources remembered; those that failed least are forgotten first.
     pub sources: usize,
-}
-
-struct Debt {
-    failures: f64,
-    at: Timestamp,
 }
 
 /// Counts failures by source: an address, together with the name that was tried.
@@ -28,13 +27,14 @@ struct Debt {
 pub struct Throttle {
     limits: RwLock<ThrottleLimits>,
     clock: Arc<dyn Clock>,
-    debts: Mutex<HashMap<String, Debt>>,
+    debts: Mutex<Debts<String>>,
 }
 
 impl Throttle {
     /// Starts with nobody in debt.
     pub fn new(limits: ThrottleLimits, clock: Arc<dyn Clock>) -> Self {
-        Self { limits: RwLock::new(limits), clock, debts: Mutex::new(HashMap::new()) }
+        let debts = Mutex::new(Debts::new(limits.sources));
+        Self { limits: RwLock::new(limits), clock, debts }
     }
 
     fn limits(&self) -> ThrottleLimits {
@@ -46,54 +46,28 @@ impl Throttle {
         *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    fn forgiven(&self, debt: &Debt, now: Timestamp) -> f64 {
-        let seconds = now.0.saturating_sub(debt.at.0).max(0);
-        // Precise enough: at most a few thousand failures and a day of seconds.
-        #[allow(clippy::cast_precision_loss)]
-        let forgiven = seconds as f64 * f64::from(self.limits().per_minute) / 60.0;
-        (debt.failures - forgiven).max(0.0)
+    fn now(&self) -> Duration {
+        Duration::from_secs(u64::try_from(self.clock.now().0).unwrap_or(0))
     }
 
     /// True when this source has failed too often and must wait.
     pub fn must_wait(&self, source: &str) -> bool {
-        let now = self.clock.now();
-        let debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
-        debts
-            .get(source)
-            .is_some_and(|debt| self.forgiven(debt, now) >= f64::from(self.limits().burst))
+        let limits = self.limits();
+        let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
+        debts.owed(source, self.now(), limits.per_minute) >= f64::from(limits.burst)
     }
 
     /// Notes a failure.
     pub fn failed(&self, source: &str) {
-        let now = self.clock.now();
+        let limits = self.limits();
         let mut debts = self.debts.lock().unwrap_or_else(PoisonError::into_inner);
-        if debts.len() >= self.limits().sources && !debts.contains_key(source) {
-            debts.retain(|_, debt| self.forgiven(debt, now) > 0.0);
-            if debts.len() >= self.limits().sources {
-                self.forget_the_smallest(&mut debts, now);
-            }
-        }
-        let failures = debts.get(source).map_or(0.0, |debt| self.forgiven(debt, now)) + 1.0;
-        debts.insert(source.to_owned(), Debt { failures, at: now });
-    }
-
-    /// Makes room. The smallest debt goes, so that a flood under ever new addresses can't wash out
-    /// the one of a source that is to wait.
-    fn forget_the_smallest(&self, debts: &mut HashMap<String, Debt>, now: Timestamp) {
-        let smallest = debts
-            .iter()
-            .min_by(|(_, a), (_, b)| {
-                self.forgiven(a, now).total_cmp(&self.forgiven(b, now)).then(a.at.cmp(&b.at))
-            })
-            .map(|(source, _)| source.clone());
-        if let Some(source) = smallest {
-            debts.remove(&source);
-        }
+        debts.bound(limits.sources);
+        debts.add(source, 1.0, self.now(), limits.per_minute);
     }
 
     /// Notes a success: this source owes nothing.
     pub fn succeeded(&self, source: &str) {
-        self.debts.lock().unwrap_or_else(PoisonError::into_inner).remove(source);
+        self.debts.lock().unwrap_or_else(PoisonError::into_inner).wipe(source);
     }
 
     /// How many sources are remembered.
@@ -110,6 +84,7 @@ impl Throttle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
     use std::sync::atomic::{AtomicI64, Ordering};
 
     struct SetClock(AtomicI64);
@@ -149,5 +124,16 @@ mod tests {
         assert!(throttle.len() <= 10);
         throttle.succeeded("flood");
         assert!(!throttle.must_wait("flood"));
+    }
+
+    #[test]
+    fn r30_a_clock_that_is_set_back_keeps_nobody_waiting_for_longer() {
+        let (throttle, clock) = throttle(10);
+        clock.0.store(1_000_000, Ordering::Relaxed);
+        (0..3).for_each(|_| throttle.failed("a"));
+        clock.0.store(0, Ordering::Relaxed);
+        assert!(throttle.must_wait("a"));
+        clock.0.store(11, Ordering::Relaxed);
+        assert!(!throttle.must_wait("a"));
     }
 }
