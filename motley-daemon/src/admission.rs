@@ -4,6 +4,7 @@ use crate::{
     account::{AccountError, Accounts, Standing},
     config::OpConfig,
     identity::{TokenRefusal, TokenVerifier},
+    measure,
     otp::{OneTimePasswords, OtpError},
     policy::{self, Decision},
     verified::Verified,
@@ -64,6 +65,23 @@ pub enum Refusal {
     Password(#[from] OtpError),
 }
 
+impl Refusal {
+    /// A short word for the reason, of a closed set that never changes, for metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Token(token) if token.is_transient() => "provider_unreachable",
+            Self::Token(TokenRefusal::Expired { .. }) => "token_expired",
+            Self::Token(_) => "token",
+            Self::OneTimePassword => "one_time_password",
+            Self::OtherIdentity => "other_identity",
+            Self::NotAuthorised(_) => "not_authorised",
+            Self::OtherName(_) => "other_name",
+            Self::State(_) => "state",
+            Self::Account(_) | Self::Password(_) => "failed",
+        }
+    }
+}
+
 /// Decides about credentials: the one road that REST and login share.
 pub struct Admission {
     verifier: Arc<TokenVerifier>,
@@ -87,6 +105,11 @@ impl Admission {
     /// The accounts.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// Verifies tokens.
+    pub fn verifier(&self) -> &TokenVerifier {
+        &self.verifier
     }
 
     /// One-time passwords, unless they are switched off.
@@ -119,7 +142,9 @@ impl Admission {
             return Ok((self.identify(credential, hint).await?, Proof::Token));
         }
         let passwords = self.passwords.as_ref().ok_or(Refusal::OneTimePassword)?;
-        let redeemed = passwords.redeem(credential).await?.ok_or(Refusal::OneTimePassword)?;
+        let redeemed = passwords.redeem(credential).await?;
+        measure::one_time_password(if redeemed.is_some() { "redeemed" } else { "refused" });
+        let redeemed = redeemed.ok_or(Refusal::OneTimePassword)?;
         let issuer = redeemed.identity.issuer.clone();
         let verified = self.identify(&redeemed.token, Some(&issuer)).await?;
         if *verified.identity() != redeemed.identity {
@@ -135,10 +160,12 @@ impl Admission {
 
     /// May this identity use the service?
     pub fn authorise(&self, verified: &Verified) -> Decision {
-        match self.op_of(verified) {
+        let decision = match self.op_of(verified) {
             Some(op) => policy::authorise(&op.policy, verified),
             None => Decision::no_provider(),
-        }
+        };
+        measure::authorisation(&decision);
+        decision
     }
 
     /// Which shell has this identity earned?

@@ -1,6 +1,6 @@
 //! The audit log: typed events, one JSON line each, chained by hash, written before the effect is told.
 
-use crate::clock::Clock;
+use crate::{clock::Clock, measure, request};
 use aws_lc_rs::digest;
 use motley_proto::{Identity, UserName, text::escape};
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,9 @@ pub enum Event {
 #[derive(Serialize, Deserialize)]
 struct Line {
     time: i64,
+    /// Address behind the REST request, where one led to the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     #[serde(flatten)]
     event: Event,
     previous: String,
@@ -164,9 +167,23 @@ impl Audit {
     /// # Errors
     /// When it can't be written; an admin's action must then be refused.
     pub fn record(&self, event: Event) -> Result<(), AuditError> {
+        let recorded = self.write(event.clone());
+        match &recorded {
+            Ok(()) => measure::event(&event),
+            Err(_) => measure::audit_failure(),
+        }
+        recorded
+    }
+
+    fn write(&self, event: Event) -> Result<(), AuditError> {
         let failed = |source| AuditError::File { path: self.path.clone(), source };
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = Line { time: self.clock.now().0, event, previous: tail.hash.clone() };
+        let line = Line {
+            time: self.clock.now().0,
+            source: request::source(),
+            event,
+            previous: tail.hash.clone(),
+        };
         let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
         let hash = hash_of(&text);
         text.push('\n');

@@ -7,6 +7,11 @@ fn deceives(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
+/// True for a character that is not shown but acts: it controls, reorders or hides.
+pub fn acts(c: char) -> bool {
+    c.is_control() || deceives(c)
+}
+
 /// The text with control and deceiving characters written as `\u{..}`, cut to `limit` characters.
 pub fn escape(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit));
@@ -15,7 +20,7 @@ pub fn escape(text: &str, limit: usize) -> String {
             out.push('…');
             break;
         }
-        if c.is_control() || deceives(c) {
+        if acts(c) {
             let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
         } else {
             out.push(c);

@@ -3,6 +3,7 @@
 use super::{AccountError, Accounts};
 use crate::{
     audit::Event,
+    measure,
     store::{AccountRecord, Phase, Reservation, StoreError},
     verified::Verified,
 };
@@ -18,7 +19,7 @@ use motley_proto::{
     rest::{AccountState, StateAnswer},
     text::escape,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 /// How accounts are named, grouped and equipped.
 #[derive(Debug, Clone)]
@@ -102,6 +103,23 @@ impl Accounts {
     /// # Errors
     /// [`DeployError::Rejected`] when no name is left, [`DeployError::Account`] when the work fails.
     pub async fn deploy(
+        &self,
+        verified: &Verified,
+        tier: Tier,
+        request: &str,
+    ) -> Result<Deployment, DeployError> {
+        let begin = Instant::now();
+        let done = self.deploy_claims(verified, tier, request).await;
+        let outcome = match &done {
+            Ok(deployment) => deployment.state.as_str(),
+            Err(DeployError::Rejected(_)) => AccountState::Rejected.as_str(),
+            Err(DeployError::Account(_)) => "failed",
+        };
+        measure::deployment(outcome, begin.elapsed());
+        done
+    }
+
+    async fn deploy_claims(
         &self,
         verified: &Verified,
         tier: Tier,

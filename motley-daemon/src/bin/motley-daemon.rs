@@ -6,10 +6,9 @@ use motley_daemon::{
     check_config::{CheckConfig, Form},
     config::{self, Config, Paths, Surroundings},
     daemon::{self, Reload},
-    ffi,
+    ffi, log,
 };
 use std::{path::PathBuf, process::ExitCode};
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Lets people log in to this host with the OpenID Connect identity of their home organisation.
 #[derive(Parser)]
@@ -88,7 +87,7 @@ fn serve(config: Config, files: Files) -> anyhow::Result<()> {
         );
     }
     harden().context("cannot harden this process")?;
-    let set_level = start_log(&config);
+    let set_level = log::start(&config);
     let passed = ffi::passed_sockets().context("sockets passed by the service manager")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let reload = Reload {
@@ -105,30 +104,4 @@ fn harden() -> nix::Result<()> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)?;
     nix::sys::prctl::set_dumpable(false)
-}
-
-/// Begins to log, and tells how to follow another configuration.
-fn start_log(config: &Config) -> impl Fn(&Config) + Send + Sync + use<> {
-    let (filter, handle) = tracing_subscriber::reload::Layer::new(filter(config));
-    // The journal adds the time by itself.
-    let under_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
-    let log = tracing_subscriber::registry().with(filter);
-    if under_journal {
-        log.with(lines.without_time()).init();
-    } else {
-        log.with(lines).init();
-    }
-    move |config: &Config| {
-        // It fails only when the subscriber is gone, and then nobody logs.
-        let _ = handle.reload(self::filter(config));
-    }
-}
-
-fn filter(config: &Config) -> EnvFilter {
-    let level = config.mapper.log_level.to_string().to_lowercase();
-    // The libraries below never speak more loudly than this, whatever level is configured: their
-    // debug output could hold what they send.
-    let directives = format!("warn,motley_daemon={level},feudal_plugins={level}");
-    EnvFilter::try_new(directives).unwrap_or_default()
 }

@@ -26,7 +26,7 @@ pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;
 pub use ops::OpConfig;
 pub use options::{render_man, render_reference, render_sample};
-pub use permissions::Owners;
+pub use permissions::{Owners, read_guarded, read_key};
 pub use search::{Paths, Surroundings};
 pub use service::{
     AdminConfig, AuditConfig, Digest, LimitsConfig, Listen, LogFormat, LoginConfig, MapperConfig,
@@ -37,7 +37,6 @@ pub use service::{
 use finding::Findings;
 use motley_proto::Issuer;
 use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
-use permissions::read_guarded;
 use raw::{Origin, RawFile};
 use std::path::PathBuf;
 use values::Value;

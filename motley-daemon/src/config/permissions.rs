@@ -39,6 +39,8 @@ pub struct Content {
     pub text: String,
     /// True when people other than its owner can read it.
     pub is_public: bool,
+    mode: u32,
+    gid: u32,
 }
 
 /// Reads a configuration file.
@@ -67,7 +69,8 @@ pub fn read_guarded(path: &Path, owners: Owners) -> Result<Content, Finding> {
         return Err(Finding::new(FindingKind::File, &shown, what, "check the path"));
     }
     let text = String::from_utf8(bytes).map_err(|error| not_text(&shown, &error))?;
-    Ok(Content { text, is_public: metadata.mode() & OTHERS_READ != 0 })
+    let (mode, gid) = (metadata.mode(), metadata.gid());
+    Ok(Content { text, is_public: mode & OTHERS_READ != 0, mode, gid })
 }
 
 /// Reads a file that holds a secret.
@@ -83,6 +86,34 @@ pub fn read_private(path: &Path, owners: Owners) -> Result<String, Finding> {
         return Err(Finding::new(FindingKind::Permissions, &shown, what, cure));
     }
     Ok(content.text)
+}
+
+/// Reads a private key. Beside its owner the group may read it, if it is root's or one of this
+/// process: so do distributions hand keys to services (`ssl-cert`).
+///
+/// # Errors
+/// As [`read_guarded`], and when others can read it.
+pub fn read_key(path: &Path, owners: Owners) -> Result<String, Finding> {
+    let content = read_guarded(path, owners)?;
+    let group_reads = content.mode & 0o040 != 0;
+    let others_read = content.mode & 0o004 != 0;
+    if others_read || (group_reads && !is_own_group(content.gid)) {
+        let shown = path.display().to_string();
+        let bits = if others_read { "o-r" } else { "g-r" };
+        let cure = format!("chmod {bits} {shown}, or give it to a group of the service");
+        let what = format!(
+            "is a private key, and others can read it (mode {:04o})",
+            content.mode & 0o7777
+        );
+        return Err(Finding::new(FindingKind::Permissions, &shown, what, cure));
+    }
+    Ok(content.text)
+}
+
+fn is_own_group(gid: u32) -> bool {
+    let own = nix::unistd::getegid().as_raw();
+    let further = nix::unistd::getgroups().unwrap_or_default();
+    gid == 0 || gid == own || further.iter().any(|group| group.as_raw() == gid)
 }
 
 fn not_text(shown: &str, error: &std::string::FromUtf8Error) -> Finding {
@@ -235,6 +266,22 @@ mod tests {
         let pipe = place.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert_eq!(read_guarded(&pipe, owners()).unwrap_err().what, "is no regular file");
+    }
+
+    #[test]
+    fn r33_a_private_key_is_for_its_owner_and_a_group_of_ours() {
+        for (mode, is_read) in
+            [(0o600, true), (0o400, true), (0o640, true), (0o644, false), (0o604, false)]
+        {
+            let (_place, path) = file(mode);
+            assert_eq!(read_key(&path, owners()).is_ok(), is_read, "{mode:o}");
+        }
+        let (_place, path) = file(0o640);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, None, Some(4321)).unwrap();
+            let finding = read_key(&path, owners()).unwrap_err();
+            assert!(finding.cure.starts_with("chmod g-r"), "{finding}");
+        }
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! Builds the parts from the configuration, opens the doors, and runs until told to stop.
 
 mod doors;
+mod measured;
 mod parts;
 mod reload;
 
 pub use parts::{http_settings, provider};
 pub use reload::{Reload, ReloadHandle};
 
-use crate::{config::Config, identity::TokenVerifier, serve::live::Live};
+use crate::{
+    config::Config,
+    identity::TokenVerifier,
+    measure,
+    serve::{gate::Gate, live::Live},
+};
 use doors::{Doors, Fixed};
 use parts::{Ground, Parts};
 use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
@@ -49,14 +55,20 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let ground = Ground::open(&config).await?;
     let parts = Parts::build(&ground, config)?;
+    let tls = doors::tls(&parts.config)?;
     let listeners = doors::bind(&parts.config, passed).await?;
+    let gate = Arc::new(Gate::new(doors::gate_limits(&parts.config)));
+    let lasting = doors::lasting(&listeners, &gate)?;
     for line in parts.accounts.reconcile().await? {
         tracing::warn!(repaired = line, "after an unclean end");
     }
     let (handle, mut reloads) = reload::channel();
     let fixed = Fixed {
         throttle: ground.throttle.clone(),
-        places: doors::tell_places(&parts.config, &listeners),
+        places: doors::tell_places(&parts.config, &listeners, tls.as_deref()),
+        gate,
+        tls,
+        lasting,
         reload: handle,
         own_uid: nix::unistd::geteuid().as_raw(),
     };
@@ -78,6 +90,7 @@ pub async fn run(
         };
         let outcome = reload::reload(&ground, &parts, &doors, &anew).await;
         reload::tell(&outcome);
+        measure::reload(if outcome.is_ok() { "ok" } else { "failed" });
         if outcome.is_ok() {
             freshness.abort();
             freshness = keep_fresh(&parts.get().verifier);

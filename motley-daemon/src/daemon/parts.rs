@@ -1,5 +1,6 @@
 //! Builds the parts of the service from the configuration, over what a restart alone replaces.
 
+use super::measured::Measured;
 use crate::{
     account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
     admission::Admission,
@@ -77,8 +78,8 @@ impl Parts {
         let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
         let passwords =
             Arc::new(OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime));
-        let backend: Arc<dyn Backend> =
-            Arc::new(LocalUnix::new(config.adapter.local_unix.clone(), &config.root.socket));
+        let local = LocalUnix::new(config.adapter.local_unix.clone(), &config.root.socket);
+        let backend: Arc<dyn Backend> = Arc::new(Measured(local));
         let accounts = Arc::new(Accounts::new(AccountParts {
             store: ground.store.clone(),
             backend,

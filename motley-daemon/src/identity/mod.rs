@@ -37,4 +37,4 @@ pub use provider::{ClientCredentials, DEFAULT_TIMEOUT, Provider, UserinfoMode};
 pub use refusal::{NoIdentity, NoKey, TokenFault, TokenRefusal};
 pub use token::MAX_TOKEN_BYTES;
 pub use upstream::ProviderStatus;
-pub use verify::{TokenVerifier, VerifierError, VerifierSettings};
+pub use verify::{Known, TokenVerifier, VerifierError, VerifierSettings};

@@ -143,6 +143,24 @@ impl Upstream {
         }
     }
 
+    /// True when a key that is kept made the signature, and the token names this provider. Fetches
+    /// nothing.
+    pub(crate) fn has_signed(&self, token: &Unverified<'_>) -> bool {
+        let discovered = self.metadata.current();
+        let names_us = token.issuer() == self.config.issuer.as_str()
+            || discovered.is_some_and(|kept| kept.value.issuer.as_str() == token.issuer());
+        let kept = self.keys.current().filter(|_| names_us);
+        kept.is_some_and(|kept| matches!(verify_with(&kept, token), Finding::Verified))
+    }
+
+    /// True when tokens of this provider can be verified: its keys are kept, or, where its tokens
+    /// are opaque, it has told where to ask about them.
+    pub(crate) fn is_ready(&self) -> bool {
+        let has_keys = self.keys.current().is_some_and(|kept| kept.value.len() > 0);
+        let opaque = self.config.opaque_tokens || self.config.introspection.is_some();
+        has_keys || (opaque && self.metadata.current().is_some())
+    }
+
     /// Facts for the operator.
     pub(crate) fn status(&self) -> ProviderStatus {
         let keys = self.keys.current();

@@ -1,5 +1,9 @@
 //! Verifies tokens: from a text to [`Verified`], with what was found out kept for a short while.
 
+mod known;
+
+pub use known::Known;
+
 use super::claims;
 use super::fetch::{Fetcher, HttpError, HttpSettings, Reach, install_crypto};
 use super::kept::Freshness;

@@ -1,5 +1,7 @@
 //! Sockets to listen on: those that systemd passed, else those that the configuration names.
 
+use super::source::Scheme;
+use crate::config::Listen;
 use std::{
     fs, io,
     net::SocketAddr,
@@ -24,25 +26,42 @@ pub enum ListenError {
     },
     /// systemd passed a socket that has no place here.
     #[error(
-        "systemd passed a socket named {0:?}; FileDescriptorName= must be rest, login or admin"
+        "systemd passed a socket named {0:?}; FileDescriptorName= must be rest, login, admin or health"
     )]
     UnknownName(String),
 }
 
-/// A socket that accepts REST clients.
-pub enum RestListener {
+/// A socket that accepts HTTP clients.
+pub enum HttpListener {
     /// Internet address.
     Tcp(TcpListener, SocketAddr),
     /// Path in the file system, for a reverse proxy on this host.
     Unix(UnixListener, PathBuf),
 }
 
-impl RestListener {
-    /// Where it listens, for people.
-    pub fn place(&self) -> String {
+impl HttpListener {
+    /// Where it listens, for people; over TCP with this scheme.
+    pub fn place(&self, scheme: Scheme) -> String {
         match self {
-            Self::Tcp(_, address) => format!("http://{address}"),
+            Self::Tcp(_, address) => format!("{}://{address}", scheme.as_str()),
             Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Opens what the configuration names. A Unix socket is for everybody: who may do what is
+    /// decided by the token, and health is no secret.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub async fn open(place: &Listen) -> Result<Self, ListenError> {
+        match place {
+            Listen::Unix(path) => Ok(Self::Unix(bind(path, 0o666)?, path.clone())),
+            Listen::Tcp(address) => {
+                let failed = |source| ListenError::Bind { place: address.to_string(), source };
+                let listener = TcpListener::bind(address).await.map_err(failed)?;
+                let bound = listener.local_addr().map_err(failed)?;
+                Ok(Self::Tcp(listener, bound))
+            }
         }
     }
 }
@@ -51,11 +70,13 @@ impl RestListener {
 #[derive(Default)]
 pub struct Listeners {
     /// For REST clients.
-    pub rest: Vec<RestListener>,
+    pub rest: Vec<HttpListener>,
     /// For the PAM module.
     pub login: Option<UnixListener>,
     /// For `motleyctl`.
     pub admin: Option<UnixListener>,
+    /// For the machines that watch this one.
+    pub health: Vec<HttpListener>,
 }
 
 impl Listeners {
@@ -70,32 +91,12 @@ impl Listeners {
             match name.as_str() {
                 "login" => listeners.login = Some(unix(fd).map_err(failed)?),
                 "admin" => listeners.admin = Some(unix(fd).map_err(failed)?),
-                "rest" => listeners.rest.push(rest(fd).map_err(failed)?),
+                "rest" => listeners.rest.push(http(fd).map_err(failed)?),
+                "health" => listeners.health.push(http(fd).map_err(failed)?),
                 _ => return Err(ListenError::UnknownName(name)),
             }
         }
         Ok(listeners)
-    }
-
-    /// Opens a TCP address for REST.
-    ///
-    /// # Errors
-    /// [`ListenError::Bind`].
-    pub async fn add_tcp(&mut self, address: SocketAddr) -> Result<(), ListenError> {
-        let failed = |source| ListenError::Bind { place: address.to_string(), source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let bound = listener.local_addr().map_err(failed)?;
-        self.rest.push(RestListener::Tcp(listener, bound));
-        Ok(())
-    }
-
-    /// Opens a path for REST, for everybody: who may do what is decided by the token.
-    ///
-    /// # Errors
-    /// [`ListenError::Bind`].
-    pub fn add_unix(&mut self, path: &Path) -> Result<(), ListenError> {
-        self.rest.push(RestListener::Unix(bind(path, 0o666)?, path.to_owned()));
-        Ok(())
     }
 }
 
@@ -105,15 +106,15 @@ fn unix(fd: OwnedFd) -> io::Result<UnixListener> {
     UnixListener::from_std(listener)
 }
 
-fn rest(fd: OwnedFd) -> io::Result<RestListener> {
+fn http(fd: OwnedFd) -> io::Result<HttpListener> {
     let listener = std::net::TcpListener::from(fd);
     listener.set_nonblocking(true)?;
     match listener.local_addr() {
-        Ok(address) => Ok(RestListener::Tcp(TcpListener::from_std(listener)?, address)),
+        Ok(address) => Ok(HttpListener::Tcp(TcpListener::from_std(listener)?, address)),
         Err(_) => {
             let listener = unix(OwnedFd::from(listener))?;
             let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
-            Ok(RestListener::Unix(listener, path))
+            Ok(HttpListener::Unix(listener, path))
         }
     }
 }

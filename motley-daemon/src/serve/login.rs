@@ -9,6 +9,7 @@ use crate::{
     account::Standing,
     admission::{Admission, Refusal},
     audit::{Event, field},
+    measure,
     throttle::Throttle,
 };
 use motley_proto::{
@@ -158,23 +159,28 @@ impl<'a> Conversation<'a> {
     pub(super) async fn log_in(&mut self, hello: Hello) -> Result<(), ExchangeError> {
         let source = source(&hello);
         let result = if self.login.throttle.must_wait(&source) {
-            self.note_refusal(&hello, "too many failures from this source");
+            self.note_refusal(&hello, "throttled", "too many failures from this source");
             LoginResult::TooManyTries
         } else {
             match self.ask(&hello).await? {
                 Typed::Credential(credential) => self.decide(&hello, &credential, &source).await,
                 Typed::Withheld(why) => {
                     self.login.throttle.failed(&source);
-                    self.note_refusal(&hello, withheld_reason(why));
+                    self.note_refusal(&hello, "withheld", withheld_reason(why));
                     LoginResult::Deny
                 }
                 Typed::Malformed(why) => {
                     self.login.throttle.failed(&source);
-                    self.note_refusal(&hello, why);
+                    self.note_refusal(&hello, "malformed", why);
                     LoginResult::Deny
                 }
             }
         };
+        measure::login(match result {
+            LoginResult::Allow => "granted",
+            LoginResult::Error => "error",
+            _ => "refused",
+        });
         self.finish(Done { result, user: hello.user, nonce: hello.nonce, message: None }).await
     }
 
@@ -245,11 +251,11 @@ impl<'a> Conversation<'a> {
             }
             Ok(Err(refusal)) => refusal,
             Err(_) => {
-                self.note_refusal(hello, "the decision took too long");
+                self.note_refusal(hello, "slow", "the decision took too long");
                 return LoginResult::Error;
             }
         };
-        self.note_refusal(hello, &refusal.to_string());
+        self.note_refusal(hello, refusal.code(), &refusal.to_string());
         match refusal {
             // Not the user's fault: a broken store or an unreachable provider owes nobody anything.
             Refusal::Account(_) | Refusal::Password(_) => LoginResult::Error,
@@ -274,13 +280,15 @@ impl<'a> Conversation<'a> {
         match self.login.admission.accounts().record(event) {
             Ok(()) => true,
             Err(error) => {
+                measure::login_refusal("audit");
                 tracing::error!(%error, "login refused because it could not be recorded");
                 false
             }
         }
     }
 
-    fn note_refusal(&self, hello: &Hello, reason: &str) {
+    fn note_refusal(&self, hello: &Hello, code: &'static str, reason: &str) {
+        measure::login_refusal(code);
         let (user, rhost) = (field(hello.user.as_str()), hello.rhost.as_deref().map(field));
         let reason = field(reason);
         tracing::info!(request = self.request, user, rhost, reason, "login refused");

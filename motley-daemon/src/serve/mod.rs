@@ -1,7 +1,11 @@
 //! The doors: REST for clients, the login socket for sshd, the admin socket for the host's admins.
 
 pub mod admin;
+pub mod crowd;
 pub mod exchange;
+pub mod front;
+pub mod gate;
+pub mod health;
 pub mod http;
 mod impatient;
 pub mod listen;
@@ -9,13 +13,11 @@ pub mod live;
 pub mod login;
 pub mod paths;
 pub mod rest;
+pub mod source;
+mod strict;
+pub mod tls;
 
-use rand::RngExt;
-
-/// A short random text that ties log lines, audit events and answers of one request together.
-pub fn request_id() -> String {
-    format!("{:012x}", rand::rng().random::<u64>() >> 16)
-}
+pub use crate::request::id as request_id;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,12 @@
 //! The doors under load and with slow or stuck peers.
 
+mod door;
+mod health;
+mod limits;
 mod login;
 mod rest;
+mod smuggling;
+mod tls;
 
 use crate::{
     account::tests::{Bench, bench, friendly},

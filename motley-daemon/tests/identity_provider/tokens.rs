@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use motley_daemon::clock::Timestamp;
-use motley_daemon::identity::{TokenRefusal, UserinfoMode};
+use motley_daemon::identity::{Known, TokenRefusal, UserinfoMode};
 use motley_proto::{Issuer, Secret};
 use serde_json::{Value, json};
 
@@ -277,4 +277,39 @@ async fn userinfo_is_left_out_where_it_is_only_asked_when_needed() {
     let verified = verifier.verify(&op.token("alice"), None).await.unwrap();
     assert_eq!(verified.sources().userinfo, None);
     assert_eq!(op.asked(Place::Userinfo), 0);
+}
+
+#[tokio::test]
+async fn r30_whose_a_token_is_can_be_told_without_asking_anybody() {
+    let op = Op::start().await;
+    let (verifier, clock) = verifier_of(vec![op.configured()]);
+    let token = op.token("alice");
+    assert!(!verifier.is_ready());
+    assert_eq!(verifier.recognises(&token).await, Known::Nothing, "no keys yet");
+    assert_eq!(op.asked_at_all(), 0);
+    verifier.warm_up().await;
+    assert!(verifier.is_ready());
+    let asked = op.asked_at_all();
+    assert_eq!(verifier.remembers(&token).await, Known::Nothing, "not verified yet");
+    let Known::Identity(identity) = verifier.recognises(&token).await else { panic!() };
+    assert_eq!(identity.subject.as_str(), "alice");
+    let forged = sign_with(&SigningKey::new("RS256", "k1"), &op.claims("alice"));
+    let elsewhere = op.sign(&with(op.claims("alice"), "iss", json!("https://other.example")));
+    for unknown in [forged, elsewhere, Secret::new("opaque-token-0123456789".to_owned())] {
+        assert_eq!(verifier.recognises(&unknown).await, Known::Nothing);
+    }
+    clock.pass(3600);
+    assert_eq!(verifier.recognises(&token).await, Known::Nothing, "it has expired");
+    assert_eq!(op.asked_at_all(), asked, "nobody was asked");
+}
+
+#[tokio::test]
+async fn r30_a_remembered_token_is_counted_for_its_owner() {
+    let op = Op::start().await;
+    let (verifier, _) = verifier_of(vec![op.configured()]);
+    let token = op.token("alice");
+    let verified = verifier.verify(&token, None).await.unwrap();
+    assert_eq!(verifier.remembers(&token).await, Known::Identity(verified.identity().clone()));
+    verifier.forget(verified.identity());
+    assert_eq!(verifier.remembers(&token).await, Known::Nothing);
 }

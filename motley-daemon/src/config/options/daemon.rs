@@ -296,22 +296,24 @@ const LIMITS: &[OptionSpec] = &[
         "connections_per_source",
         Kind::Number,
         "128",
-        "REST connections of one address at a time. This host and trusted_proxies are not \
-         counted.",
+        "REST connections of one address at a time; a new one takes the place of the oldest \
+         that does nothing. This host and trusted_proxies are not counted.",
     )
     .at_start(),
     OptionSpec::new(
         "requests_per_source",
         Kind::Number,
         "1200",
-        "REST requests of one address in a minute. This host is not counted, unless a proxy \
-         on it names the address.",
+        "REST requests of one address in a minute whose tokens are not known yet; one with a \
+         bad token counts as ten. Beyond it they are answered 429, unless the token's \
+         signature holds. Requests without token or with known ones always pass. This host is \
+         not counted, unless a proxy on it names the address.",
     ),
     OptionSpec::new(
         "requests_per_identity",
         Kind::Number,
         "600",
-        "REST requests with valid tokens of one person in a minute.",
+        "REST requests with valid tokens of one person in a minute, those from this host left out.",
     ),
 ];
 

@@ -15,14 +15,19 @@ use axum::{
     Router,
     body::Body,
     extract::FromRef,
-    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header},
     routing::get,
 };
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
 
-use super::paths::{Destination, Mount, destination};
+use super::{
+    paths::{Destination, Mount, destination},
+    source::Scheme,
+};
+use crate::{config::Network, identity::TokenVerifier};
 use handlers::{admin, person, public};
+use motley_proto::Secret;
 use pages::Pages;
 
 /// Everything that a request needs.
@@ -62,6 +67,7 @@ pub struct RestService {
     router: Router,
     pages: Arc<Pages>,
     get_mutations: bool,
+    rest: Shared,
 }
 
 impl RestService {
@@ -69,6 +75,7 @@ impl RestService {
     pub fn new(rest: Rest) -> Self {
         let get_mutations = rest.config.server.get_mutations;
         let (limit, body_limit) = (rest.time_limit, rest.config.limits.body);
+        let rest: Shared = Arc::new(rest);
         let pages = Arc::new(Pages::new(rest.config.clone()));
         let router = Router::new()
             .route("/", get(public::root))
@@ -93,8 +100,33 @@ impl RestService {
                 limit,
             ))
             .layer(tower_http::limit::RequestBodyLimitLayer::new(body_limit))
-            .with_state(Parts { rest: Arc::new(rest), pages: pages.clone() });
-        Self { router, pages, get_mutations }
+            .with_state(Parts { rest: rest.clone(), pages: pages.clone() });
+        Self { router, pages, get_mutations, rest }
+    }
+
+    /// Proxies whose word about the client counts.
+    pub(super) fn proxies(&self) -> &[Network] {
+        &self.rest.config.server.trusted_proxies
+    }
+
+    /// Verifies the tokens of this service.
+    pub(super) fn verifier(&self) -> &TokenVerifier {
+        self.rest.admission.verifier()
+    }
+
+    /// The bearer token of a request, if it has one.
+    pub(super) fn token(&self, headers: &HeaderMap) -> Option<Secret> {
+        authorization::Bearer::find(headers).ok()?.token().ok()
+    }
+
+    /// The route of a request by its one name, `other` for all that there are not.
+    pub(super) fn route(&self, uri: &Uri) -> &'static str {
+        match destination(uri) {
+            Destination::Route { path, .. } => {
+                routes::find(&path).map_or("other", routes::Route::path)
+            }
+            Destination::Redirect(_) => "other",
+        }
     }
 
     /// Answers one request.
@@ -151,10 +183,7 @@ impl RestService {
 /// Redirects to the same place under its one name; absolute, as clients of the interface expect.
 fn redirect(request: &Request<Body>, path: &str) -> Response<Body> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let scheme = match request.headers().get("x-forwarded-proto").map(HeaderValue::as_bytes) {
-        Some(b"https") => "https",
-        _ => "http",
-    };
+    let scheme = request.extensions().get::<Scheme>().map_or("http", |scheme| scheme.as_str());
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let location = match host {
         Some(host) => format!("{scheme}://{host}{path}{query}"),

@@ -53,6 +53,11 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Route)> {
 }
 
 impl Route {
+    /// Its path, for log and metrics.
+    pub(super) fn path(self) -> &'static str {
+        self.path
+    }
+
     /// True if the method may be used. GET on a path that changes something is for old clients and
     /// can be switched off; HEAD never changes anything (RFC 9110 §9.3.2).
     pub(super) fn takes(self, method: &Method, get_mutations: bool) -> bool {

@@ -1,61 +1,24 @@
 //! The connection loop of REST.
 
-use super::{admission, config};
-use crate::serve::{
-    http::{HttpLimits, serve},
-    listen::Listeners,
-    live::Live,
-    rest::{Rest, RestService},
-};
-use std::{net::SocketAddr, time::Duration};
+use super::door::{Plan, QUESTION, SOON, ask, is_answered, open, say, status};
+use crate::serve::{crowd::CrowdLimits, http::HttpLimits};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
-    sync::watch,
-    task::JoinHandle,
     time::timeout,
 };
 
-const SOON: Duration = Duration::from_secs(20);
-
-struct Door {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-    _bench: crate::account::tests::Bench,
-}
-
-async fn door(limits: HttpLimits) -> Door {
-    let (admission, bench) = admission().await;
-    let config = config("[server]\nlisten = 127.0.0.1:1\n");
-    let service = RestService::new(Rest { admission, config, time_limit: SOON });
-    let mut listeners = Listeners::default();
-    listeners.add_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let listener = listeners.rest.remove(0);
-    let address = listener.place().strip_prefix("http://").unwrap().parse().unwrap();
-    let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(serve(listener, Live::new(service), limits, stopped));
-    Door { address, stop, task, _bench: bench }
-}
-
-const QUESTION: &[u8] = b"GET /info HTTP/1.1\r\nHost: x\r\n\r\n";
-
-async fn is_answered(address: SocketAddr) -> bool {
-    let Ok(mut stream) = TcpStream::connect(address).await else { return false };
-    stream.write_all(QUESTION).await.unwrap();
-    let mut begin = [0; 12];
-    stream.read_exact(&mut begin).await.is_ok() && &begin == b"HTTP/1.1 200"
-}
+const ONE: CrowdLimits = CrowdLimits { connections: 1, per_source: 1 };
 
 #[tokio::test]
 async fn the_service_stops_even_while_every_place_is_taken() {
     let limits = HttpLimits {
-        connections: 1,
         head_time: Duration::from_secs(3600),
         grace: Duration::from_millis(50),
         ..HttpLimits::default()
     };
-    let door = door(limits).await;
+    let door = open(Plan { limits, crowd: ONE, ..Plan::default() }).await;
     let mut idle = TcpStream::connect(door.address).await.unwrap();
     idle.write_all(b"GET /info HTTP/1.1\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -65,12 +28,8 @@ async fn the_service_stops_even_while_every_place_is_taken() {
 
 #[tokio::test]
 async fn r30_a_client_that_never_reads_its_answers_gives_its_place_back() {
-    let limits = HttpLimits {
-        connections: 1,
-        head_time: Duration::from_millis(300),
-        ..HttpLimits::default()
-    };
-    let door = door(limits).await;
+    let limits = HttpLimits { head_time: Duration::from_millis(300), ..HttpLimits::default() };
+    let door = open(Plan { limits, crowd: ONE, ..Plan::default() }).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stuck = socket.connect(door.address).await.unwrap();
@@ -83,26 +42,78 @@ async fn r30_a_client_that_never_reads_its_answers_gives_its_place_back() {
 }
 
 #[tokio::test]
-async fn a_request_with_two_lengths_is_refused_and_nothing_behind_it_is_read() {
-    let door = door(HttpLimits::default()).await;
-    for lengths in [
-        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
-        "Content-Length: 5\r\nContent-Length: 6\r\n",
-        "Transfer-Encoding: xchunked\r\n",
-        "Transfer-Encoding: chunked, identity\r\n",
-        "Content-Length: +5\r\n",
-        "Content-Length : 5\r\n",
-    ] {
+async fn r30_silent_connections_give_way_to_whoever_asks_something() {
+    let limits = HttpLimits { head_time: Duration::from_secs(3600), ..HttpLimits::default() };
+    let crowd = CrowdLimits { connections: 4, per_source: 4 };
+    let door = open(Plan { limits, crowd, ..Plan::default() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..12 {
         let mut stream = TcpStream::connect(door.address).await.unwrap();
-        let head = format!("POST /user/deploy HTTP/1.1\r\nHost: x\r\n{lengths}\r\n0\r\n\r\n");
-        stream.write_all(&[head.as_bytes(), QUESTION].concat()).await.unwrap();
-        let mut all = Vec::new();
-        let ended = timeout(SOON, stream.read_to_end(&mut all)).await;
-        let all = String::from_utf8_lossy(&all);
-        assert!(ended.is_ok(), "{lengths:?}: the connection stays open: {all}");
-        let status = all.get(..12).unwrap_or_default();
-        assert!(["HTTP/1.1 400", "HTTP/1.1 411"].contains(&status), "{lengths:?}: {all}");
-        assert_eq!(all.matches("HTTP/1.1").count(), 1, "{lengths:?}: {all}");
+        stream.write_all(b"GET /info HTTP/1.1\r\nX-Slow: ").await.unwrap();
+        silent.push(stream);
+    }
+    for _ in 0..8 {
+        assert!(timeout(SOON, is_answered(door.address)).await.unwrap());
+    }
+    let mut rest = Vec::new();
+    let oldest = timeout(SOON, silent[0].read_to_end(&mut rest)).await;
+    assert!(oldest.is_ok(), "the oldest silent one was cut off");
+}
+
+#[tokio::test]
+async fn r30_a_body_that_never_comes_holds_no_place() {
+    let limits = HttpLimits { head_time: Duration::from_millis(500), ..HttpLimits::default() };
+    let door = open(Plan { limits, ..Plan::default() }).await;
+    let head = "POST /user/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
+    let answer = say(door.address, head.as_bytes()).await;
+    assert_eq!(status(&answer), "401", "{answer}");
+}
+
+#[tokio::test]
+async fn heads_and_bodies_have_a_greatest_size() {
+    let limits = HttpLimits { head_bytes: 16 * 1024, ..HttpLimits::default() };
+    let door = open(Plan { limits, ..Plan::default() }).await;
+    let many = "X-More: 1\r\n".repeat(200);
+    let long = format!("X-Long: {}\r\n", "x".repeat(40_000));
+    for lines in [many, long] {
+        let answer = ask(door.address, "/info", &lines).await;
+        assert_eq!(status(&answer), "431", "{answer}");
+    }
+    let fitting = "X-More: 1\r\n".repeat(90);
+    assert_eq!(status(&ask(door.address, "/info", &fitting).await), "200");
+    let large = "POST /user/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n";
+    let answer = say(door.address, large.as_bytes()).await;
+    assert_eq!(status(&answer), "413", "{answer}");
+}
+
+#[tokio::test]
+async fn r32_every_answer_names_its_request() {
+    let door = open(Plan::default()).await;
+    let mut ids = std::collections::HashSet::new();
+    for path in ["/info", "/nowhere", "/user/status", "/api", "/info/op"] {
+        let answer = ask(door.address, path, "X-Request-Id: mine\r\n").await.to_lowercase();
+        let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+        assert!(id.len() == 12 && id != "mine", "{answer}");
+        assert!(ids.insert(id.to_owned()), "{id} twice");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_names_https_only_if_a_trusted_proxy_says_so() {
+    let trusting = open(Plan::default()).await;
+    let lines = "X-Forwarded-Proto: https\r\n";
+    let answer = ask(trusting.address, "/api", lines).await;
+    assert!(answer.contains("location: https://x/api/"), "{answer}");
+    let config = "[server]\nlisten = 127.0.0.1:1\ntrusted_proxies =\n";
+    let other = open(Plan { config, ..Plan::default() }).await;
+    let answer = ask(other.address, "/api", lines).await;
+    assert!(answer.contains("location: http://x/api/"), "{answer}");
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_not_on_the_public_listener() {
+    let door = open(Plan::default()).await;
+    for path in ["/metrics", "/healthz", "/readyz", "/api/metrics"] {
+        assert_eq!(status(&ask(door.address, path, "").await), "404", "{path}");
     }
 }

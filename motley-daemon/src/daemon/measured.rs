@@ -1,0 +1,134 @@
+//! A back end that is measured: how long its tasks take, how they end, and how many wait.
+
+use async_trait::async_trait;
+use feudal_plugins::{Account, Backend, BackendError, Deployed, Intent, backend::GroupChanges};
+use motley_proto::{
+    GroupName, Identity, Uid, UserName,
+    task::{AccountPath, SessionsEnded},
+};
+use std::{future::Future, time::Instant};
+
+/// Measures whatever this back end does.
+pub(super) struct Measured<B>(pub(super) B);
+
+/// A task under way; it counts as such also when nobody waits for its end any more.
+struct UnderWay;
+
+impl UnderWay {
+    fn begin() -> Self {
+        metrics::gauge!("motley_tasks_waiting").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        metrics::gauge!("motley_tasks_waiting").decrement(1.0);
+    }
+}
+
+async fn measure<T>(
+    task: &'static str,
+    work: impl Future<Output = Result<T, BackendError>> + Send,
+) -> Result<T, BackendError> {
+    let _under_way = UnderWay::begin();
+    let begin = Instant::now();
+    let done = work.await;
+    let outcome = match &done {
+        Ok(_) => "ok",
+        Err(BackendError::Busy) => "busy",
+        Err(BackendError::Failed { .. }) => "failed",
+        Err(BackendError::Unavailable { .. }) => "unavailable",
+        Err(_) => "refused",
+    };
+    metrics::counter!("motley_tasks_total", "task" => task, "outcome" => outcome).increment(1);
+    metrics::histogram!("motley_task_seconds", "task" => task)
+        .record(begin.elapsed().as_secs_f64());
+    done
+}
+
+#[async_trait]
+impl<B: Backend> Backend for Measured<B> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
+        measure("find", self.0.find(identity)).await
+    }
+
+    async fn by_name(&self, name: &UserName) -> Result<Option<Account>, BackendError> {
+        measure("by_name", self.0.by_name(name)).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, BackendError> {
+        measure("accounts", self.0.accounts()).await
+    }
+
+    async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
+        measure("is_taken", self.0.is_taken(name)).await
+    }
+
+    async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
+        measure("is_uid_taken", self.0.is_uid_taken(uid)).await
+    }
+
+    async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
+        measure("deploy", self.0.deploy(intent)).await
+    }
+
+    async fn set_groups(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        groups: &[GroupName],
+    ) -> Result<GroupChanges, BackendError> {
+        measure("set_groups", self.0.set_groups(identity, name, groups)).await
+    }
+
+    async fn set_shell(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        measure("set_shell", self.0.set_shell(identity, name, shell)).await
+    }
+
+    async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        measure("suspend", self.0.suspend(identity, name)).await
+    }
+
+    async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        measure("resume", self.0.resume(identity, name)).await
+    }
+
+    async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        measure("limit", self.0.limit(identity, name)).await
+    }
+
+    async fn unlimit(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        shell: &AccountPath,
+    ) -> Result<(), BackendError> {
+        measure("unlimit", self.0.unlimit(identity, name, shell)).await
+    }
+
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError> {
+        measure("end_sessions", self.0.end_sessions(identity, name)).await
+    }
+
+    async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
+        measure("roll_back", self.0.roll_back(identity, name)).await
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        measure("check", self.0.check()).await
+    }
+}

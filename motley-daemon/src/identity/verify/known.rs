@@ -1,0 +1,60 @@
+//! What can be told about a token without asking anybody and without fetching anything.
+
+use super::super::claims;
+use super::super::remembered::TokenHash;
+use super::super::token::{self, Presented};
+use super::TokenVerifier;
+use motley_proto::{Identity, Secret};
+
+/// What is known about a token at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// Whose it is: it was verified lately, or the signature holds.
+    Identity(Identity),
+    /// That a provider once vouched for it; it may have ended since.
+    Provider,
+    /// Nothing: anybody could have made it up.
+    Nothing,
+}
+
+impl TokenVerifier {
+    /// Whose a token is that was verified lately.
+    pub async fn remembers(&self, token: &Secret) -> Known {
+        let remembered = self.remembered.verified(&TokenHash::of(token), self.clock.now()).await;
+        remembered.map_or(Known::Nothing, |verified| Known::Identity(verified.identity().clone()))
+    }
+
+    /// The same, and whose a signed token is by the keys at hand. Grants nothing: whether the token
+    /// is good is for [`TokenVerifier::verify`] to say.
+    pub async fn recognises(&self, token: &Secret) -> Known {
+        if let Known::Identity(identity) = self.remembers(token).await {
+            return Known::Identity(identity);
+        }
+        match token::read(token.expose()) {
+            Ok(Presented::Signed(unverified)) => {
+                let upstream = self.responsible(unverified.issuer()).map(|(_, upstream)| upstream);
+                let Some(upstream) = upstream.filter(|it| it.has_signed(&unverified)) else {
+                    return Known::Nothing;
+                };
+                let issuer = upstream.config.issuer.clone();
+                let claims = unverified.into_claims();
+                let now = self.clock.now();
+                let times = claims::check_times(&claims, now, self.settings.skew);
+                match (claims::subject(&claims), times) {
+                    (Ok(subject), Ok(_)) => Known::Identity(Identity::new(issuer, subject)),
+                    _ => Known::Nothing,
+                }
+            }
+            Ok(Presented::Opaque) => match self.remembered.provider(&TokenHash::of(token)).await {
+                Some(_) => Known::Provider,
+                None => Known::Nothing,
+            },
+            Err(_) => Known::Nothing,
+        }
+    }
+
+    /// True when tokens of some provider can be verified now, or none is configured.
+    pub fn is_ready(&self) -> bool {
+        self.upstreams.is_empty() || self.upstreams.iter().any(|one| one.is_ready())
+    }
+}
