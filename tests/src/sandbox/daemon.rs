@@ -12,7 +12,7 @@ use nix::unistd::User;
 
 use super::service::Service;
 use super::{LocalUser, Rest, Sandbox, built};
-use crate::op::TestOp;
+use crate::op::{TestCa, TestOp};
 
 /// Where the daemon talks to the PAM module.
 pub const LOGIN_SOCKET: &str = "/run/motley_cue/login.sock";
@@ -87,9 +87,59 @@ pub struct DaemonBuilder {
     ca: Option<PathBuf>,
     environment: Vec<(String, String)>,
     listen: String,
+    tls: Option<Tls>,
+}
+
+/// Certificate and key of the daemon, and whom its clients trust, as PEM texts.
+#[derive(Debug, Clone)]
+struct Tls {
+    certificate: String,
+    key: String,
+    authority: String,
+}
+
+/// Certificate of a daemon that speaks TLS itself.
+const TLS_CERTIFICATE: &str = "/etc/motley_cue/tls.pem";
+/// Its key.
+const TLS_KEY: &str = "/etc/motley_cue/tls.key";
+
+/// Puts the pair in its place; the key is for root and the daemon's group.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn install_tls(certificate: &str, key: &str) -> Result<()> {
+    let group = User::from_name(DAEMON_USER)?.context("no daemon user")?.gid.as_raw();
+    for (path, text, mode) in [(TLS_KEY, key, 0o640), (TLS_CERTIFICATE, certificate, 0o644)] {
+        let new = format!("{path}.new");
+        fs::write(&new, text)?;
+        chown(&new, Some(0), Some(group))?;
+        fs::set_permissions(&new, Permissions::from_mode(mode))?;
+        fs::rename(&new, path)?;
+    }
+    Ok(())
 }
 
 impl DaemonBuilder {
+    /// Speaks TLS by itself, with a certificate of this authority for `localhost` and 127.0.0.1.
+    ///
+    /// # Errors
+    /// When there can be no certificate.
+    pub fn tls(mut self, ca: &TestCa) -> Result<Self> {
+        let (certificate, key) = ca.issue_pem(&["localhost", "127.0.0.1"])?;
+        self.tls = Some(Tls { certificate, key, authority: ca.pem().to_owned() });
+        Ok(self
+            .option("server", &format!("tls_certificate = {TLS_CERTIFICATE}"))
+            .option("server", &format!("tls_key = {TLS_KEY}")))
+    }
+
+    /// One more line in a section that is there already.
+    #[must_use]
+    pub fn option(mut self, section: &str, line: &str) -> Self {
+        let head = format!("[{section}]\n");
+        self.motley_cue = self.motley_cue.replacen(&head, &format!("{head}{line}\n"), 1);
+        self
+    }
+
     /// More text at the end of `motley_cue.conf`.
     #[must_use]
     pub fn section(mut self, text: &str) -> Self {
@@ -145,7 +195,12 @@ impl DaemonBuilder {
         let adapter = Path::new(CONFIG_DIR).join("feudal_adapter.conf");
         fs::write(&config, &self.motley_cue)?;
         fs::write(&adapter, &self.adapter)?;
-        let url = format!("http://{}", self.listen);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", self.listen);
+        if let Some(tls) = &self.tls {
+            install_tls(&tls.certificate, &tls.key)?;
+        }
+        let authority = self.tls.map(|tls| tls.authority);
         let mut environment = self.environment;
         if let Some(ca) = &self.ca {
             let file = sb.dir().join("daemon-ca.pem");
@@ -153,7 +208,7 @@ impl DaemonBuilder {
             fs::set_permissions(&file, Permissions::from_mode(0o644))?;
             environment.push(("SSL_CERT_FILE".into(), file.to_string_lossy().into_owned()));
         }
-        Ok(Daemon { service: None, user, url, config, adapter, environment })
+        Ok(Daemon { service: None, user, url, authority, config, adapter, environment })
     }
 }
 
@@ -163,6 +218,7 @@ pub struct Daemon {
     service: Option<Service>,
     user: LocalUser,
     url: String,
+    authority: Option<String>,
     config: PathBuf,
     adapter: PathBuf,
     environment: Vec<(String, String)>,
@@ -178,6 +234,7 @@ impl Daemon {
             ca: None,
             environment: Vec::new(),
             listen: "127.0.0.1:8080".to_owned(),
+            tls: None,
         }
     }
 
@@ -246,7 +303,7 @@ impl Daemon {
     /// # Errors
     /// When no client can be made.
     pub fn rest(&self) -> Result<Rest> {
-        Rest::new(&self.url, None)
+        Rest::new(&self.url, self.authority.as_deref())
     }
 
     /// Its base URL.

@@ -32,7 +32,9 @@ use anyhow::{Context, Result, bail};
 pub use accounts::{LocalUser, SshKey};
 pub use binaries::{built, library};
 pub use client::{Answer, Outcome, Ssh};
-pub use daemon::{ADMIN_SOCKET, Daemon, DaemonBuilder, LOGIN_SOCKET, Root, TASK_SOCKET};
+pub use daemon::{
+    ADMIN_SOCKET, Daemon, DaemonBuilder, LOGIN_SOCKET, Root, TASK_SOCKET, install_tls,
+};
 pub use front::TlsFront;
 pub use furnish::{Layers, Surroundings};
 pub use init::enter;
