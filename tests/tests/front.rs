@@ -87,6 +87,32 @@ sandbox_test! {
 }
 
 sandbox_test! {
+    fn sigterm_lets_a_request_over_tls_end(sb) {
+        let ca = TestCa::new()?;
+        let op = TestOp::builder(&ca).start()?;
+        let _root = Root::start(sb)?;
+        let daemon = Daemon::for_op("demo", &op, "authorise_all = yes").ca(ca.path()).tls(&ca)?;
+        let mut daemon = daemon.start(sb)?;
+        op.fault(Endpoint::Userinfo, Fault::DelayMs(1500));
+        let (token, rest) = (op.token("alice").sign(), daemon.rest()?);
+        let running = std::thread::spawn(move || rest.get("/user/get_status", Some(&token)));
+        until("the request at the provider", Duration::from_secs(5), || {
+            (op.count(Endpoint::Userinfo) > 0).then_some(())
+        })?;
+        let idle = TcpStream::connect("127.0.0.1:8080")?;
+        daemon.service().expect("running").signal(nix::sys::signal::Signal::SIGTERM)?;
+        let reply = running.join().expect("the thread")?;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        until("the end of the daemon", Duration::from_secs(5), || {
+            TcpStream::connect("127.0.0.1:8080").is_err().then_some(())
+        })?;
+        drop(idle);
+        daemon.kill();
+        Ok(())
+    }
+}
+
+sandbox_test! {
     fn a_key_that_others_can_read_stops_the_start_with_the_cure(sb) {
         use std::os::unix::fs::PermissionsExt;
         let ca = TestCa::new()?;
@@ -167,7 +193,7 @@ sandbox_test! {
         assert!(world.paste(sb, &name, &token)?.is_success());
         assert!(!world.paste(sb, &name, &world.op.token("mallory").sign())?.is_success());
         let hostile = "/nowhere%0aX?token=hidden";
-        ask("127.0.0.1:8080", hostile, "User-Agent: \x1b[2J\u{202e}\r\n")?;
+        ask("127.0.0.1:8080", hostile, "User-Agent: a\u{202e}b\r\n")?;
         let metrics = ask(WATCH, "/metrics", "")?;
         for line in [
             "motley_deployments_total{outcome=\"deployed\"} 1",
@@ -233,7 +259,7 @@ sandbox_test! {
         world.daemon.rest()?.get("/info", None)?;
         let log = world.daemon.log(sb);
         let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let answered = lines.filter(|line| line["fields"]["message"] == "answered").last();
+        let answered = lines.filter(|line| line["fields"]["message"] == "answered").next_back();
         let answered = answered.unwrap_or_else(|| panic!("{log}"));
         assert_eq!((&answered["fields"]["route"], &answered["fields"]["status"]), (&"/info".into(), &200.into()));
         assert!(answered["span"]["id"].is_string(), "{answered}");

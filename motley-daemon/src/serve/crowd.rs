@@ -294,7 +294,7 @@ mod tests {
         let mut stayed = 0;
         for _ in 0..64 {
             let good = ticket(crowd.admit(one));
-            let flood: Vec<_> = (0..64).map(|_| ticket(crowd.admit(one))).collect();
+            let flood: Vec<_> = (0..128).map(|_| ticket(crowd.admit(one))).collect();
             stayed += usize::from(!is_displaced(&good).await);
             drop(flood);
         }

@@ -96,6 +96,9 @@ impl Front {
                 response
             }
         };
+        if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            response = detail(response.status(), "The body is too long".to_owned());
+        }
         if has_body {
             strict::close_after(&mut response);
         }
@@ -106,13 +109,18 @@ impl Front {
 /// RFC 6585 §4, with the time after which to come again (RFC 9110 §10.2.3).
 fn too_many(wait: Duration) -> Response<Body> {
     let seconds = wait.as_secs().saturating_add(1);
-    let detail = format!("Too many requests; try again in {seconds} s");
-    let body = serde_json::to_vec(&Detail { detail }).unwrap_or_default();
+    let text = format!("Too many requests; try again in {seconds} s");
+    let mut response = detail(StatusCode::TOO_MANY_REQUESTS, text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn detail(status: StatusCode, text: String) -> Response<Body> {
+    let body = serde_json::to_vec(&Detail { detail: text }).unwrap_or_default();
     let mut response = Response::new(Body::from(body));
-    *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 

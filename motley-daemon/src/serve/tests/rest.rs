@@ -84,6 +84,7 @@ async fn heads_and_bodies_have_a_greatest_size() {
     let large = "POST /user/deploy HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n";
     let answer = say(door.address, large.as_bytes()).await;
     assert_eq!(status(&answer), "413", "{answer}");
+    assert!(answer.ends_with("{\"detail\":\"The body is too long\"}"), "{answer}");
 }
 
 #[tokio::test]
