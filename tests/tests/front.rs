@@ -3,12 +3,15 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 use motley_tests::op::{Endpoint, Fault, TestCa, TestOp};
-use motley_tests::sandbox::{Daemon, Mccli, PamStack, Rest, Root, World, install_tls, until};
+use motley_tests::sandbox::{
+    Daemon, Mccli, PamStack, Rest, Root, Service, World, install_tls, until,
+};
 use motley_tests::sandbox_test;
 
 const WATCH: &str = "127.0.0.1:9180";
@@ -258,11 +261,40 @@ sandbox_test! {
         })?;
         world.daemon.rest()?.get("/info", None)?;
         let log = world.daemon.log(sb);
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-        let answered = lines.filter(|line| line["fields"]["message"] == "answered").next_back();
+        let mut lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let answered = lines.rfind(|line| line["fields"]["message"] == "answered");
         let answered = answered.unwrap_or_else(|| panic!("{log}"));
         assert_eq!((&answered["fields"]["route"], &answered["fields"]["status"]), (&"/info".into(), &200.into()));
         assert!(answered["span"]["id"].is_string(), "{answered}");
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn the_log_may_go_to_the_journal_with_fields_of_its_own(sb) {
+        let journald = Path::new("/lib/systemd/systemd-journald");
+        if !journald.exists() {
+            eprintln!("SKIPPED: there is no {} here", journald.display());
+            return Ok(());
+        }
+        fs::create_dir_all("/run/systemd/journal")?;
+        fs::create_dir_all("/run/log/journal")?;
+        fs::write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")?;
+        let mut journal = Service::start(sb, "journald", Command::new(journald))?;
+        journal.wait_ready(Duration::from_secs(10), || Path::new("/run/systemd/journal/socket").exists())?;
+        let world = World::with(sb, "authorise_all = yes", PamStack::shipped(), |daemon| {
+            daemon.option("mapper", "log_format = journal")
+        })?;
+        let reply = world.daemon.rest()?.get("/info", None)?;
+        let entry = until("the entry", Duration::from_secs(10), || {
+            let mut look = Command::new("journalctl");
+            look.args(["-D", "/run/log/journal", "-t", "motley-daemon", "-o", "json"]);
+            look.arg(format!("MOTLEY_REQUEST_ID={}", reply.headers["x-request-id"]));
+            let found = look.output().ok()?.stdout;
+            serde_json::from_slice::<serde_json::Value>(&found).ok()
+        })?;
+        assert_eq!((&entry["MOTLEY_ROUTE"], &entry["MOTLEY_STATUS"]), (&"/info".into(), &"200".into()));
+        assert_eq!(entry["PRIORITY"], "6");
         Ok(())
     }
 }
