@@ -98,6 +98,27 @@ pub const METRICS: &[Metric] = &[
         "Decisions whether an identity may use the service: granted or refused",
     ),
     counter(
+        "motley_token_verifications_total",
+        &["outcome"],
+        "Tokens presented: good, or the kind of refusal",
+    ),
+    counter(
+        "motley_token_cache_total",
+        &["result"],
+        "Whether the outcome for a token was remembered: hit, refused (a remembered refusal) or miss",
+    ),
+    counter(
+        "motley_provider_requests_total",
+        &["issuer", "kind", "outcome"],
+        "Requests to configured providers: discovery, jwks, userinfo or introspection; ok, or what \
+         went wrong",
+    ),
+    histogram(
+        "motley_provider_request_seconds",
+        &["issuer", "kind"],
+        "Time of a request to a provider",
+    ),
+    counter(
         "motley_deployments_total",
         &["outcome"],
         "Deployments by the state of the account afterwards, or failed",
