@@ -294,4 +294,17 @@ mod tests {
         assert_eq!(scheme(peer("127.0.0.1"), &["https\t, junk"]), Scheme::Http);
         assert_eq!(scheme(peer("127.0.0.1"), &[]), Scheme::Http);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn r45_any_header_is_read_and_makes_no_stranger_a_proxy(line in "[ -~]{0,80}") {
+            let told = headers(&[line.as_bytes()]);
+            let stranger = Peer::Internet("203.0.113.5".parse().unwrap());
+            let own = Source::Peer("203.0.113.5".parse().unwrap());
+            proptest::prop_assert_eq!(Source::of(stranger, &told, &proxies()), own);
+            let by_proxy = Source::of(Peer::Local, &told, &proxies());
+            let local: std::net::IpAddr = "127.0.0.1".parse().unwrap();
+            proptest::prop_assert_ne!(by_proxy, Source::Client(local));
+        }
+    }
 }

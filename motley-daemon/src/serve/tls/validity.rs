@@ -112,4 +112,20 @@ mod tests {
         }
         assert_eq!(end(b"\x30\x84\xff\xff\xff\xff"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn r45_any_bytes_are_read_without_harm(
+            at in 0_usize..280,
+            byte in proptest::num::u8::ANY,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+        ) {
+            let _ = end(&bytes);
+            let mut changed = certificate(UTC_TIME, "261127101500Z");
+            if let Some(place) = changed.get_mut(at) {
+                *place = byte;
+            }
+            let _ = end(&changed);
+        }
+    }
 }
