@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// What reading both files comes to.
-pub type Loaded = Result<(Config, Vec<Warning>), ConfigError>;
+pub(super) type Loaded = Result<(Config, Vec<Warning>), ConfigError>;
 
 /// How the process gets at its configuration again.
 pub struct Reload {
