@@ -6,6 +6,7 @@ mod config;
 mod deploy;
 mod facts;
 mod name_service;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
