@@ -114,7 +114,7 @@ impl Accounts {
     /// # Errors
     /// When store or back end do not answer; never a guess.
     pub async fn standing(&self, identity: &Identity) -> Result<Standing, AccountError> {
-        let known = self.store.known_of(identity).await?;
+        let known = self.store.known_recently(identity).await?;
         self.standing_of(identity, &known).await
     }
 
@@ -124,7 +124,7 @@ impl Accounts {
     /// # Errors
     /// When the store does not answer.
     pub async fn is_suspended(&self, identity: &Identity) -> Result<bool, AccountError> {
-        let known = self.store.known_of(identity).await?;
+        let known = self.store.known_recently(identity).await?;
         match self.standing_of(identity, &known).await {
             Ok(standing) => Ok(standing.state == AccountState::Suspended),
             Err(AccountError::Backend(_)) => Ok(known.suspended),

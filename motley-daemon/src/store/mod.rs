@@ -4,6 +4,7 @@
 
 mod account;
 mod one_time_password;
+mod recent;
 mod spelling;
 mod suspension;
 
@@ -16,7 +17,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{borrow::Cow, str::FromStr, time::Duration};
+use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,7 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
+    recent: Arc<recent::Recent>,
 }
 
 /// How long a writer waits for another writer.
@@ -59,9 +61,15 @@ impl Store {
             // A suspension that was reported must survive a power cut.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let recent = Arc::new(recent::Recent::default());
+        let watcher = Arc::clone(&recent);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(4)
+            .after_connect(move |connection, _| Box::pin(Arc::clone(&watcher).watch(connection)))
+            .connect_with(options)
+            .await?;
         migrator().run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, recent })
     }
 
     /// True when the database answers.
