@@ -1,13 +1,50 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md reports, with release builds, in the sandbox. Called by ./run figures.
+# With --compare: beside the Python stack; further arguments go to the program compare.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
+# The Python stack in the versions of benches/compare/requirements.txt, made anew when those change.
+install_python_stack() {
+    local venv=$1 wanted=benches/compare/requirements.txt
+    cmp -s "$wanted" "$venv/installed.txt" && return
+    echo "==> installing the Python stack into $venv" >&2
+    rm -rf "$venv"
+    # The distribution's Python: the sandbox hides what lies in somebody's home.
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted"
+    cp "$wanted" "$venv/installed.txt"
+}
+
+compare() {
+    local dir=$target/figures
+    mkdir -p "$dir"
+    install_python_stack "$dir/venv"
+    echo "==> measuring both, about ten minutes" >&2
+    in_sandbox compare --venv "$dir/venv" "$@" | tee "$dir/compare.md.new"
+    mv "$dir/compare.md.new" "$dir/compare.md"
+    echo "==> written to $dir/compare.md" >&2
+}
+
+figures() {
+    echo "==> measuring, about two minutes" >&2
+    printf 'processors: %s, %s\n' "$(nproc)" "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n1)"
+    printf 'kernel: %s, %s\n' "$(uname -r)" "$(ssh -V 2>&1 | cut -d, -f1)"
+    in_sandbox figures
+}
+
+in_sandbox() {
+    local program=$1
+    shift
+    MOTLEY_BIN_DIR=$target/release "$target/release/sandbox" --name login-node -- "$target/release/$program" "$@"
+}
+
 command -v wrk >/dev/null || { echo "figures: install wrk first" >&2; exit 1; }
 echo "==> building the release" >&2
 cargo build --workspace --release --locked
-echo "==> measuring, about two minutes" >&2
-printf 'processors: %s, %s\n' "$(nproc)" "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n1)"
-printf 'kernel: %s, %s\n' "$(uname -r)" "$(ssh -V 2>&1 | cut -d, -f1)"
-MOTLEY_BIN_DIR=$target/release exec "$target/release/sandbox" --name login-node -- "$target/release/figures"
+case "${1:-}" in
+    --compare) shift; compare "$@" ;;
+    "") figures ;;
+    *) echo "figures: $1 is not known" >&2; exit 2 ;;
+esac

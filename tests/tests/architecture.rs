@@ -111,7 +111,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     let mut todo: Vec<PathBuf> = MAY_IMPORT
         .iter()
         .map(|(name, _)| root().join(name))
-        .chain([root().join("tests")])
+        .chain([root().join("tests"), root().join("benches")])
         .collect();
     while let Some(dir) = todo.pop() {
         for entry in fs::read_dir(&dir).unwrap().map(Result::unwrap) {
