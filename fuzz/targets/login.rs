@@ -4,6 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use motley_daemon::identity::fuzzing::{Presented, read_token};
 use motley_fuzz::bounded;
+use motley_proto::Code;
 use motley_proto::login::{CHUNK_MARKER, MAX_CHUNKS, OTP_BYTES, Shape, shape, split_chunk};
 
 fuzz_target!(|data: &[u8]| {
@@ -17,6 +18,11 @@ fuzz_target!(|data: &[u8]| {
             Shape::OneTimePassword => {
                 assert_eq!(text.len(), OTP_BYTES);
                 assert_eq!(read_token(text), None, "a one-time password is read as a token");
+            }
+            Shape::Code => {
+                let code = Code::parse(text).expect("a code");
+                assert_eq!(shape(code.shown().expose()), Shape::Code);
+                assert_eq!(read_token(text), None, "a code is read as a token");
             }
             Shape::Jwt => assert_ne!(read_token(text), Some(Presented::Opaque)),
             Shape::SshdJunk | Shape::Other => {

@@ -1,9 +1,14 @@
 //! Who somebody is and what they may: credential → verified claims → decision → account.
 
+mod code;
+
+pub use code::NoCode;
+
 use crate::{
     account::{AccountError, Accounts, Standing},
     config::OpConfig,
     identity::{TokenRefusal, TokenVerifier},
+    knocks::Knocks,
     measure,
     otp::{OneTimePasswords, OtpError},
     policy::{self, Decision},
@@ -11,7 +16,7 @@ use crate::{
 };
 use feudal_plugins::Tier;
 use motley_proto::{
-    Issuer, LoginName, Secret,
+    Identity, Issuer, LoginName, Secret, UserName,
     login::{Shape, shape},
     rest::AccountState,
 };
@@ -24,6 +29,10 @@ pub enum Proof {
     Token,
     /// A one-time password that stood for an access token.
     OneTimePassword,
+    /// A short code that stood for an access token.
+    Code,
+    /// A short code that an admin of the host gave out.
+    VouchedCode,
 }
 
 impl Proof {
@@ -32,7 +41,45 @@ impl Proof {
         match self {
             Self::Token => "token",
             Self::OneTimePassword => "one_time_password",
+            Self::Code => "code",
+            Self::VouchedCode => "vouched_code",
         }
+    }
+}
+
+/// Who showed a credential that is good.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    who: Who,
+    proof: Proof,
+    /// The one account name that the credential opens, where it is bound to one.
+    only: Option<UserName>,
+}
+
+#[derive(Debug, Clone)]
+enum Who {
+    Verified(Arc<Verified>),
+    /// Nobody knows claims: an admin of the host stands for the person.
+    Vouched(Identity),
+}
+
+impl Identified {
+    /// Issuer and subject.
+    pub fn identity(&self) -> &Identity {
+        match &self.who {
+            Who::Verified(verified) => verified.identity(),
+            Who::Vouched(identity) => identity,
+        }
+    }
+
+    /// By what.
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// True when the credential opens an account of this name, as far as it is bound to one.
+    pub fn opens(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.as_str() == name)
     }
 }
 
@@ -42,12 +89,15 @@ pub enum Refusal {
     /// The token is not good.
     #[error("{}", .0.reason())]
     Token(#[from] TokenRefusal),
-    /// The one-time password is unknown, used, past its time, or one-time passwords are off.
-    #[error("the one-time password is unknown, used or expired")]
+    /// The one-time password or code is unknown, used, past its time, or they are off.
+    #[error("the one-time password or code is unknown, used or expired")]
     OneTimePassword,
     /// The one-time password was issued for another identity than its token names now.
     #[error("the one-time password belongs to another identity")]
     OtherIdentity,
+    /// The code was given out for an account of another name.
+    #[error("the code was given out for the account {0}, not the requested name")]
+    OtherAccount(UserName),
     /// The identity is not authorised.
     #[error("not authorised: {0}")]
     NotAuthorised(String),
@@ -74,6 +124,7 @@ impl Refusal {
             Self::Token(_) => "token",
             Self::OneTimePassword => "one_time_password",
             Self::OtherIdentity => "other_identity",
+            Self::OtherAccount(_) => "other_account",
             Self::NotAuthorised(_) => "not_authorised",
             Self::OtherName(_) => "other_name",
             Self::State(_) => "state",
@@ -88,6 +139,7 @@ pub struct Admission {
     ops: HashMap<String, Arc<OpConfig>>,
     passwords: Option<Arc<OneTimePasswords>>,
     accounts: Arc<Accounts>,
+    knocks: Option<Arc<Knocks>>,
 }
 
 impl Admission {
@@ -99,7 +151,19 @@ impl Admission {
         accounts: Arc<Accounts>,
     ) -> Self {
         let by_issuer = |op: &OpConfig| (op.issuer.trimmed().to_owned(), Arc::new(op.clone()));
-        Self { verifier, ops: ops.iter().map(by_issuer).collect(), passwords, accounts }
+        let ops = ops.iter().map(by_issuer).collect();
+        Self { verifier, ops, passwords, accounts, knocks: None }
+    }
+
+    /// The same, counting people who are not authorised there.
+    #[must_use]
+    pub fn with_knocks(self, knocks: Arc<Knocks>) -> Self {
+        Self { knocks: Some(knocks), ..self }
+    }
+
+    /// Who knocked, if that is counted.
+    pub fn knocks(&self) -> Option<&Knocks> {
+        self.knocks.as_deref()
     }
 
     /// The accounts.
@@ -129,7 +193,8 @@ impl Admission {
         self.verifier.verify(token, hint).await
     }
 
-    /// Verifies an access token or a one-time password. The password is used up by this.
+    /// Verifies an access token, a one-time password or a code. The latter are used up by this,
+    /// whatever comes of it, a wrong user name included.
     ///
     /// # Errors
     /// Why it is not good.
@@ -137,35 +202,67 @@ impl Admission {
         &self,
         credential: &Secret,
         hint: Option<&Issuer>,
-    ) -> Result<(Arc<Verified>, Proof), Refusal> {
-        if shape(credential.expose()) != Shape::OneTimePassword {
-            return Ok((self.identify(credential, hint).await?, Proof::Token));
+    ) -> Result<Identified, Refusal> {
+        match shape(credential.expose()) {
+            Shape::OneTimePassword => self.redeem_password(credential).await,
+            Shape::Code => self.redeem_code(credential).await,
+            _ => {
+                let who = Who::Verified(self.identify(credential, hint).await?);
+                Ok(Identified { who, proof: Proof::Token, only: None })
+            }
         }
+    }
+
+    async fn redeem_password(&self, password: &Secret) -> Result<Identified, Refusal> {
         let passwords = self.passwords.as_ref().ok_or(Refusal::OneTimePassword)?;
-        let redeemed = passwords.redeem(credential).await?;
+        let redeemed = passwords.redeem(password).await?;
         measure::one_time_password(if redeemed.is_some() { "redeemed" } else { "refused" });
         let redeemed = redeemed.ok_or(Refusal::OneTimePassword)?;
-        let issuer = redeemed.identity.issuer.clone();
-        let verified = self.identify(&redeemed.token, Some(&issuer)).await?;
-        if *verified.identity() != redeemed.identity {
+        let who = self.verify_again(&redeemed.token, &redeemed.identity).await?;
+        Ok(Identified { who, proof: Proof::OneTimePassword, only: None })
+    }
+
+    /// Verifies a token that was kept: it may have been revoked meanwhile.
+    async fn verify_again(&self, token: &Secret, identity: &Identity) -> Result<Who, Refusal> {
+        let verified = self.identify(token, Some(&identity.issuer)).await?;
+        if verified.identity() != identity {
             return Err(Refusal::OtherIdentity);
         }
-        Ok((verified, Proof::OneTimePassword))
+        Ok(Who::Verified(verified))
     }
 
     /// The provider section of a verified identity.
     pub fn op_of(&self, verified: &Verified) -> Option<&OpConfig> {
-        self.ops.get(verified.identity().issuer.trimmed()).map(AsRef::as_ref)
+        self.op_for(verified.identity())
     }
 
-    /// May this identity use the service?
+    fn op_for(&self, identity: &Identity) -> Option<&OpConfig> {
+        self.ops.get(identity.issuer.trimmed()).map(AsRef::as_ref)
+    }
+
+    /// May this identity use the service? Who may not is counted as having knocked.
     pub fn authorise(&self, verified: &Verified) -> Decision {
         let decision = match self.op_of(verified) {
             Some(op) => policy::authorise(&op.policy, verified),
             None => Decision::no_provider(),
         };
         measure::authorisation(&decision);
+        if let (Decision::Refuse(refusal), Some(knocks)) = (&decision, &self.knocks) {
+            knocks.note(verified, &refusal.missing);
+        }
         decision
+    }
+
+    /// The same for whoever showed a credential. For whom an admin vouches there are no claims to
+    /// judge; the provider must still be configured.
+    pub fn authorise_identified(&self, identified: &Identified) -> Decision {
+        match &identified.who {
+            Who::Verified(verified) => self.authorise(verified),
+            Who::Vouched(identity) if self.op_for(identity).is_some() => Decision::Grant {
+                because: "an admin of the host vouches for the person".to_owned(),
+            },
+            Who::Vouched(_) => Decision::no_provider(),
+        }
     }
 
     /// Which shell has this identity earned?
@@ -185,14 +282,17 @@ impl Admission {
         &self,
         credential: &Secret,
         name: &LoginName,
-    ) -> Result<(Arc<Verified>, Proof), Refusal> {
-        let (verified, proof) = self.identify_either(credential, None).await?;
-        if let Decision::Refuse(refusal) = self.authorise(&verified) {
+    ) -> Result<Identified, Refusal> {
+        let identified = self.identify_either(credential, None).await?;
+        if let Decision::Refuse(refusal) = self.authorise_identified(&identified) {
             return Err(Refusal::NotAuthorised(refusal.reason));
         }
-        let standing = self.accounts.standing(verified.identity()).await?;
+        let standing = self.accounts.standing(identified.identity()).await?;
         check_name(&standing, name)?;
-        Ok((verified, proof))
+        match identified.only {
+            Some(only) if only.as_str() != name.as_str() => Err(Refusal::OtherAccount(only)),
+            _ => Ok(identified),
+        }
     }
 }
 

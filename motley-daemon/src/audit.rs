@@ -31,7 +31,7 @@ pub enum Event {
         name: UserName,
         /// From where.
         rhost: Option<String>,
-        /// By `token` or `one_time_password`.
+        /// By `token`, `one_time_password`, `code` or `vouched_code`.
         by: String,
     },
     /// Somebody was not let in.
@@ -80,6 +80,26 @@ pub enum Event {
         request: String,
         /// For whom.
         identity: Identity,
+    },
+    /// A code was given out.
+    CodeIssued {
+        /// Request id.
+        request: String,
+        /// For whom.
+        identity: Identity,
+        /// The one account that it opens.
+        name: UserName,
+        /// By whom: the holder of a token, or an admin on the host.
+        by: String,
+    },
+    /// A code was used up, for better or worse.
+    CodeUsed {
+        /// Whose it was.
+        identity: Identity,
+        /// The one account that it opens.
+        name: UserName,
+        /// Who had given it out.
+        by: String,
     },
 }
 

@@ -3,14 +3,17 @@
 pub mod account;
 pub mod admission;
 pub mod audit;
+pub mod chance;
 pub mod check_config;
 pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod ffi;
 pub mod identity;
+pub mod knocks;
 pub mod log;
 pub mod measure;
+pub mod notify;
 pub mod otp;
 pub mod policy;
 pub mod request;

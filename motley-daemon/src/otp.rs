@@ -2,20 +2,25 @@
 //!
 //! The password is the SHA-512 of the token in hex, so a client computes it by itself. The token is
 //! kept sealed under a key derived from the password, and found by another digest of it: who reads
-//! the database has neither the token nor the password.
+//! the database has neither the token nor the password. There is no key file that could be lost.
+//!
+//! For people who type there are short random codes, kept in the same way.
+
+mod code;
+mod seal;
+
+pub use code::{Behind, CodeFor, NewCode, RedeemedCode};
 
 use crate::{
+    chance::{Chance, NoChance, SystemChance},
     clock::{Clock, Timestamp},
     store::{Put, SealedToken, Store, StoreError},
     verified::Verified,
 };
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, RandomizedNonceKey},
-    digest,
-};
+use aws_lc_rs::digest;
 use motley_proto::{Identity, Secret};
+use seal::PASSWORD;
 use std::{fmt::Write, sync::Arc};
-use zeroize::Zeroizing;
 
 /// Most passwords that one identity may hold at a time; clients need one for each host prompt.
 const LIMIT_PER_IDENTITY: i64 = 32;
@@ -30,9 +35,7 @@ pub enum OtpError {
     #[error("the token could not be sealed")]
     Seal,
     /// This identity holds too many.
-    #[error(
-        "{LIMIT_PER_IDENTITY} one-time passwords of this identity are unused; they end by themselves"
-    )]
+    #[error("too many one-time passwords of this identity are unused; they end by themselves")]
     TooMany,
     /// The identity is suspended.
     #[error("the identity is suspended")]
@@ -40,13 +43,21 @@ pub enum OtpError {
     /// The token ends at once.
     #[error("the access token has expired")]
     Expired,
+    /// All identities together hold too many codes.
+    #[error("too many codes are unused; they end by themselves")]
+    Full,
+    /// There is no randomness.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
 }
 
 /// Issues and redeems one-time passwords.
 pub struct OneTimePasswords {
     store: Store,
     clock: Arc<dyn Clock>,
+    chance: Arc<dyn Chance>,
     lifetime: i64,
+    codes: bool,
 }
 
 /// What a redeemed password stood for.
@@ -60,7 +71,19 @@ pub struct Redeemed {
 impl OneTimePasswords {
     /// Passwords end after `lifetime` seconds, and never later than their token.
     pub fn new(store: Store, clock: Arc<dyn Clock>, lifetime: i64) -> Self {
-        Self { store, clock, lifetime }
+        Self { store, clock, chance: Arc::new(SystemChance), lifetime, codes: true }
+    }
+
+    /// The same, without short codes.
+    #[must_use]
+    pub fn without_codes(self) -> Self {
+        Self { codes: false, ..self }
+    }
+
+    /// The same, with codes drawn from there.
+    #[must_use]
+    pub fn with_chance(self, chance: Arc<dyn Chance>) -> Self {
+        Self { chance, ..self }
     }
 
     /// Stores the password that belongs to a verified token. Returns when it ends.
@@ -68,19 +91,15 @@ impl OneTimePasswords {
     /// # Errors
     /// When the store fails, or this identity holds too many or is suspended.
     pub async fn issue(&self, token: &Secret, verified: &Verified) -> Result<Timestamp, OtpError> {
-        let now = self.clock.now();
-        let by_age = now.plus(self.lifetime);
-        let expires_at = verified.expires().map_or(by_age, |end| end.min(by_age));
-        if expires_at <= now {
-            return Err(OtpError::Expired);
-        }
+        let expires_at = self.end(verified.expires())?;
         let password = password_of(token);
-        let digest = lookup_digest(&password);
-        let sealed = seal(&password, &digest, token)?;
+        let digest = PASSWORD.digest(&password);
+        let sealed = PASSWORD.seal(&password, &digest, token.expose())?;
         let row = SealedToken { identity: verified.identity().clone(), sealed, expires_at };
         match self.store.put_one_time_password(&digest, &row, LIMIT_PER_IDENTITY).await? {
             Put::Done => Ok(expires_at),
             Put::TooMany => Err(OtpError::TooMany),
+            Put::Full => Err(OtpError::Full),
             Put::Suspended => Err(OtpError::Suspended),
         }
     }
@@ -90,34 +109,45 @@ impl OneTimePasswords {
         end.0.saturating_sub(self.clock.now().0).max(0)
     }
 
+    /// When something ends that is given out now, and whose token ends then.
+    fn end(&self, token_ends: Option<Timestamp>) -> Result<Timestamp, OtpError> {
+        let now = self.clock.now();
+        let by_age = now.plus(self.lifetime);
+        let end = token_ends.map_or(by_age, |end| end.min(by_age));
+        if end > now { Ok(end) } else { Err(OtpError::Expired) }
+    }
+
     /// Takes the password out of the store and opens its token; `None` when it is unknown, used or
     /// past its time.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn redeem(&self, password: &Secret) -> Result<Option<Redeemed>, OtpError> {
-        let digest = lookup_digest(password);
+        let digest = PASSWORD.digest(password);
         let Some(row) = self.store.take_one_time_password(&digest, self.clock.now()).await? else {
             return Ok(None);
         };
-        let token = open(password, &digest, row.sealed)?;
+        let token = PASSWORD.open(password, &digest, row.sealed)?;
         Ok(Some(Redeemed { token, identity: row.identity }))
     }
 
-    /// Drops all passwords of an identity and says how many there were.
+    /// Drops all passwords and codes of an identity and says how many there were.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn drop_all_of(&self, identity: &Identity) -> Result<u64, OtpError> {
-        Ok(self.store.drop_one_time_passwords(identity).await?)
+        let passwords = self.store.drop_one_time_passwords(identity).await?;
+        Ok(passwords.saturating_add(self.store.drop_codes(identity).await?))
     }
 
-    /// Drops all passwords that are past their time.
+    /// Drops all passwords and codes that are past their time.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn sweep(&self) -> Result<u64, OtpError> {
-        Ok(self.store.sweep_one_time_passwords(self.clock.now()).await?)
+        let now = self.clock.now();
+        let passwords = self.store.sweep_one_time_passwords(now).await?;
+        Ok(passwords.saturating_add(self.store.sweep_codes(now).await?))
     }
 }
 
@@ -129,51 +159,6 @@ pub fn password_of(token: &Secret) -> Secret {
         let _ = write!(text, "{byte:02x}");
     }
     Secret::new(text)
-}
-
-fn derive(purpose: &[u8], password: &Secret) -> Zeroizing<[u8; 32]> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(purpose);
-    context.update(password.expose().as_bytes());
-    let mut out = Zeroizing::new([0; 32]);
-    for (to, from) in out.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    out
-}
-
-fn lookup_digest(password: &Secret) -> [u8; 32] {
-    *derive(b"motley one-time password lookup v1\0", password)
-}
-
-fn key(password: &Secret) -> Result<RandomizedNonceKey, OtpError> {
-    let bytes = derive(b"motley one-time password seal v1\0", password);
-    RandomizedNonceKey::new(&AES_256_GCM, bytes.as_ref()).map_err(|_| OtpError::Seal)
-}
-
-/// Nonce, then ciphertext and tag.
-fn seal(password: &Secret, digest: &[u8; 32], token: &Secret) -> Result<Vec<u8>, OtpError> {
-    let mut text = Zeroizing::new(Vec::with_capacity(token.len() + 16));
-    text.extend_from_slice(token.expose().as_bytes());
-    let nonce = key(password)?
-        .seal_in_place_append_tag(Aad::from(digest), &mut *text)
-        .map_err(|_| OtpError::Seal)?;
-    Ok([nonce.as_ref().as_slice(), text.as_slice()].concat())
-}
-
-fn open(password: &Secret, digest: &[u8; 32], mut sealed: Vec<u8>) -> Result<Secret, OtpError> {
-    if sealed.len() < aws_lc_rs::aead::NONCE_LEN {
-        return Err(OtpError::Seal);
-    }
-    let (nonce, text) = sealed.split_at_mut(aws_lc_rs::aead::NONCE_LEN);
-    let nonce =
-        aws_lc_rs::aead::Nonce::try_assume_unique_for_key(nonce).map_err(|_| OtpError::Seal)?;
-    let text =
-        key(password)?.open_in_place(nonce, Aad::from(digest), text).map_err(|_| OtpError::Seal)?;
-    let secret =
-        std::str::from_utf8(text).map(str::to_owned).map_err(|_| OtpError::Seal).map(Secret::new);
-    zeroize::Zeroize::zeroize(&mut sealed);
-    secret
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! What an admin on the host asks the daemon over the admin socket.
 
-use crate::{identity::Identity, names::UserName, rest::AccountState, task::SessionsEnded};
+use crate::{
+    code::Code,
+    identity::Identity,
+    knock::{KnockPage, NotifyStatus},
+    names::UserName,
+    rest::AccountState,
+    task::SessionsEnded,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whom an admin means: by identity, or by local name.
@@ -35,6 +42,35 @@ pub enum AdminRequest {
     Reconcile,
     /// Load the configuration anew.
     Reload,
+    /// Give this person a code for one login, without a token.
+    IssueCode {
+        /// Whom.
+        target: Target,
+    },
+    /// Who knocked without being authorised: one page of the table.
+    Knocks {
+        /// The last identity of the page before; `None` for the first page.
+        after: Option<Identity>,
+    },
+    /// Forget everybody who knocked.
+    ClearKnocks,
+    /// Send a mail to the admins now, to see whether that works.
+    TestNotify,
+}
+
+/// A code that an admin of the host gives to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedCode {
+    /// The code; told here and nowhere else.
+    pub code: Code,
+    /// Whose it is.
+    pub identity: Identity,
+    /// The one name under which it lets in.
+    pub name: UserName,
+    /// When it ends, in seconds since 1970.
+    pub expires_at: i64,
+    /// For how many seconds it is good.
+    pub lifetime: i64,
 }
 
 /// One account in the store.
@@ -78,6 +114,9 @@ pub struct DaemonStatus {
     pub accounts: u64,
     /// Whether the root helper answers.
     pub root_helper: bool,
+    /// How mail to the admins goes.
+    #[serde(default)]
+    pub notify: NotifyStatus,
 }
 
 /// What loading the configuration anew came to.
@@ -105,6 +144,14 @@ pub enum AdminAnswer {
     Reconciled(Vec<String>),
     /// To [`AdminRequest::Reload`].
     Reloaded(ReloadReport),
+    /// To [`AdminRequest::IssueCode`].
+    Code(IssuedCode),
+    /// To [`AdminRequest::Knocks`].
+    Knocks(KnockPage),
+    /// To [`AdminRequest::ClearKnocks`]: how many were forgotten.
+    KnocksCleared(u64),
+    /// To [`AdminRequest::TestNotify`]: what the mail server said.
+    Notified(String),
     /// The request was refused or failed; the text says why and what to do.
     Refused(String),
 }

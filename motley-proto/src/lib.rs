@@ -5,8 +5,10 @@
 
 pub mod admin;
 pub mod client;
+pub mod code;
 pub mod frame;
 pub mod identity;
+pub mod knock;
 pub mod login;
 pub mod names;
 pub mod peer;
@@ -15,6 +17,7 @@ pub mod secret;
 pub mod task;
 pub mod text;
 
+pub use code::Code;
 pub use identity::{Audience, Identity, Issuer, Subject, UniqueId};
 pub use names::{Gid, GroupName, LoginName, Uid, UserName};
 pub use secret::Secret;

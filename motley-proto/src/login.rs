@@ -9,7 +9,7 @@
 //! ```
 //! The account phase is one question: `Account`, answered by `Done`.
 
-use crate::{names::LoginName, secret::Secret};
+use crate::{code::Code, names::LoginName, secret::Secret};
 use serde::{Deserialize, Serialize};
 
 /// The prompt that clients look for, to the byte. A trailing blank makes some of them hang.
@@ -170,6 +170,10 @@ impl LoginRequest {
 pub struct Accept {
     /// Take opaque tokens of at least this many bytes; `None`: JWTs and one-time passwords only.
     pub opaque_min_bytes: Option<u16>,
+    /// Take what looks like a short code. Some passwords do, so this is off where no codes are given
+    /// out.
+    #[serde(default)]
+    pub codes: bool,
 }
 
 /// What the daemon tells the module to do.
@@ -228,6 +232,8 @@ pub enum Shape {
     Jwt,
     /// 128 lower-case hex digits.
     OneTimePassword,
+    /// A short code ([`Code`]), in any spelling that people use; perhaps a password.
+    Code,
     /// One piece of a token: `oidc-chunk:PART/PARTS:` and characters of a token.
     Chunk {
         /// 1 and up.
@@ -286,6 +292,8 @@ pub fn shape(text: &str) -> Shape {
         Shape::OneTimePassword
     } else if is_jwt(text) {
         Shape::Jwt
+    } else if Code::parse(text).is_some() {
+        Shape::Code
     } else if text.bytes().all(is_token_byte) {
         Shape::Opaque(text.len())
     } else {
@@ -313,6 +321,9 @@ mod tests {
             ("oidc-chunk:1/100:eyJh", Shape::Other),
             ("oidc-chunk:1/4:", Shape::Other),
             ("\u{8}\n\r\u{7f}INCORRECT", Shape::SshdJunk),
+            ("k7dm-3xqp-9rtw-h2vn", Shape::Code),
+            (" K7DM3XQP9RTWH2VN ", Shape::Code),
+            ("k7dm-3xqp-9rtw-h2vnn", Shape::Opaque(20)),
             ("pw-alice", Shape::Opaque(8)),
             ("correct horse", Shape::Other),
             ("eyJ.e30.", Shape::Opaque(8)),

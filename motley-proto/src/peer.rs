@@ -83,7 +83,11 @@ impl WhoMay for AdminRequest {
             | AdminRequest::Suspend { .. }
             | AdminRequest::Resume { .. }
             | AdminRequest::Reconcile
-            | AdminRequest::Reload => Who::Admin,
+            | AdminRequest::Reload
+            | AdminRequest::IssueCode { .. }
+            | AdminRequest::Knocks { .. }
+            | AdminRequest::ClearKnocks
+            | AdminRequest::TestNotify => Who::Admin,
         }
     }
 }

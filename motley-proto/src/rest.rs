@@ -1,5 +1,6 @@
 //! Bodies of the REST interface, shared by the daemon that writes them and the client that reads.
 
+use crate::code::Code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -201,6 +202,19 @@ pub struct GenerateOtp {
     /// Seconds until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_lifetime: Option<i64>,
+}
+
+/// `POST /user/otp`: a code to type, told once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserOTPResponse))]
+pub struct UserOtp {
+    /// The code.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub otp: Code,
+    /// When it ends, in seconds since 1970.
+    pub otp_expires_at: i64,
+    /// For how many seconds it is good.
+    pub otp_lifetime: i64,
 }
 
 /// `/verify_user`.

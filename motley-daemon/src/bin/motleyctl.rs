@@ -1,5 +1,10 @@
 //! `motleyctl`: the admin's command on the host, over the daemon's admin socket.
 
+#[path = "motleyctl/knocks.rs"]
+mod knocks;
+#[path = "motleyctl/otp.rs"]
+mod otp;
+
 use clap::{Args, Parser, Subcommand};
 use motley_daemon::check_config::{CheckConfig, Form};
 use motley_proto::{
@@ -10,7 +15,7 @@ use motley_proto::{
     text::escape,
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -45,6 +50,15 @@ enum Verb {
     CheckConfig(CheckConfig),
     /// Load the configuration anew without dropping a request; a broken one changes nothing.
     Reload,
+    /// Give a person a code for one login, to be typed where ssh asks for the token.
+    ///
+    /// For whom the provider is down, or whose token can't be pasted. Make sure by other means that
+    /// it is that person: you vouch for it, and the audit trail says so.
+    Otp(Whom),
+    /// Who tried to use this host with a valid identity that no rule lets in.
+    Knocks(knocks::Which),
+    /// Mail to the admins.
+    Notify(knocks::Notify),
 }
 
 #[derive(Args)]
@@ -94,17 +108,14 @@ fn run(command: Command) -> Result<ExitCode, String> {
         Verb::Resume(whom) => AdminRequest::Resume { target: whom.target()? },
         Verb::Reconcile => AdminRequest::Reconcile,
         Verb::Reload => AdminRequest::Reload,
+        Verb::Otp(whom) => AdminRequest::IssueCode { target: whom.target()? },
+        Verb::Knocks(which) => which.request(),
+        Verb::Notify(_) => AdminRequest::TestNotify,
     };
-    let deadline = Instant::now() + Duration::from_secs(35);
-    let answer: AdminAnswer = Connection::open(&command.socket, Cap::ADMIN, deadline)
-        .and_then(|mut connection| {
-            connection.send(&request)?;
-            connection.receive()
-        })
-        .map_err(|error| error.to_string())?;
-    if let AdminAnswer::Refused(why) = &answer {
-        return Err(escape(why, 1000));
-    }
+    let answer = match ask(&command.socket, &request)? {
+        AdminAnswer::Knocks(page) => knocks::complete(page, |next| ask(&command.socket, next))?,
+        answer => answer,
+    };
     if command.json {
         let text = serde_json::to_string_pretty(&answer).map_err(|error| error.to_string())?;
         println!("{text}");
@@ -112,6 +123,21 @@ fn run(command: Command) -> Result<ExitCode, String> {
         show(&answer);
     }
     Ok(if is_complete(&answer) { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// One question and its answer.
+fn ask(socket: &Path, request: &AdminRequest) -> Result<AdminAnswer, String> {
+    let deadline = Instant::now() + Duration::from_secs(35);
+    let answer = Connection::open(socket, Cap::ADMIN, deadline)
+        .and_then(|mut connection| {
+            connection.send(request)?;
+            connection.receive()
+        })
+        .map_err(|error| error.to_string())?;
+    match answer {
+        AdminAnswer::Refused(why) => Err(escape(&why, 1000)),
+        answer => Ok(answer),
+    }
 }
 
 /// False when something that was asked for is still to be done.
@@ -141,6 +167,10 @@ fn show(answer: &AdminAnswer) {
             lines.iter().for_each(|line| println!("{}", escape(line, 500)))
         }
         AdminAnswer::Reloaded(report) => show_reload(report),
+        AdminAnswer::Code(issued) => otp::show(issued),
+        AdminAnswer::Knocks(page) => knocks::show(&page.rows),
+        AdminAnswer::KnocksCleared(count) => println!("{count} forgotten"),
+        AdminAnswer::Notified(said) => println!("{}", escape(said, 1000)),
         AdminAnswer::Refused(why) => println!("{}", escape(why, 1000)),
     }
 }
@@ -155,6 +185,7 @@ fn show_status(status: &DaemonStatus) {
     }
     println!("accounts     {}", status.accounts);
     println!("root helper  {}", if status.root_helper { "answers" } else { "DOES NOT ANSWER" });
+    knocks::show_status(&status.notify);
 }
 
 fn show_reload(report: &ReloadReport) {

@@ -217,6 +217,7 @@ fn login(parts: &Parts, fixed: &Fixed) -> Login {
             deadline: config.login.deadline,
             conversations: config.limits.logins,
             opaque_min_bytes: opaque.then_some(OPAQUE_MIN_BYTES),
+            codes: parts.admission.codes().is_some(),
             chunked_prompts: config.login.chunked_prompts,
             ..LoginLimits::default()
         },

@@ -11,8 +11,11 @@ pub use reload::{Reload, ReloadHandle};
 use crate::{
     config::Config,
     identity::TokenVerifier,
+    knocks::Knocks,
     measure,
+    notify::{Desk, Smtp},
     serve::{gate::Gate, live::Live},
+    store::Store,
 };
 use doors::{Doors, Fixed};
 use parts::{Ground, Parts};
@@ -25,6 +28,9 @@ use tokio::{
 
 /// How often what was left undone is tried again, and old one-time passwords are swept.
 const RECONCILE_EVERY: Duration = Duration::from_secs(10);
+
+/// How often it is written down who knocked, and looked whether a digest is due.
+const INFORM_EVERY: Duration = Duration::from_secs(10);
 
 struct Signals {
     terminate: Signal,
@@ -78,7 +84,8 @@ pub async fn run(
     doors.open(&mut tasks, &parts.config, listeners, &stopped);
     let mut freshness = keep_fresh(&parts.verifier);
     let parts = Live::new(parts);
-    tasks.spawn(keep_house(parts.clone(), stopped));
+    tasks.spawn(keep_house(parts.clone(), stopped.clone()));
+    tasks.spawn(keep_informed(parts.clone(), ground.desk(), stopped));
     // Not under a service manager there is nobody to notify, and that is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     loop {
@@ -103,6 +110,7 @@ pub async fn run(
     freshness.abort();
     stop.send_replace(true);
     while tasks.join_next().await.is_some() {}
+    write_knocks(&ground.knocks, &ground.store).await;
     ground.store.close().await;
     Ok(())
 }
@@ -128,5 +136,36 @@ async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
         if let Err(error) = parts.passwords.sweep().await {
             tracing::error!(%error, "sweep one-time passwords");
         }
+    }
+}
+
+/// Writes down who knocked and mails it to the admins, until told to stop.
+async fn keep_informed(parts: Live<Parts>, desk: Desk, mut stop: watch::Receiver<bool>) {
+    let mut timer = tokio::time::interval(INFORM_EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = stop.changed() => return,
+        }
+        let parts = parts.get();
+        if let Some(knocks) = parts.admission.knocks() {
+            write_knocks(knocks, parts.accounts.store()).await;
+        }
+        let mail = Smtp::new(&parts.config);
+        tokio::select! {
+            done = desk.look(parts.config.notify.unauthorised, &mail) => match done {
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "digest of people who are not authorised"),
+            },
+            // A mail server that hangs must not hold up the end.
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+async fn write_knocks(knocks: &Knocks, store: &Store) {
+    if let Err(error) = knocks.write(store).await {
+        tracing::error!(%error, "people who are not authorised could not be noted");
     }
 }

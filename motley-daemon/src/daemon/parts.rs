@@ -8,7 +8,10 @@ use crate::{
     clock::{Clock, SystemClock},
     config::{Config, OpConfig},
     identity::{HttpSettings, Provider, TokenVerifier},
+    knocks::Knocks,
+    notify::Desk,
     otp::OneTimePasswords,
+    serve::request_id,
     store::Store,
     throttle::{Throttle, ThrottleLimits},
 };
@@ -26,6 +29,7 @@ pub(super) struct Ground {
     pub(super) audit: Arc<Audit>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) throttle: Arc<Throttle>,
+    pub(super) knocks: Arc<Knocks>,
     locks: Arc<IdentityLocks>,
 }
 
@@ -44,10 +48,18 @@ impl Ground {
         Ok(Self {
             store,
             audit: Arc::new(audit),
+            knocks: Arc::new(Knocks::new(clock.clone())),
             clock,
             throttle: Arc::new(throttle),
             locks: Arc::default(),
         })
+    }
+}
+
+impl Ground {
+    /// The sender of digests, under a name of this process.
+    pub(super) fn desk(&self) -> Desk {
+        Desk::new(self.store.clone(), self.clock.clone(), request_id())
     }
 }
 
@@ -76,8 +88,9 @@ impl Parts {
         let providers = config.ops.iter().map(provider).collect();
         let verifier = Arc::new(TokenVerifier::new(providers, &http, clock.clone())?);
         let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
+        let passwords = OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime);
         let passwords =
-            Arc::new(OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime));
+            Arc::new(if config.otp.codes { passwords } else { passwords.without_codes() });
         let local = LocalUnix::new(config.adapter.local_unix.clone(), &config.root.socket);
         let backend: Arc<dyn Backend> = Arc::new(Measured(local));
         let accounts = Arc::new(Accounts::new(AccountParts {
@@ -97,10 +110,11 @@ impl Parts {
             },
         }));
         let enabled = config.otp.enabled.then(|| passwords.clone());
-        let admission =
-            Arc::new(Admission::new(verifier.clone(), &config.ops, enabled, accounts.clone()));
+        let admission = Admission::new(verifier.clone(), &config.ops, enabled, accounts.clone())
+            .with_knocks(ground.knocks.clone());
         ground.throttle.set_limits(throttle_limits(&config));
-        Ok(Self { config: Arc::new(config), verifier, passwords, accounts, admission })
+        let (config, admission) = (Arc::new(config), Arc::new(admission));
+        Ok(Self { config, verifier, passwords, accounts, admission })
     }
 }
 

@@ -6,6 +6,7 @@ use super::refusal::{NoIdentity, TokenFault, TokenRefusal};
 use crate::verified::ClaimMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use motley_proto::Code;
 use serde_json::Value;
 
 /// Longest token that is read, in bytes.
@@ -76,7 +77,7 @@ impl Unverified<'_> {
 /// Says what a text is and reads it as that.
 ///
 /// # Errors
-/// When it can't be a token, has the shape of a one-time password, or is a signed token that breaks
+/// When it can't be a token, has the shape of a one-time password or code, or is a signed token that breaks
 /// the rules of its form.
 pub(crate) fn read(text: &str) -> Result<Presented<'_>, TokenRefusal> {
     if text.len() > MAX_TOKEN_BYTES {
@@ -86,6 +87,10 @@ pub(crate) fn read(text: &str) -> Result<Presented<'_>, TokenRefusal> {
         return Err(NoIdentity::NotAToken.into());
     }
     if text.len() == ONE_TIME_PASSWORD_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(NoIdentity::OneTimePassword.into());
+    }
+    // Who presents a code where none is taken must not have it shown to a provider.
+    if Code::parse(text).is_some() {
         return Err(NoIdentity::OneTimePassword.into());
     }
     if !has_jose_header(text) {
@@ -237,7 +242,12 @@ mod tests {
 
     #[test]
     fn r16_a_one_time_password_is_never_an_opaque_token() {
-        for digits in ["0123456789abcdef".repeat(8), "0123456789ABCDEF".repeat(8)] {
+        for digits in [
+            "0123456789abcdef".repeat(8),
+            "0123456789ABCDEF".repeat(8),
+            "k7dm-3xqp-9rtw-h2vn".to_owned(),
+            "K7DM3XQP9RTWH2VN".to_owned(),
+        ] {
             assert_eq!(
                 read(&digits).err(),
                 Some(TokenRefusal::NoIdentity(NoIdentity::OneTimePassword))

@@ -67,7 +67,9 @@ fn describe() {
 /// Something was written to the audit trail.
 pub fn event(event: &Event) {
     match event {
-        Event::OneTimePasswordIssued { .. } => one_time_password("issued"),
+        Event::OneTimePasswordIssued { .. } | Event::CodeIssued { .. } => {
+            one_time_password("issued")
+        }
         Event::Suspended { .. } => suspension("suspended"),
         Event::Resumed { .. } => suspension("resumed"),
         _ => {}

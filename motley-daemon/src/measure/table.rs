@@ -89,7 +89,7 @@ pub const METRICS: &[Metric] = &[
         "motley_login_refusals_total",
         &["reason"],
         "Logins that were not granted, by reason: token, token_expired, provider_unreachable, \
-         one_time_password, other_identity, not_authorised, other_name, state, failed, throttled, \
+         one_time_password, other_identity, other_account, not_authorised, other_name, state, failed, throttled, \
          withheld, malformed, slow, audit",
     ),
     counter(

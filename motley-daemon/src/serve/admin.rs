@@ -1,5 +1,8 @@
 //! The admin socket: what an admin of the host asks with `motleyctl`.
 
+mod code;
+mod knocks;
+
 use super::{
     exchange::{Exchange, ExchangeError},
     live::Live,
@@ -84,7 +87,7 @@ async fn converse(stream: UnixStream, admin: &Admin) -> Result<(), ExchangeError
 }
 
 impl Admin {
-    fn accounts(&self) -> &Accounts {
+    pub(super) fn accounts(&self) -> &Accounts {
         self.admission.accounts()
     }
 
@@ -101,6 +104,10 @@ impl Admin {
             AdminRequest::Reconcile => {
                 self.accounts().reconcile().await.map(AdminAnswer::Reconciled)
             }
+            AdminRequest::IssueCode { target } => self.issue_code(target, peer).await,
+            AdminRequest::Knocks { after } => self.knocks(after.as_ref()).await,
+            AdminRequest::ClearKnocks => self.clear_knocks(peer).await,
+            AdminRequest::TestNotify => Ok(self.test_notify(peer).await),
         };
         done.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
     }
@@ -113,6 +120,7 @@ impl Admin {
             issuers: self.config.ops.iter().map(|op| op.issuer.to_string()).collect(),
             accounts: u64::try_from(accounts).unwrap_or(u64::MAX),
             root_helper: self.accounts().backend().check().await.is_ok(),
+            notify: self.notify_status().await?,
         }))
     }
 
@@ -128,7 +136,7 @@ impl Admin {
         Ok(AdminAnswer::Accounts(rows))
     }
 
-    async fn identity(&self, target: Target) -> Result<Option<Identity>, AccountError> {
+    pub(super) async fn identity(&self, target: Target) -> Result<Option<Identity>, AccountError> {
         match target {
             Target::Identity(identity) => Ok(Some(identity)),
             Target::Name(name) => {
@@ -150,7 +158,7 @@ impl Admin {
     }
 }
 
-fn nobody() -> AdminAnswer {
+pub(super) fn nobody() -> AdminAnswer {
     AdminAnswer::Refused(
         "no account of that name belongs to an identity; name the person with --iss and --sub"
             .to_owned(),

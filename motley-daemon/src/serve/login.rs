@@ -41,6 +41,8 @@ pub struct LoginLimits {
     pub conversations: usize,
     /// Shortest opaque token that may leave sshd; `None`: none may.
     pub opaque_min_bytes: Option<u16>,
+    /// What looks like a short code may leave sshd.
+    pub codes: bool,
     /// Long tokens may come in pieces.
     pub chunked_prompts: bool,
 }
@@ -52,6 +54,7 @@ impl Default for LoginLimits {
             deadline: Duration::from_secs(90),
             conversations: 512,
             opaque_min_bytes: None,
+            codes: true,
             chunked_prompts: true,
         }
     }
@@ -226,7 +229,8 @@ impl<'a> Conversation<'a> {
     }
 
     async fn prompt(&mut self, text: String) -> Result<Typed, ExchangeError> {
-        let accept = Accept { opaque_min_bytes: self.login.limits.opaque_min_bytes };
+        let LoginLimits { opaque_min_bytes, codes, .. } = self.login.limits;
+        let accept = Accept { opaque_min_bytes, codes };
         let step = Step::Prompt { text, echo: false, accept };
         let at_once = self.at_once();
         self.exchange.send(&step, at_once).await?;
@@ -244,8 +248,9 @@ impl<'a> Conversation<'a> {
             self.login.admission.admit(credential, &hello.user),
         );
         let refusal = match decision.await {
-            Ok(Ok((verified, proof))) => {
-                let granted = self.grant(hello, verified.identity().clone(), proof.as_str());
+            Ok(Ok(identified)) => {
+                let by = identified.proof().as_str();
+                let granted = self.grant(hello, identified.identity().clone(), by);
                 self.login.throttle.succeeded(source);
                 return if granted { LoginResult::Allow } else { LoginResult::Error };
             }

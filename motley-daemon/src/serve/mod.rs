@@ -20,4 +20,4 @@ pub mod tls;
 pub use crate::request::id as request_id;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

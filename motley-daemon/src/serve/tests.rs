@@ -31,7 +31,7 @@ pub(super) async fn admission_for(ops: &[OpConfig]) -> (Arc<Admission>, Bench) {
     (Arc::new(admission), bench)
 }
 
-pub(super) fn config(text: &str) -> Arc<Config> {
+pub(crate) fn config(text: &str) -> Arc<Config> {
     config_of(text, "")
 }
 

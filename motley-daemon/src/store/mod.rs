@@ -3,12 +3,18 @@
 //! The back end says whether an account exists; the store says what was promised and forbidden.
 
 mod account;
+mod code;
+mod knock;
+mod notice;
 mod one_time_password;
 mod recent;
 mod spelling;
 mod suspension;
 
 pub use account::{AccountRecord, Known, Phase, Reservation};
+pub use code::{CodeKind, SealedCode};
+pub use knock::MAX_KNOCKS;
+pub use notice::{Lease, Notice};
 pub use one_time_password::{Put, SealedToken};
 pub use spelling::spellings;
 
@@ -83,15 +89,23 @@ impl Store {
     }
 }
 
-fn migrator() -> Migrator {
-    let first = include_str!("../../migrations/0001_accounts_and_one_time_passwords.sql");
-    Migrator::with_migrations(vec![Migration::new(
+/// The migrations of all releases, oldest first.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
         1,
-        Cow::Borrowed("accounts and one-time passwords"),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )])
+        "accounts and one-time passwords",
+        include_str!("../../migrations/0001_accounts_and_one_time_passwords.sql"),
+    ),
+    (3, "login codes", include_str!("../../migrations/0003_login_codes.sql")),
+    (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
+];
+
+fn migrator() -> Migrator {
+    let migration = |(number, title, sql): &(i64, &'static str, &'static str)| {
+        let (title, sql) = (Cow::Borrowed(*title), (*sql).into_sql_str());
+        Migration::new(*number, title, MigrationType::Simple, sql, false)
+    };
+    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
 }
 
 #[cfg(test)]

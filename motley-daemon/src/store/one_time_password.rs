@@ -1,6 +1,6 @@
 //! One-time passwords in the store: put once, taken at most once by whichever process comes first.
 
-use super::{Store, StoreError, spelling::issuer_texts};
+use super::{Store, StoreError, suspension::is_suspended};
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject};
 
@@ -22,6 +22,8 @@ pub enum Put {
     Done,
     /// The identity holds too many others.
     TooMany,
+    /// All identities together hold too many.
+    Full,
     /// The identity is suspended.
     Suspended,
 }
@@ -42,16 +44,7 @@ impl Store {
         limit: i64,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let [own, other] = issuer_texts(&token.identity);
-        let suspended: i64 = sqlx::query_scalar(
-            "SELECT COUNT(*) FROM account WHERE issuer IN ($1, $2) AND subject = $3 AND suspended_at IS NOT NULL",
-        )
-        .bind(own)
-        .bind(other)
-        .bind(token.identity.subject.to_string())
-        .fetch_one(&mut *transaction)
-        .await?;
-        if suspended > 0 {
+        if is_suspended(&mut transaction, &token.identity).await? {
             return Ok(Put::Suspended);
         }
         let held: i64 = sqlx::query_scalar(

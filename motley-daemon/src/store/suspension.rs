@@ -1,8 +1,9 @@
 //! Marks of suspension in the store, and whether the back end shows them yet.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, spelling::issuer_texts};
 use crate::clock::Timestamp;
 use motley_proto::Identity;
+use sqlx::SqliteConnection;
 
 impl Store {
     /// Marks an identity suspended, known or not, before anything else is done about it.
@@ -67,4 +68,22 @@ impl Store {
             .await?;
         Ok(())
     }
+}
+
+/// True when the identity is marked, under either spelling of its issuer. For statements that must
+/// come before the mark or not at all.
+pub(super) async fn is_suspended(
+    connection: &mut SqliteConnection,
+    identity: &Identity,
+) -> Result<bool, StoreError> {
+    let [own, other] = issuer_texts(identity);
+    let marks: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM account WHERE issuer IN ($1, $2) AND subject = $3 AND suspended_at IS NOT NULL",
+    )
+    .bind(own)
+    .bind(other)
+    .bind(identity.subject.to_string())
+    .fetch_one(connection)
+    .await?;
+    Ok(marks > 0)
 }

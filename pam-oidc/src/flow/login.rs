@@ -196,16 +196,18 @@ impl<'a, 'p> Dialogue<'a, 'p> {
         let taken = bytes <= MAX_TOKEN_BYTES
             && match shape {
                 Shape::Jwt | Shape::OneTimePassword | Shape::Chunk { .. } => true,
+                Shape::Code => accept.codes,
                 Shape::Opaque(length) => {
                     accept.opaque_min_bytes.is_some_and(|least| length >= usize::from(least))
                 }
                 Shape::SshdJunk | Shape::Empty | Shape::Other => false,
             };
+        // Some passwords look like a code: the next module tries those that no login came of.
+        if self.options.pass_non_token && (!taken || shape == Shape::Code) {
+            self.parts.conversation.hand_on(&secret);
+        }
         if taken {
             return Ok(secret);
-        }
-        if self.options.pass_non_token {
-            self.parts.conversation.hand_on(&secret);
         }
         Err(if bytes == CLIENT_LIMIT_BYTES { Withheld::Cut } else { Withheld::Shape })
     }

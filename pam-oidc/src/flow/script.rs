@@ -161,8 +161,16 @@ impl Stage {
         self.prompts_with("Access Token:", None)
     }
 
-    pub(super) fn prompts_with(mut self, text: &str, opaque_min_bytes: Option<u16>) -> Self {
-        let accept = Accept { opaque_min_bytes };
+    pub(super) fn prompts_with(self, text: &str, opaque_min_bytes: Option<u16>) -> Self {
+        self.asks(text, Accept { opaque_min_bytes, codes: false })
+    }
+
+    /// The daemon asks, and takes short codes, too.
+    pub(super) fn prompts_for_codes(self) -> Self {
+        self.asks("Access Token:", Accept { opaque_min_bytes: None, codes: true })
+    }
+
+    fn asks(mut self, text: &str, accept: Accept) -> Self {
         self.service.says.push_back(Ok(Step::Prompt {
             text: text.to_owned(),
             echo: false,

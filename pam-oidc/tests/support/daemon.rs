@@ -114,7 +114,7 @@ pub(crate) fn hear(
 
 /// A step that asks for a token.
 pub(crate) fn prompt(text: &str) -> Step {
-    let accept = Accept { opaque_min_bytes: None };
+    let accept = Accept { opaque_min_bytes: None, codes: false };
     Step::Prompt { text: text.to_owned(), echo: false, accept }
 }
 

@@ -85,6 +85,12 @@ pub(super) fn refused(refusal: &admission::Refusal) -> Response<Body> {
     }
 }
 
+/// Marks an answer that no cache may keep (RFC 9111 §5.2.2.5): it holds a credential.
+pub(super) fn no_store(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
 pub(super) fn forbidden(
     description: String,
     details: serde_json::Value,

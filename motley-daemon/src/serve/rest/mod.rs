@@ -16,7 +16,7 @@ use axum::{
     body::Body,
     extract::FromRef,
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header},
-    routing::get,
+    routing::{get, post},
 };
 use std::{sync::Arc, time::Duration};
 use tower::ServiceExt;
@@ -26,7 +26,7 @@ use super::{
     source::Scheme,
 };
 use crate::{config::Network, identity::TokenVerifier};
-use handlers::{admin, person, public};
+use handlers::{admin, code, person, public};
 use motley_proto::Secret;
 use pages::Pages;
 
@@ -89,6 +89,7 @@ impl RestService {
             .route("/user/deploy", get(person::deploy).post(person::deploy))
             .route("/user/suspend", get(person::suspend).post(person::suspend))
             .route("/user/generate_otp", get(person::generate_otp).post(person::generate_otp))
+            .route("/user/otp", post(code::otp))
             .route("/verify_user", get(person::verify_user))
             .route("/admin/suspend", get(admin::suspend).post(admin::suspend))
             .route("/admin/resume", get(admin::resume).post(admin::resume))

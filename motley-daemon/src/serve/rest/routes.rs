@@ -7,16 +7,23 @@ use axum::http::Method;
 pub(super) struct Route {
     path: &'static str,
     mutates: bool,
+    /// Old clients know this path with GET, although it changes something.
+    by_get: bool,
     /// Not below `/api`, and under its one name only.
     pub(super) at_root_only: bool,
 }
 
 const fn reads(path: &'static str) -> Route {
-    Route { path, mutates: false, at_root_only: false }
+    Route { path, mutates: false, by_get: true, at_root_only: false }
 }
 
 const fn mutates(path: &'static str) -> Route {
-    Route { path, mutates: true, at_root_only: false }
+    Route { path, mutates: true, by_get: true, at_root_only: false }
+}
+
+/// Changes something, and no old client knows it.
+const fn posts(path: &'static str) -> Route {
+    Route { path, mutates: true, by_get: false, at_root_only: false }
 }
 
 const ROUTES: &[Route] = &[
@@ -31,6 +38,7 @@ const ROUTES: &[Route] = &[
     mutates("/user/deploy"),
     mutates("/user/suspend"),
     mutates("/user/generate_otp"),
+    posts("/user/otp"),
     reads("/verify_user"),
     mutates("/admin/suspend"),
     mutates("/admin/resume"),
@@ -39,7 +47,7 @@ const ROUTES: &[Route] = &[
 ];
 
 /// A page of the documentation, or what it loads; their paths are configured.
-pub(super) const DOCUMENTATION: Route = Route { path: "", mutates: false, at_root_only: true };
+pub(super) const DOCUMENTATION: Route = Route { at_root_only: true, ..reads("") };
 
 /// The route of a path without mount and without slash at the end.
 pub(super) fn find(path: &str) -> Option<Route> {
@@ -63,7 +71,7 @@ impl Route {
     pub(super) fn takes(self, method: &Method, get_mutations: bool) -> bool {
         match *method {
             Method::OPTIONS => true,
-            Method::GET => !self.mutates || get_mutations,
+            Method::GET => !self.mutates || (self.by_get && get_mutations),
             Method::HEAD => !self.mutates,
             Method::POST => self.mutates,
             _ => false,
@@ -72,7 +80,7 @@ impl Route {
 
     /// Value of the `allow` header (RFC 9110 §10.2.1).
     pub(super) fn allow(self, get_mutations: bool) -> &'static str {
-        match (self.mutates, get_mutations) {
+        match (self.mutates, self.by_get && get_mutations) {
             (false, _) => "GET, HEAD, OPTIONS",
             (true, true) => "GET, POST, OPTIONS",
             (true, false) => "POST, OPTIONS",
@@ -89,7 +97,8 @@ mod tests {
         for route in ROUTES.iter().filter(|route| route.mutates) {
             assert!(!route.takes(&Method::HEAD, true));
             assert!(!route.takes(&Method::GET, false));
-            assert!(route.takes(&Method::GET, true) && route.takes(&Method::POST, false));
+            assert!(route.takes(&Method::POST, false));
+            assert_eq!(route.takes(&Method::GET, true), route.path != "/user/otp");
         }
         assert!(!find("/info").unwrap().takes(&Method::POST, true));
     }

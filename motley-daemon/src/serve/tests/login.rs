@@ -10,7 +10,7 @@ use crate::{
     throttle::{Throttle, ThrottleLimits},
 };
 use motley_proto::{
-    LoginName,
+    LoginName, Secret,
     frame::Cap,
     login::{Hello, LoginRequest, LoginResult, Nonce, Step, Withheld},
 };
@@ -42,6 +42,11 @@ fn hello(user: &str) -> Hello {
 
 /// Says hello and withholds the answer; tells how it ended, and whether there was a prompt at all.
 async fn fail_as(login: &Arc<Login>, user: &str) -> (bool, LoginResult) {
+    answer_as(login, user, LoginRequest::Withheld(Withheld::Shape)).await
+}
+
+/// The same with this answer at every prompt.
+async fn answer_as(login: &Arc<Login>, user: &str, answer: LoginRequest) -> (bool, LoginResult) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (login, hello) = (login.clone(), hello(user));
     let served = tokio::spawn(async move {
@@ -55,7 +60,6 @@ async fn fail_as(login: &Arc<Login>, user: &str) -> (bool, LoginResult) {
             Step::Prompt { .. } => prompted = true,
             Step::Done(done) => break done,
         }
-        let answer = LoginRequest::Withheld(Withheld::Shape);
         module.send(&answer.wire(), deadline).await.unwrap();
     };
     served.await.unwrap();
@@ -70,6 +74,21 @@ async fn r30_failures_under_one_name_do_not_keep_others_behind_the_same_address_
     }
     assert_eq!(fail_as(&login, "mallory").await, (false, LoginResult::TooManyTries));
     assert_eq!(fail_as(&login, "alice").await, (true, LoginResult::Deny));
+}
+
+#[tokio::test]
+async fn r30_guessing_codes_is_throttled_like_guessing_tokens() {
+    let (login, _bench) = login(LoginLimits::default(), 3).await;
+    let guess = || LoginRequest::Answer(Secret::new("k7dm-3xqp-9rtw-h2vn".to_owned()));
+    for _ in 0..3 {
+        assert_eq!(answer_as(&login, "alice", guess()).await, (true, LoginResult::Deny));
+    }
+    // A part of a failure is forgiven with each second that the test takes.
+    let mut kept_out = false;
+    for _ in 0..3 {
+        kept_out |= answer_as(&login, "alice", guess()).await == (false, LoginResult::TooManyTries);
+    }
+    assert!(kept_out);
 }
 
 #[tokio::test]

@@ -315,6 +315,28 @@ fn pass_non_token_hands_on_what_is_no_token_and_says_nothing() {
 }
 
 #[test]
+fn a_code_leaves_the_process_only_where_codes_are_given_out() {
+    for typed in ["k7dm-3xqp-9rtw-h2vn", "K7DM3XQP9RTWH2VN"] {
+        let mut stage = Stage::new().prompts_for_codes().types(typed).ends(LoginResult::Allow);
+        assert_eq!(stage.log_in().ending, Ending::Granted, "{typed}");
+        let mut stage = Stage::new().prompts().types(typed).ends(LoginResult::Allow);
+        assert_eq!(stage.log_in().ending, Ending::Denied, "{typed}");
+        assert!(!stage.heard().contains(typed), "{typed}");
+    }
+}
+
+#[test]
+fn a_password_that_looks_like_a_code_still_reaches_the_modules_that_know_it() {
+    let password = "k7dm3xqp9rtwh2vn";
+    let pass = |it: &mut Options| it.pass_non_token = true;
+    let stage = Stage::new().option(pass).prompts_for_codes().types(password);
+    let mut stage = stage.ends(LoginResult::Deny);
+    let report = stage.log_in();
+    assert_eq!((report.ending, report.message), (Ending::Denied, None));
+    assert_eq!(stage.user.authtok.as_deref(), Some(password));
+}
+
+#[test]
 fn without_pass_non_token_no_answer_reaches_other_modules() {
     let mut stage = Stage::new().prompts().types("my password").ends(LoginResult::Deny);
     stage.log_in();

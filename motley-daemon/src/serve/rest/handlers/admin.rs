@@ -92,7 +92,7 @@ pub(in crate::serve::rest) async fn change_as_admin(
     let asks = verified.identity();
     let op = rest.admission.op_of(verified);
     let description = format!("User {asks} does not meet requirements");
-    let advice = advice(rest, verified);
+    let advice = advice(rest, verified.identity());
     let op = op.ok_or_else(|| {
         let explanation = policy::advise(&[Missing::Provider], advice);
         answer::forbidden(description.clone(), json!([]), explanation)

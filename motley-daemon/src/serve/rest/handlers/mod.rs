@@ -1,6 +1,7 @@
 //! One function for each path of the interface, and what they share.
 
 pub(super) mod admin;
+pub(super) mod code;
 pub(super) mod person;
 pub(super) mod public;
 
@@ -10,6 +11,7 @@ use super::{
     pages::contact,
 };
 use crate::{
+    admission::Identified,
     policy::{self, Advice, Decision},
     verified::Verified,
 };
@@ -17,7 +19,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Response},
 };
-use motley_proto::Secret;
+use motley_proto::{Identity, Secret};
 use std::sync::Arc;
 
 type Answer = Response<Body>;
@@ -28,8 +30,8 @@ fn end(step: Step<Answer>) -> Answer {
 }
 
 /// What people of somebody's provider can be told when they lack something.
-fn advice<'a>(rest: &'a Shared, verified: &Verified) -> Advice<'a> {
-    let op = rest.config.op(&verified.identity().issuer);
+fn advice<'a>(rest: &'a Shared, identity: &Identity) -> Advice<'a> {
+    let op = rest.config.op(&identity.issuer);
     Advice {
         scopes: op.map(|op| op.scopes.as_slice()).unwrap_or_default(),
         contact: contact(&rest.config),
@@ -56,7 +58,7 @@ fn require_authorised(rest: &Shared, verified: &Verified) -> Step<()> {
     require(
         rest.admission.authorise(verified),
         format!("User {} does not meet requirements", verified.identity()),
-        advice(rest, verified),
+        advice(rest, verified.identity()),
     )
 }
 
@@ -70,6 +72,16 @@ fn require(decision: Decision, description: String, advice: Advice<'_>) -> Step<
             Err(answer::forbidden(description, refusal.details, explanation))
         }
     }
+}
+
+/// The same for whoever showed a credential that opens an account.
+#[allow(clippy::result_large_err)]
+fn require_authorised_by(rest: &Shared, identified: &Identified) -> Step<()> {
+    require(
+        rest.admission.authorise_identified(identified),
+        format!("User {} does not meet requirements", identified.identity()),
+        advice(rest, identified.identity()),
+    )
 }
 
 /// A verified and authorised user of the service.

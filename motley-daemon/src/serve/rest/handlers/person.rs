@@ -1,6 +1,6 @@
 //! What people ask about themselves and their own account, each with his token.
 
-use super::{Answer, advice, authorised, end, identify, require_authorised};
+use super::{Answer, advice, authorised, end, identify, require_authorised_by};
 use crate::{
     account::Suspender,
     audit::Event,
@@ -62,7 +62,7 @@ fn authorisation_info(rest: &Shared, op: &OpConfig, verified: &Verified) -> Auth
         supported_vos: described.supported_vos,
         audience: op.audience_text.clone(),
         authorised: explained.authorised,
-        explanation: explained.sentences(advice(rest, verified)),
+        explanation: explained.sentences(advice(rest, verified.identity())),
         tier: explained.authorised.then(|| tier_info(&explained.tier)),
     }
 }
@@ -127,7 +127,7 @@ pub(in crate::serve::rest) async fn status(
             iss: identity.issuer.to_string(),
             explanation: explained
                 .as_ref()
-                .map(|explained| explained.sentences(advice(&rest, &verified)))
+                .map(|explained| explained.sentences(advice(&rest, verified.identity())))
                 .unwrap_or_default(),
             tier: explained.map(|explained| tier_info(&explained.tier)),
         };
@@ -229,7 +229,7 @@ pub(in crate::serve::rest) async fn generate_otp(
     end(step.await)
 }
 
-/// Whether the token, or a one-time password in its place, opens the account of a name.
+/// Whether the token, or a one-time password or code in its place, opens the account of a name.
 #[utoipa::path(
     get,
     path = "/verify_user",
@@ -249,15 +249,16 @@ pub(in crate::serve::rest) async fn verify_user(
         let credential = bearer.token()?;
         let identified =
             rest.admission.identify_either(&credential, issuer_hint(&headers).as_ref()).await;
-        let (verified, _) = identified.map_err(|refusal| {
+        let identified = identified.map_err(|refusal| {
             tracing::info!(reason = %refusal, "credential refused");
             answer::refused(&refusal)
         })?;
-        require_authorised(&rest, &verified)?;
-        let standing = rest.admission.accounts().standing(verified.identity()).await;
+        require_authorised_by(&rest, &identified)?;
+        let standing = rest.admission.accounts().standing(identified.identity()).await;
         let standing = standing.map_err(|error| answer::account_failed(&error))?;
         let own = standing.name().map(|name| name.as_str());
         let named = LoginName::new(username).is_ok_and(|name| own == Some(name.as_str()));
+        let named = named && identified.opens(username);
         let verified = named && standing.state == AccountState::Deployed;
         Ok(answer::json(StatusCode::OK, &VerifyUser { state: standing.state, verified }))
     };

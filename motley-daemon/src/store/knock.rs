@@ -1,0 +1,157 @@
+//! People who knocked without being authorised: a bounded table, written in bundles.
+
+use super::{Store, StoreError};
+use crate::clock::Timestamp;
+use motley_proto::{
+    Identity, Issuer, Subject,
+    knock::{Knock, Missing},
+};
+use sqlx::SqliteConnection;
+
+/// Most identities that are kept; the one that knocked longest ago goes first.
+pub const MAX_KNOCKS: i64 = 10_000;
+
+type Row = (
+    String,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+);
+
+const COLUMNS: &str = "SELECT issuer, subject, missing, preferred_username, email, name, first_at, last_at, attempts, mailed_at FROM knock";
+
+impl Store {
+    /// Adds a bundle of attempts in one transaction, and forgets the oldest identities beyond `cap`.
+    ///
+    /// # Errors
+    /// When the database does not answer; then none of them was added.
+    pub async fn add_knocks(&self, fresh: &[Knock], cap: i64) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for knock in fresh {
+            add(&mut transaction, knock).await?;
+        }
+        let all: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM knock").fetch_one(&mut *transaction).await?;
+        if all > cap {
+            sqlx::query(
+                "DELETE FROM knock WHERE (issuer, subject) IN
+                   (SELECT issuer, subject FROM knock ORDER BY last_at, issuer, subject LIMIT $1)",
+            )
+            .bind(all - cap)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// At most `limit` rows behind an identity, in the order of the identities.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn knocks_after(
+        &self,
+        after: Option<&Identity>,
+        limit: i64,
+    ) -> Result<Vec<Knock>, StoreError> {
+        let (issuer, subject) = after.map_or_else(Default::default, |identity| {
+            (identity.issuer.to_string(), identity.subject.to_string())
+        });
+        let statement = format!(
+            "{COLUMNS} WHERE issuer > $1 OR (issuer = $1 AND subject > $2)
+             ORDER BY issuer, subject LIMIT $3"
+        );
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(issuer)
+            .bind(subject)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(read_row).collect()
+    }
+
+    /// Everybody about whom no mail was sent yet; who knocked last comes first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn knocks_to_mail(&self) -> Result<Vec<Knock>, StoreError> {
+        let statement = format!(
+            "{COLUMNS} WHERE mailed_at IS NULL ORDER BY last_at DESC, issuer, subject LIMIT $1"
+        );
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(MAX_KNOCKS)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(read_row).collect()
+    }
+
+    /// Forgets everybody and says how many there were.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn clear_knocks(&self) -> Result<u64, StoreError> {
+        Ok(sqlx::query("DELETE FROM knock").execute(&self.pool).await?.rows_affected())
+    }
+
+    /// Forgets who has not knocked since then.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn sweep_knocks(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM knock WHERE last_at < $1")
+            .bind(before.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+async fn add(connection: &mut SqliteConnection, knock: &Knock) -> Result<(), StoreError> {
+    let words: Vec<&str> = knock.missing.iter().map(|missing| missing.as_str()).collect();
+    sqlx::query(
+        "INSERT INTO knock (issuer, subject, missing, preferred_username, email, name, first_at, last_at, attempts)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         ON CONFLICT (issuer, subject) DO UPDATE SET
+           missing = excluded.missing, preferred_username = excluded.preferred_username,
+           email = excluded.email, name = excluded.name, last_at = excluded.last_at,
+           attempts = knock.attempts + excluded.attempts",
+    )
+    .bind(knock.identity.issuer.to_string())
+    .bind(knock.identity.subject.to_string())
+    .bind(words.join(" "))
+    .bind(knock.preferred_username.clone())
+    .bind(knock.email.clone())
+    .bind(knock.name.clone())
+    .bind(knock.first_at)
+    .bind(knock.last_at)
+    .bind(i64::try_from(knock.count).unwrap_or(i64::MAX))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn read_row(row: Row) -> Result<Knock, StoreError> {
+    let (issuer, subject, missing, preferred_username, email, name, first, last, count, mailed) =
+        row;
+    let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
+    let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
+    // A word of a newer release says nothing to this one.
+    let known = |word: &str| Missing::ALL.into_iter().find(|missing| missing.as_str() == word);
+    Ok(Knock {
+        identity: Identity::new(issuer, subject),
+        missing: missing.split(' ').filter_map(known).collect(),
+        preferred_username,
+        email,
+        name,
+        first_at: first,
+        last_at: last,
+        count: u64::try_from(count).unwrap_or_default(),
+        mailed: mailed.is_some(),
+    })
+}
