@@ -37,6 +37,11 @@ sandbox_test! {
         world.deploy(&bobs)?;
         let mint = |kind| world.op.mint(kind, "alice", "https://elsewhere.example").map(|m| m.credential);
         let otp = one_time_password("never issued");
+        let rest = world.daemon.rest()?;
+        let used = rest.post("/user/otp", Some(&good().sign()), &Value::Null)?.json();
+        let used = used["otp"].as_str().unwrap_or_default().to_owned();
+        let once = rest.get(&format!("/verify_user?username={alice}"), Some(&used))?;
+        assert_eq!(once.json()["verified"], true, "{}", once.text);
         let cases: Vec<(&str, &str, String, &str)> = vec![
             ("expired", &alice, good().lifetime(-30).sign(), "reason=\"expired 3"),
             ("not yet valid", &alice, good().not_before(3600).sign(), "not valid yet"),
@@ -50,6 +55,8 @@ sandbox_test! {
             ("token of another user", &alice, bobs.clone(), "not the requested name"),
             ("unknown user", "t_nobody", good().sign(), "no such user"),
             ("password never issued", &alice, otp, "unknown, used or expired"),
+            ("code never issued", &alice, "k7dm-3xqp-9rtw-h2vn".to_owned(), "unknown, used or expired"),
+            ("code used before", &alice, used, "unknown, used or expired"),
             ("not a token at all", &alice, "correct-horse".to_owned(), "neither a token"),
         ];
         let mut wrong: Vec<String> = Vec::new();
