@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod client;
 pub mod code;
+pub mod facts;
 pub mod frame;
 pub mod identity;
 pub mod knock;
