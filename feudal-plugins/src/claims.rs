@@ -75,6 +75,31 @@ impl Claims {
     }
 }
 
+/// Claims of which one is enough for the rule that reads them.
+///
+/// Rules say so beside their code, so that whoever verifies a token can tell whether it is worth
+/// asking its provider for more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyOf(Vec<String>);
+
+impl AnyOf {
+    /// One of these. An empty list is never lacking.
+    pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(names.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// True when none of them is there. An empty value is there: it says that there is nothing.
+    pub fn is_lacking_in(&self, claims: &Map<String, Value>) -> bool {
+        let is_there = |name: &String| claims.get(name).is_some_and(|value| !value.is_null());
+        !self.0.is_empty() && !self.0.iter().any(is_there)
+    }
+}
+
 fn items(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items.clone(),
@@ -105,6 +130,17 @@ mod tests {
         for name in ["b", "c", "d", "e", "f"] {
             assert_eq!(claims.text(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_choice_is_lacking_when_none_of_its_claims_is_there() {
+        let lacks = |claims: Value| match claims {
+            Value::Object(claims) => AnyOf::new(["a", "b"]).is_lacking_in(&claims),
+            _ => panic!("an object"),
+        };
+        assert!(lacks(json!({})) && lacks(json!({"c": 1})) && lacks(json!({"a": null})));
+        assert!(!lacks(json!({"b": []})) && !lacks(json!({"a": "x", "b": null})));
+        assert!(!AnyOf::new([]).is_lacking_in(&Map::new()));
     }
 
     #[test]

@@ -15,5 +15,5 @@ pub mod names;
 pub mod pattern;
 
 pub use backend::{Account, Backend, BackendError, Deployed, Intent, Tier};
-pub use claims::Claims;
+pub use claims::{AnyOf, Claims};
 pub use login_info::LoginInfo;

@@ -6,7 +6,7 @@ mod select;
 
 pub use mapping::{Mapping, MappingError};
 pub use mask::mask;
-pub use select::{Asserted, Source, select};
+pub use select::{Asserted, Source, claims_read, select};
 
 use crate::{
     claims::Claims,

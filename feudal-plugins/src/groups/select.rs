@@ -2,7 +2,7 @@
 
 use super::{GroupRules, Method, Policy, SubGroups, mask};
 use crate::{
-    claims::Claims,
+    claims::{AnyOf, Claims},
     entitlement::Entitlement,
     pattern::{Pattern, TooManySteps},
 };
@@ -30,6 +30,14 @@ pub struct Asserted {
 
 /// Claims that hold entitlements; the first that is not empty counts.
 const ENTITLEMENT_CLAIMS: [&str; 3] = ["entitlements", "eduperson_entitlement", "wlcg.groups"];
+
+/// Claim that holds plain groups. It counts when no entitlement does.
+const GROUPS_CLAIM: &str = "groups";
+
+/// The claims in which [`select`] looks for groups.
+pub fn claims_read() -> AnyOf {
+    AnyOf::new(ENTITLEMENT_CLAIMS.into_iter().chain([GROUPS_CLAIM]))
+}
 
 /// Reads the groups that the claims assert and the policy keeps.
 ///
@@ -73,7 +81,7 @@ fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>,
 
 fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Vec<String>, TooManySteps> {
     let mut kept = Names::default();
-    for group in claims.texts("groups") {
+    for group in claims.texts(GROUPS_CLAIM) {
         let keeps = match &rules.policy {
             Policy::All => true,
             Policy::Listed { groups, .. } => is_listed(groups, group)?,

@@ -17,6 +17,15 @@ fn names(groups: &Groups) -> Vec<&str> {
 }
 
 #[test]
+fn each_claim_that_is_said_to_be_read_gives_groups() {
+    for claim in claims_read().names() {
+        let asserted = json!({ claim: ["urn:geant:x.org:group:physics#x.org"] });
+        let found = groups(&rules(), &claims(asserted)).unwrap();
+        assert_ne!(names(&found), ["nogroup"], "{claim}");
+    }
+}
+
+#[test]
 fn r22_groups_of_the_system_are_out_of_reach_for_a_provider() {
     let asserted = ["root", "sudo", "Docker", "shadow", "disk", "lxd", "wheel", "adm", "wlcg"];
     let found = groups(&rules(), &claims(json!({ "groups": asserted }))).unwrap();

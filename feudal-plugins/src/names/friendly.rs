@@ -2,6 +2,10 @@
 
 use crate::claims::Claims;
 
+/// Claims that [`Called::from_claims`] reads.
+pub const CLAIMS: [&str; 6] =
+    ["preferred_username", "given_name", "family_name", "sn", "name", "email"];
+
 /// What a person is called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Called {

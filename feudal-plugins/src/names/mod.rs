@@ -7,7 +7,7 @@ mod transliterate;
 
 pub use shadow::{Made, NoName, ShadowVariant, make, make_compatible};
 
-use crate::claims::Claims;
+use crate::claims::{AnyOf, Claims};
 use motley_proto::{UserName, names::NameError};
 
 /// Where user names come from.
@@ -31,6 +31,17 @@ pub struct NameRules {
     pub strategy: Strategy,
     /// How a text is made into a name that shadow-utils take.
     pub shadow: ShadowVariant,
+}
+
+impl NameRules {
+    /// The claims that names are made of; `None` when they are made of none. A pool that is named
+    /// after the primary group reads what the groups read.
+    pub fn claims_read(&self) -> Option<AnyOf> {
+        match self.strategy {
+            Strategy::Friendly => Some(AnyOf::new(friendly::CLAIMS)),
+            Strategy::Pooled { .. } => None,
+        }
+    }
 }
 
 /// A name that may be tried.
@@ -138,6 +149,18 @@ mod tests {
         let all = names(pool(Some("p"), 1), json!({}));
         assert_eq!((all.len(), all[8].as_str()), (9, "p9"));
         assert!(names(pool(Some("p"), 0), json!({})).is_empty());
+    }
+
+    #[test]
+    fn each_claim_that_is_said_to_be_read_makes_a_name_and_pools_read_none() {
+        let shadow = ShadowVariant::Default;
+        let friendly = NameRules { strategy: Strategy::Friendly, shadow };
+        for claim in friendly.claims_read().unwrap().names() {
+            assert!(!names(Strategy::Friendly, json!({ claim: "jdoe" })).is_empty(), "{claim}");
+        }
+        let strategy = Strategy::Pooled { prefix: None, digits: 3 };
+        let pooled = NameRules { strategy, shadow };
+        assert_eq!(pooled.claims_read(), None);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub use vo::{VoMatch, VoRule};
 
 use crate::verified::Verified;
 use decision::{UNSATISFIED, check};
+use feudal_plugins::AnyOf;
 use motley_proto::{Issuer, Subject};
 use rules::Checks;
 use serde_json::Value;
@@ -56,6 +57,22 @@ pub enum AdminScope {
     OwnProvider,
     /// On those of every provider.
     AllProviders,
+}
+
+/// The claims that [`authorise`] and [`tier`] read, of which one is enough for each rule. A rule that
+/// is not configured reads nothing.
+pub fn claims_read(op: &OpPolicy) -> Vec<AnyOf> {
+    let vos = op.vos.as_ref().filter(|_| !op.authorise_all);
+    let audience = !op.audience.accepted.is_empty();
+    let assurance = !op.assurance.expressions.is_empty();
+    [
+        vos.map(|vos| AnyOf::new([vos.claim()])),
+        audience.then(|| AnyOf::new(["aud"])),
+        assurance.then(|| AnyOf::new(op.assurance.claims.iter().map(String::as_str))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Grants or refuses a login, a deployment and what else a user does for himself.

@@ -87,6 +87,11 @@ impl VoRule {
         Self { claim: claim.to_owned(), required, matching }
     }
 
+    /// The claim that lists memberships.
+    pub fn claim(&self) -> &str {
+        &self.claim
+    }
+
     /// The required memberships, as configured.
     pub fn required(&self) -> impl Iterator<Item = &str> {
         self.required.iter().map(|required| required.text.as_str())
