@@ -3,7 +3,6 @@
 use crate::{
     clock::SystemClock,
     config::Config,
-    daemon::{http_settings, provider},
     identity::{ProviderStatus, TokenVerifier},
 };
 use serde::Serialize;
@@ -57,9 +56,13 @@ fn answer(what: &str, outcome: Outcome, says: impl Into<String>) -> Answer {
 
 /// Asks every provider for its metadata and keys.
 pub(super) async fn ask(config: &Config) -> OnlineReport {
-    let providers = config.ops.iter().map(provider).collect();
-    let http = http_settings(config);
-    let verifier = match TokenVerifier::new(providers, &http, Arc::new(SystemClock)) {
+    let verifier = TokenVerifier::with_settings(
+        config.providers(),
+        &config.http_settings(),
+        Arc::new(SystemClock),
+        config.verifier_settings(),
+    );
+    let verifier = match verifier {
         Ok(verifier) => verifier,
         Err(error) => return OnlineReport::failed(&error.to_string()),
     };
@@ -70,8 +73,8 @@ pub(super) async fn ask(config: &Config) -> OnlineReport {
 
 fn judge(status: &ProviderStatus) -> Answer {
     let what = status.issuer.to_string();
-    match (&status.last_failure, status.keys) {
-        (Some((why, _)), _) => answer(&what, Outcome::Wrong, why.to_string()),
+    match (&status.last_failure, status.key_count) {
+        (Some(failure), _) => answer(&what, Outcome::Wrong, failure.why.as_str()),
         (None, 0) => answer(&what, Outcome::Wrong, "it publishes no key that can verify tokens"),
         (None, keys) => answer(&what, Outcome::Well, format!("it answers, and has {keys} keys")),
     }

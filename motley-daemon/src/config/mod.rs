@@ -19,6 +19,7 @@ pub mod report;
 pub mod search;
 mod service;
 pub mod values;
+mod verification;
 
 pub use adapter::AdapterConfig;
 pub use email::EmailConfig;

@@ -5,7 +5,6 @@ mod measured;
 mod parts;
 mod reload;
 
-pub use parts::{http_settings, provider};
 pub use reload::{Reload, ReloadHandle};
 
 use crate::{

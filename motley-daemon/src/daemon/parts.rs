@@ -6,8 +6,8 @@ use crate::{
     admission::Admission,
     audit::{Audit, Event},
     clock::{Clock, SystemClock},
-    config::{Config, OpConfig},
-    identity::{HttpSettings, Provider, TokenVerifier},
+    config::Config,
+    identity::TokenVerifier,
     knocks::Knocks,
     notify::Desk,
     otp::OneTimePasswords,
@@ -84,9 +84,12 @@ impl Parts {
     /// Builds them. Nothing is asked of anybody yet.
     pub(super) fn build(ground: &Ground, config: Config) -> anyhow::Result<Self> {
         let clock = ground.clock.clone();
-        let http = http_settings(&config);
-        let providers = config.ops.iter().map(provider).collect();
-        let verifier = Arc::new(TokenVerifier::new(providers, &http, clock.clone())?);
+        let verifier = Arc::new(TokenVerifier::with_settings(
+            config.providers(),
+            &config.http_settings(),
+            clock.clone(),
+            config.verifier_settings(),
+        )?);
         let lifetime = i64::try_from(config.otp.lifetime.as_secs()).unwrap_or(600);
         let passwords = OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime);
         let passwords =
@@ -123,23 +126,6 @@ fn throttle_limits(config: &Config) -> ThrottleLimits {
         burst: config.limits.attempts_per_source,
         per_minute: config.limits.attempts_per_source,
         sources: THROTTLED_SOURCES,
-    }
-}
-
-/// How providers are reached.
-pub fn http_settings(config: &Config) -> HttpSettings {
-    HttpSettings { ca_file: config.mapper.ca_file.clone() }
-}
-
-/// A provider's section as token verification sees it.
-pub fn provider(op: &OpConfig) -> Provider {
-    Provider {
-        issuer: op.issuer.clone(),
-        opaque_tokens: op.opaque_tokens,
-        userinfo: op.userinfo,
-        introspection: op.introspection.clone(),
-        timeout: op.timeout,
-        allow_http: op.allow_http_loopback,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Checks the claims of a token whose signature has been verified: subject and times.
+//! Checks the claims of a token that its provider vouches for: subject, times and age.
 
 use super::refusal::{TokenFault, TokenRefusal};
 use crate::clock::Timestamp;
@@ -23,27 +23,80 @@ pub(crate) fn subject(claims: &ClaimMap) -> Result<Subject, TokenFault> {
     }
 }
 
-/// Checks `exp`, `nbf` and `iat` (RFC 7519 §4.1.4–§4.1.6) and says when the token ends.
-///
-/// `skew` in seconds is how far the provider's clock may be ahead. It never prolongs a token.
+/// What the dates of a token are held against.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeRules {
+    /// Seconds by which the provider's clock may be ahead. It never prolongs a token.
+    pub(crate) skew: i64,
+    /// Oldest token that is taken, in seconds since its `iat`.
+    pub(crate) max_age: Option<i64>,
+}
+
+/// When a token ends, and when it is not taken any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// `exp`, where the provider names one.
+    pub(crate) expires: Option<Timestamp>,
+    /// From then on it is refused: by its end or by its age.
+    pub(crate) refused_from: Option<Timestamp>,
+}
+
+/// Checks the times of a signed token, which must have an end.
 ///
 /// # Errors
-/// When `exp` is missing or past, `nbf` or `iat` is to come, or one of them is no date.
+/// Those of [`check_dates`], and when there is no `exp`.
 pub(crate) fn check_times(
     claims: &ClaimMap,
     now: Timestamp,
-    skew: i64,
-) -> Result<Timestamp, TokenRefusal> {
-    let expires = date(claims, "exp")?.ok_or(TokenFault::NoExpiry)?;
-    check_not_expired(expires, now)?;
+    rules: TimeRules,
+) -> Result<Ends, TokenRefusal> {
+    if !claims.contains_key("exp") {
+        return Err(TokenFault::NoExpiry.into());
+    }
+    check_dates(claims, now, rules)
+}
+
+/// Checks `exp`, `nbf` and `iat` where they are there (RFC 7519 §4.1.4–§4.1.6, RFC 7662 §2.2), and
+/// the age where it is bounded.
+///
+/// # Errors
+/// When `exp` is past, `nbf` or `iat` is to come, one of them is no date, or the token is too old or
+/// does not tell its age.
+pub(crate) fn check_dates(
+    claims: &ClaimMap,
+    now: Timestamp,
+    rules: TimeRules,
+) -> Result<Ends, TokenRefusal> {
+    let expires = date(claims, "exp")?;
+    if let Some(expires) = expires {
+        check_not_expired(expires, now)?;
+    }
     for claim in ["nbf", "iat"] {
         if let Some(begin) = date(claims, claim)?
-            && begin > now.plus(skew)
+            && begin > now.plus(rules.skew)
         {
             return Err(TokenRefusal::NotYetValid { claim, ahead: begin.0.saturating_sub(now.0) });
         }
     }
-    Ok(expires)
+    let too_old_from = match rules.max_age {
+        Some(limit) => Some(check_age(date(claims, "iat")?, now, limit)?),
+        None => None,
+    };
+    let refused_from = [expires, too_old_from].into_iter().flatten().min();
+    Ok(Ends { expires, refused_from })
+}
+
+fn check_age(
+    issued: Option<Timestamp>,
+    now: Timestamp,
+    limit: i64,
+) -> Result<Timestamp, TokenRefusal> {
+    let issued = issued.ok_or(TokenRefusal::AgeUnknown)?;
+    let too_old_from = issued.plus(limit).plus(1);
+    if now < too_old_from {
+        return Ok(too_old_from);
+    }
+    Err(TokenRefusal::TooOld { age: now.0.saturating_sub(issued.0), limit })
 }
 
 /// Refuses at the very second of `exp` ("on or after", RFC 7519 §4.1.4).
@@ -73,9 +126,32 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_800_000_000);
 
-    fn times(claims: Value) -> Result<Timestamp, TokenRefusal> {
+    fn ends(claims: Value, max_age: Option<i64>) -> Result<Ends, TokenRefusal> {
         let Value::Object(claims) = claims else { panic!("an object") };
-        check_times(&claims, NOW, 60)
+        check_times(&claims, NOW, TimeRules { skew: 60, max_age })
+    }
+
+    fn times(claims: Value) -> Result<Timestamp, TokenRefusal> {
+        ends(claims, None).map(|ends| ends.expires.unwrap())
+    }
+
+    #[test]
+    fn r13_where_the_age_is_bounded_a_token_must_tell_it_and_be_young() {
+        let exp = NOW.0 + 9999;
+        let old = |iat: i64| ends(json!({"exp": exp, "iat": iat}), Some(100));
+        let until = |second: i64| {
+            Ok(Ends { expires: Some(Timestamp(exp)), refused_from: Some(NOW.plus(second)) })
+        };
+        assert_eq!(old(NOW.0), until(101));
+        assert_eq!(old(NOW.0 - 100), until(1));
+        assert_eq!(old(NOW.0 + 60), until(161));
+        assert_eq!(old(NOW.0 - 101), Err(TokenRefusal::TooOld { age: 101, limit: 100 }));
+        assert_eq!(old(0), Err(TokenRefusal::TooOld { age: NOW.0, limit: 100 }));
+        assert_eq!(ends(json!({ "exp": exp }), Some(100)), Err(TokenRefusal::AgeUnknown));
+        let odd = ends(json!({"exp": exp, "iat": "now"}), Some(100));
+        assert_eq!(odd, Err(TokenFault::Date("iat").into()));
+        let near = ends(json!({"exp": NOW.0 + 5, "iat": NOW.0}), Some(100)).unwrap();
+        assert_eq!(near.refused_from, Some(NOW.plus(5)));
     }
 
     #[test]

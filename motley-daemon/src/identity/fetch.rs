@@ -4,7 +4,7 @@ use super::json::parse_object;
 use crate::verified::ClaimMap;
 use motley_proto::{Issuer, Secret};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +21,9 @@ pub struct HttpSettings {
     /// PEM file with certificate authorities to trust beside those of the system. The system's are
     /// those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
     pub ca_file: Option<PathBuf>,
+    /// HTTP proxy through which https providers are asked (RFC 9110 §9.3.6, CONNECT). Without one,
+    /// `HTTPS_PROXY` and `NO_PROXY` of the environment count.
+    pub proxy: Option<Url>,
 }
 
 /// Why the HTTP client can't be made.
@@ -40,6 +43,9 @@ pub enum HttpError {
         /// Which file.
         path: PathBuf,
     },
+    /// The proxy can't be used.
+    #[error("[tokens] proxy can't be used: {0}")]
+    Proxy(String),
     /// The TLS client can't be set up.
     #[error(
         "no HTTPS client: {0}; is the package ca-certificates installed, or does SSL_CERT_FILE name a bundle?"
@@ -64,6 +70,9 @@ pub enum FetchError {
     /// Too many requests to this provider are under way.
     #[error("too many requests to it are under way")]
     Busy,
+    /// It failed repeatedly and is left alone for a moment.
+    #[error("it failed repeatedly and is asked again in a moment")]
+    Resting,
     /// It points elsewhere, which is never followed.
     #[error("it answers with a redirect (status {0}), which is not followed")]
     Redirect(u16),
@@ -84,6 +93,30 @@ pub enum FetchError {
         /// What is wrong with it.
         why: String,
     },
+}
+
+impl FetchError {
+    /// A word for the kind of failure, for metrics.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Connection(_) => "connection",
+            Self::Certificate(_) => "certificate",
+            Self::Timeout(_) => "timeout",
+            Self::Busy => "busy",
+            Self::Resting => "resting",
+            Self::Redirect(_) => "redirect",
+            Self::Status(_) if self.is_final() => "refused",
+            Self::Status(_) => "status",
+            Self::InvalidToken => "refused",
+            Self::TooLarge => "too_large",
+            Self::Unusable { .. } => "unusable",
+        }
+    }
+
+    /// True when the provider has decided (4xx); false when it could not answer.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::InvalidToken | Self::Status(400..=428 | 430..=499))
+    }
 }
 
 /// A URL of a provider that may be asked: https, or the origin of an issuer on the loopback interface.
@@ -108,9 +141,8 @@ impl Endpoint {
         if allowed { Ok(Self(url)) } else { Err(unusable("has an endpoint that is not https")) }
     }
 
-    /// The URL, for the fuzz targets.
-    #[cfg(fuzzing)]
-    pub(super) fn as_str(&self) -> &str {
+    /// The URL.
+    pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
@@ -140,6 +172,13 @@ impl Fetcher {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(8);
+        let builder = match &settings.proxy {
+            Some(proxy) => builder.proxy(
+                Proxy::https(proxy.clone())
+                    .map_err(|why| HttpError::Proxy(causes(&why.without_url())))?,
+            ),
+            None => builder,
+        };
         let builder = match reach {
             Reach::Internet => builder.tls_certs_merge(extra),
             Reach::Loopback => builder.tls_certs_only(extra).no_proxy(),

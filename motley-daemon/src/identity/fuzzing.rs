@@ -58,7 +58,8 @@ pub fn subject(claims: &ClaimMap) -> Option<Subject> {
 
 /// When claims end, if they hold at `now`; all in seconds since 1970.
 pub fn end(claims: &ClaimMap, now: i64, skew: i64) -> Option<i64> {
-    claims::check_times(claims, Timestamp(now), skew).ok().map(|end| end.0)
+    let rules = claims::TimeRules { skew, max_age: None };
+    claims::check_times(claims, Timestamp(now), rules).ok()?.expires.map(|end| end.0)
 }
 
 /// Claims of a token as if its signature had been verified: what the policy is asked about.

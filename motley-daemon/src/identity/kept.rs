@@ -1,5 +1,6 @@
 //! Keeps a remote document fresh: one fetch at a time, a gap between fetches, old ones served for a while.
 
+use super::backoff::growing;
 use super::fetch::FetchError;
 use futures_util::future::BoxFuture;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,8 +16,11 @@ pub struct Freshness {
     pub stale_bound: Duration,
     /// Shortest time between two fetches, whoever asks for them.
     pub min_gap: Duration,
-    /// How long a failure is remembered while there is nothing to serve.
+    /// How long the first failure is remembered while there is nothing to serve. It doubles with
+    /// each further one.
     pub failure_hold: Duration,
+    /// Longest time for which a failure is remembered: an outage is over within that.
+    pub failure_hold_max: Duration,
     /// From this age on a key that did not make a signature is fetched anew before the signature is
     /// called wrong: some providers change a key and leave its id. Bad signatures cost nothing to
     /// make, so this is longer than the gap for new ids.
@@ -30,6 +34,7 @@ impl Default for Freshness {
             stale_bound: Duration::from_secs(24 * 3600),
             min_gap: Duration::from_secs(5),
             failure_hold: Duration::from_secs(1),
+            failure_hold_max: Duration::from_secs(4),
             suspect_age: Duration::from_secs(60),
         }
     }
@@ -48,9 +53,12 @@ impl<T> Clone for Stamped<T> {
     }
 }
 
+/// How the last fetch ended.
+#[derive(Clone)]
 struct Attempt {
     ended: Instant,
     failure: Option<FetchError>,
+    failures_in_a_row: u32,
 }
 
 /// Tells the time that ages and gaps are measured with; it never goes back.
@@ -66,8 +74,8 @@ pub(crate) struct Kept<T> {
     now: Now,
     load: Load<T>,
     current: RwLock<Option<Stamped<T>>>,
-    last_failure: RwLock<Option<(FetchError, Instant)>>,
-    flight: Mutex<Option<Attempt>>,
+    last: RwLock<Option<Attempt>>,
+    flight: Mutex<()>,
 }
 
 impl<T: Send + Sync + 'static> Kept<T> {
@@ -79,7 +87,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
             now,
             load,
             current: RwLock::default(),
-            last_failure: RwLock::default(),
+            last: RwLock::default(),
             flight: Mutex::default(),
         })
     }
@@ -99,10 +107,15 @@ impl<T: Send + Sync + 'static> Kept<T> {
         (self.now)().saturating_duration_since(then)
     }
 
-    /// The failure of the last fetch and how long ago that was, if it failed.
-    pub(crate) fn last_failure(&self) -> Option<(FetchError, Duration)> {
-        let last = self.last_failure.read().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().map(|(why, when)| (why.clone(), self.since(*when)))
+    /// Failures in a row and the time until the next fetch, if the last one failed.
+    pub(crate) fn resting(&self) -> Option<(u32, Duration)> {
+        let last = self.last_attempt().filter(|last| last.failure.is_some())?;
+        let gap = self.gap(self.current().is_some(), &last);
+        Some((last.failures_in_a_row, gap.saturating_sub(self.since(last.ended))))
+    }
+
+    fn last_attempt(&self) -> Option<Attempt> {
+        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The document: the kept one at once where there is one, else by a fetch that all callers share.
@@ -148,7 +161,7 @@ impl<T: Send + Sync + 'static> Kept<T> {
     }
 
     async fn fly(&self, known: Option<Instant>) -> Result<Stamped<T>, FetchError> {
-        let mut last = self.flight.lock().await;
+        let _alone = self.flight.lock().await;
         let kept = self.current();
         // Another caller fetched it while this one waited.
         if let Some(kept) = &kept
@@ -156,20 +169,23 @@ impl<T: Send + Sync + 'static> Kept<T> {
         {
             return Ok(kept.clone());
         }
-        if let Some(attempt) = &*last
-            && self.since(attempt.ended) < self.gap(kept.is_some())
+        let before = self.last_attempt();
+        if let Some(attempt) = &before
+            && self.since(attempt.ended) < self.gap(kept.is_some(), attempt)
         {
             let failure = attempt.failure.clone().unwrap_or(FetchError::Busy);
             return kept.ok_or(failure);
         }
-        let loaded = (self.load)().await;
-        let ended = (self.now)();
-        *last = Some(Attempt { ended, failure: loaded.as_ref().err().cloned() });
-        match loaded {
-            Ok(value) => Ok(self.keep(Stamped { value: Arc::new(value), fetched: ended })),
+        match (self.load)().await {
+            Ok(value) => Ok(self.keep(value)),
             Err(why) => {
                 tracing::warn!(what = %self.what, reason = %why, kept = kept.is_some(), "fetch failed");
-                self.note_failure(Some((why.clone(), ended)));
+                let failures_in_a_row = before.map_or(0, |last| last.failures_in_a_row) + 1;
+                self.note(Attempt {
+                    ended: (self.now)(),
+                    failure: Some(why.clone()),
+                    failures_in_a_row,
+                });
                 kept.ok_or(why)
             }
         }
@@ -182,19 +198,35 @@ impl<T: Send + Sync + 'static> Kept<T> {
         }
     }
 
-    fn gap(&self, something_serves: bool) -> Duration {
-        if something_serves { self.rules.min_gap } else { self.rules.failure_hold }
+    /// Fetches it now, whatever gap there is, for an admin who asks. A failure changes nothing, so
+    /// asking does not make anybody wait.
+    ///
+    /// # Errors
+    /// When it can't be fetched.
+    pub(crate) async fn fetch_anew(&self) -> Result<Stamped<T>, FetchError> {
+        (self.load)().await.map(|value| self.keep(value))
     }
 
-    fn keep(&self, fresh: Stamped<T>) -> Stamped<T> {
+    /// After a fetch that went well, and while old ones serve, the gap is that for new ones.
+    fn gap(&self, something_serves: bool, last: &Attempt) -> Duration {
+        let Freshness { min_gap, failure_hold, failure_hold_max, .. } = self.rules;
+        if something_serves {
+            return min_gap;
+        }
+        growing(failure_hold, failure_hold_max, last.failures_in_a_row)
+    }
+
+    fn keep(&self, value: T) -> Stamped<T> {
         tracing::debug!(what = %self.what, "fetched");
-        self.note_failure(None);
+        let fetched = (self.now)();
+        self.note(Attempt { ended: fetched, failure: None, failures_in_a_row: 0 });
+        let fresh = Stamped { value: Arc::new(value), fetched };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh.clone());
         fresh
     }
 
-    fn note_failure(&self, failure: Option<(FetchError, Instant)>) {
-        *self.last_failure.write().unwrap_or_else(PoisonError::into_inner) = failure;
+    fn note(&self, attempt: Attempt) {
+        *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(attempt);
     }
 }
 
@@ -275,7 +307,7 @@ mod tests {
         world.down.store(true, Ordering::SeqCst);
         world.pass(3600);
         assert_eq!(*kept.get().await.unwrap().value, 1);
-        until(|| kept.last_failure().is_some()).await;
+        until(|| kept.resting().is_some()).await;
         world.pass(24 * 3600);
         assert_eq!(kept.get().await.err(), Some(FetchError::Busy));
     }
@@ -300,7 +332,36 @@ mod tests {
         world.down.store(false, Ordering::SeqCst);
         world.pass(1);
         assert_eq!(*kept.get().await.unwrap().value, 2);
-        assert!(kept.last_failure().is_none());
+        assert!(kept.resting().is_none());
+    }
+
+    #[tokio::test]
+    async fn failures_in_a_row_are_held_longer_and_never_longer_than_seconds() {
+        let (world, kept) = kept();
+        world.down.store(true, Ordering::SeqCst);
+        for hold in [1, 2, 4, 4, 4] {
+            let before = world.asked();
+            assert!(kept.get().await.is_err());
+            world.pass(hold - 1);
+            assert!(kept.get().await.is_err());
+            assert_eq!(world.asked(), before + 1, "{hold}");
+            world.pass(1);
+        }
+        world.down.store(false, Ordering::SeqCst);
+        assert!(kept.get().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_admin_who_looks_costs_others_nothing() {
+        let (world, kept) = kept();
+        let first = kept.get().await.unwrap();
+        world.down.store(true, Ordering::SeqCst);
+        assert!(kept.fetch_anew().await.is_err());
+        assert_eq!(kept.get().await.unwrap().fetched, first.fetched);
+        assert!(kept.resting().is_none());
+        world.down.store(false, Ordering::SeqCst);
+        assert_eq!(*kept.fetch_anew().await.unwrap().value, 3);
+        assert_eq!(*kept.get().await.unwrap().value, 3);
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use motley_proto::facts::KeyFact;
+use motley_proto::text::escape;
 use serde_json::Value;
 
 /// Most keys that are taken from one key set.
@@ -114,6 +116,15 @@ struct Key {
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
+impl Key {
+    fn fact(&self) -> KeyFact {
+        KeyFact {
+            kid: self.id.as_deref().map(|id| escape(id, 80)),
+            algorithms: self.verifiers.iter().map(|(of, _)| of.name().to_owned()).collect(),
+        }
+    }
+}
+
 /// What the keys of a provider say about a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -150,6 +161,20 @@ impl KeySet {
     /// How many keys can verify.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The first so many keys, for the operator.
+    pub(crate) fn facts(&self, most: usize) -> Vec<KeyFact> {
+        self.keys.iter().take(most).map(Key::fact).collect()
+    }
+
+    /// The key that a header means, for the operator.
+    pub(crate) fn fact(&self, key_id: Option<&str>, algorithm: Algorithm) -> Option<KeyFact> {
+        let means = |key: &&Key| match key_id {
+            Some(id) => key.id.as_deref() == Some(id),
+            None => key.verifiers.iter().any(|(fit, _)| *fit == algorithm),
+        };
+        self.keys.iter().find(means).map(Key::fact)
     }
 
     /// Verifies a signature over `octets` with the key of that id, or, where the token or the

@@ -2,6 +2,9 @@
 
 use super::fetch::{Endpoint, FetchError};
 use crate::verified::ClaimMap;
+use feudal_plugins::AnyOf;
+use motley_proto::facts::ProviderFeatures;
+use motley_proto::text::escape;
 use motley_proto::{Issuer, Secret};
 use serde_json::Value;
 use std::time::Duration;
@@ -15,8 +18,10 @@ pub enum UserinfoMode {
     /// For every token: claims that are not in the token are found, and a revoked token is noticed.
     #[default]
     Always,
-    /// For opaque tokens only. For providers whose signed tokens are meant for this service alone
-    /// and therefore not accepted at userinfo (RFC 8707 §2).
+    /// For opaque tokens, and for signed ones that lack a claim which is needed. For providers that
+    /// put all claims into their tokens, and for those whose signed tokens are meant for this
+    /// service alone and therefore not accepted at userinfo (RFC 8707 §2): an empty list in the
+    /// token is a claim too. A revoked token that has all claims is not noticed.
     WhenNeeded,
 }
 
@@ -38,6 +43,11 @@ pub struct Provider {
     pub opaque_tokens: bool,
     /// When userinfo is asked.
     pub userinfo: UserinfoMode,
+    /// Claims that policy, names and groups read, of each choice one. They matter for
+    /// [`UserinfoMode::WhenNeeded`] only.
+    pub needs: Vec<AnyOf>,
+    /// Whether policy checks for whom its tokens are, for the operator.
+    pub audience_configured: bool,
     /// Credentials for introspection; without them opaque tokens are tried at userinfo.
     pub introspection: Option<ClientCredentials>,
     /// Longest time for all questions to it about one token.
@@ -53,10 +63,17 @@ impl Provider {
             issuer,
             opaque_tokens: false,
             userinfo: UserinfoMode::default(),
+            needs: Vec::new(),
+            audience_configured: false,
             introspection: None,
             timeout: DEFAULT_TIMEOUT,
             allow_http: false,
         }
+    }
+
+    /// The needed choices of which a token has no claim.
+    pub(crate) fn lacking<'a>(&'a self, claims: &'a ClaimMap) -> impl Iterator<Item = &'a AnyOf> {
+        self.needs.iter().filter(|choice| choice.is_lacking_in(claims))
     }
 }
 
@@ -76,7 +93,13 @@ pub(crate) struct Metadata {
     pub(crate) userinfo: Option<Endpoint>,
     /// Where it tells about a token.
     pub(crate) introspection: Option<Endpoint>,
+    /// What else it says, for the operator.
+    pub(crate) features: ProviderFeatures,
 }
+
+/// Most scopes, claims or methods of a provider that are shown, and the characters of each.
+const SHOWN: usize = 64;
+const SHOWN_CHARACTERS: usize = 80;
 
 impl Metadata {
     /// Reads the discovery document of a configured issuer.
@@ -90,7 +113,7 @@ impl Metadata {
             .and_then(Value::as_str)
             .ok_or_else(|| unusable("names no issuer".to_owned()))?;
         if without_slash(issuer) != without_slash(configured.as_str()) {
-            let named = motley_proto::text::escape(issuer, 256);
+            let named = escape(issuer, 256);
             return Err(unusable(format!("names another issuer: {named}")));
         }
         let issuer =
@@ -103,13 +126,26 @@ impl Metadata {
                 })
                 .ok()
         };
-        Ok(Self {
-            jwks: endpoint("jwks_uri"),
-            userinfo: endpoint("userinfo_endpoint"),
-            introspection: endpoint("introspection_endpoint"),
-            issuer,
-        })
+        let (jwks, userinfo) = (endpoint("jwks_uri"), endpoint("userinfo_endpoint"));
+        let introspection = endpoint("introspection_endpoint");
+        let features = ProviderFeatures {
+            userinfo: userinfo.is_some(),
+            introspection: introspection.is_some(),
+            device_flow: endpoint("device_authorization_endpoint")
+                .map(|place| escape(place.as_str(), 256)),
+            scopes: texts(document, "scopes_supported"),
+            claims: texts(document, "claims_supported"),
+            pkce: texts(document, "code_challenge_methods_supported"),
+        };
+        Ok(Self { issuer, jwks, userinfo, introspection, features })
     }
+}
+
+/// The texts of a list, fit to be shown.
+fn texts(document: &ClaimMap, member: &str) -> Vec<String> {
+    let items = document.get(member).and_then(Value::as_array);
+    let texts = items.into_iter().flatten().filter_map(Value::as_str);
+    texts.take(SHOWN).map(|text| escape(text, SHOWN_CHARACTERS)).collect()
 }
 
 #[cfg(test)]

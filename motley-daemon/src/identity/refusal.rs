@@ -55,6 +55,13 @@ pub enum TokenFault {
     /// There is no `exp`: such a token would be good for ever.
     #[error("No 'exp' claim in body")]
     NoExpiry,
+    /// A claim says that it is not an access token: an ID token is for the client that it was issued
+    /// to, a refresh token for its provider (RFC 8725 §3.12).
+    #[error("It is no access token (claim '{0}')")]
+    NotAnAccessToken(&'static str),
+    /// A claim that must be a text is none (RFC 9068 §2.2).
+    #[error("Claim '{0}' must be a text")]
+    NotAText(&'static str),
     /// `exp`, `nbf` or `iat` is no number, or none that is a date (RFC 7519 §2, NumericDate).
     #[error("Claim '{0}' must be a date in seconds")]
     Date(&'static str),
@@ -71,7 +78,7 @@ pub enum NoIdentity {
     OneTimePassword,
     /// An opaque token, and nobody said whose.
     #[error(
-        "it is an opaque token and nothing names its provider; set `opaque_tokens = yes` in the section of the one provider that issues such tokens"
+        "it is an opaque token and nothing names its provider; set `opaque_tokens = yes` in the section of the one provider that issues such tokens, or `offer_opaque_tokens_to_all = yes` in [tokens] where several do"
     )]
     ProviderUnknown,
     /// The caller named a provider that is not configured.
@@ -91,6 +98,9 @@ pub enum NoIdentity {
         /// What it answered.
         why: String,
     },
+    /// Every provider that may be asked was asked, and none knows the token.
+    #[error("no provider knows the token: {0}")]
+    NobodyKnows(String),
     /// The provider could not be asked.
     #[error("{issuer} could not be asked about the token: {why}")]
     Unreachable {
@@ -159,6 +169,19 @@ pub enum TokenRefusal {
         /// Seconds until then.
         ahead: i64,
     },
+    /// It was issued longer ago than is allowed, whatever its own end says.
+    #[error("issued {age} s ago, and [tokens] max_age is {limit}")]
+    TooOld {
+        /// Seconds since `iat`.
+        age: i64,
+        /// Seconds that are allowed.
+        limit: i64,
+    },
+    /// It does not tell when it was issued, and its age is bounded.
+    #[error(
+        "nothing tells when it was issued (claim `iat`), and [tokens] max_age is set; opaque tokens tell it by introspection only"
+    )]
+    AgeUnknown,
     /// Userinfo or introspection names somebody else than the token (OpenID Connect Core 1.0 §5.3.2).
     #[error("{issuer} answers with another `{claim}` than the token has")]
     Disagreement {
@@ -170,13 +193,25 @@ pub enum TokenRefusal {
     /// The provider says that the token is not good any more (RFC 6750 §3.1, `invalid_token`).
     #[error(
         "{issuer} refuses the token: it was revoked, or it was issued for this service alone and \
-         userinfo does not take it; if all its signed tokens are refused, set \
-         `userinfo = when_needed` in its section"
+         userinfo does not take it; if all its signed tokens are refused, {}", .cure
     )]
     Revoked {
         /// Which provider.
         issuer: String,
+        /// What helps if the provider takes none of its signed tokens.
+        cure: Cure,
     },
+}
+
+/// What helps when userinfo takes no signed token of its provider.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Cure {
+    /// Userinfo need not be asked at all.
+    #[error("set `userinfo = when_needed` in its section")]
+    AskLess,
+    /// Userinfo was asked only because of these claims: of each list one.
+    #[error("let it put these claims into its tokens, if only as empty lists: {0}")]
+    TellMore(String),
 }
 
 impl TokenRefusal {
@@ -196,6 +231,12 @@ impl TokenRefusal {
             Self::NotYetValid { claim, .. } => {
                 format!("The access token is not valid: The token is not yet valid ({claim})")
             }
+            Self::TooOld { .. } => {
+                "The access token is not valid: It was issued too long ago".to_owned()
+            }
+            Self::AgeUnknown => {
+                "The access token is not valid: It does not tell when it was issued".to_owned()
+            }
             Self::Disagreement { claim, .. } => {
                 format!("Could not verify JWT: The provider names another '{claim}'")
             }
@@ -208,6 +249,27 @@ impl TokenRefusal {
     /// The reason for the operator's log: what happened and, where there is one, the cure.
     pub fn reason(&self) -> String {
         self.to_string()
+    }
+
+    /// A word for the kind of refusal, for metrics and programs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoIdentity(NoIdentity::Unreachable { .. })
+            | Self::NotVerified(NoKey::Unreachable { .. }) => "provider_unreachable",
+            Self::NoIdentity(NoIdentity::NotAccepted { .. } | NoIdentity::NobodyKnows(_)) => {
+                "not_accepted"
+            }
+            Self::NoIdentity(_) => "no_identity",
+            Self::Malformed(_) => "malformed",
+            Self::UntrustedIssuer(_) => "untrusted_issuer",
+            Self::NotVerified(NoKey::Unknown { .. }) => "unknown_key",
+            Self::BadSignature { .. } => "bad_signature",
+            Self::Expired { .. } => "expired",
+            Self::NotYetValid { .. } => "not_yet_valid",
+            Self::TooOld { .. } | Self::AgeUnknown => "too_old",
+            Self::Disagreement { .. } => "disagreement",
+            Self::Revoked { .. } => "revoked",
+        }
     }
 
     /// True when the same token may be good in a moment: its provider could not be asked.

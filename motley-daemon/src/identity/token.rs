@@ -2,11 +2,12 @@
 
 use super::json::parse_object;
 use super::keys::Algorithm;
+use super::kind::Declared;
 use super::refusal::{NoIdentity, TokenFault, TokenRefusal};
 use crate::verified::ClaimMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use motley_proto::Code;
+use motley_proto::{Code, facts::TokenKind};
 use serde_json::Value;
 
 /// Longest token that is read, in bytes.
@@ -20,7 +21,12 @@ const ONE_TIME_PASSWORD_DIGITS: usize = 128;
 /// wrote them, so they are refused before anything else is looked at (RFC 8725 §3.10).
 const FORBIDDEN_PARAMETERS: [&str; 6] = ["crit", "b64", "zip", "jwk", "jku", "x5u"];
 /// Kinds of token that are accepted, in lower case (RFC 7519 §5.1, RFC 9068 §2.1).
-const KINDS: [&str; 4] = ["jwt", "at+jwt", "application/jwt", "application/at+jwt"];
+const KINDS: [(&str, Declared); 4] = [
+    ("jwt", Declared::Something),
+    ("at+jwt", Declared::AccessToken),
+    ("application/jwt", Declared::Something),
+    ("application/at+jwt", Declared::AccessToken),
+];
 
 /// What a text from a client may be.
 #[derive(Debug)]
@@ -31,11 +37,18 @@ pub(crate) enum Presented<'a> {
     Opaque,
 }
 
+/// What is used of a JOSE header.
+#[derive(Debug)]
+struct Header {
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    declared: Declared,
+}
+
 /// A signed token that nobody has verified: of its claims only the issuer can be asked for.
 #[derive(Debug)]
 pub(crate) struct Unverified<'a> {
-    algorithm: Algorithm,
-    key_id: Option<String>,
+    header: Header,
     issuer: String,
     signed_text: &'a str,
     signature: Vec<u8>,
@@ -45,12 +58,17 @@ pub(crate) struct Unverified<'a> {
 impl Unverified<'_> {
     /// `alg` of the header.
     pub(crate) fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.header.algorithm
+    }
+
+    /// What the header says that it is.
+    pub(crate) fn declared(&self) -> Declared {
+        self.header.declared
     }
 
     /// `kid` of the header.
     pub(crate) fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
+        self.header.key_id.as_deref()
     }
 
     /// `iss` as the token claims it: good for looking up a configured provider, nothing else.
@@ -99,6 +117,32 @@ pub(crate) fn read(text: &str) -> Result<Presented<'_>, TokenRefusal> {
     Ok(Presented::Signed(Box::new(read_signed(text)?)))
 }
 
+/// What a text shows without any rule being applied to it, for an admin who looks at it.
+#[derive(Debug)]
+pub(crate) struct Peek {
+    pub(crate) kind: TokenKind,
+    pub(crate) header: Option<ClaimMap>,
+    pub(crate) claims: Option<ClaimMap>,
+}
+
+/// Looks into a text. Nothing of it may be believed, and nothing of it is the signature.
+pub(crate) fn peek(text: &str) -> Peek {
+    let nothing = |kind| Peek { kind, header: None, claims: None };
+    match read(text) {
+        Ok(Presented::Opaque) => nothing(TokenKind::Opaque),
+        Err(TokenRefusal::NoIdentity(_)) => nothing(TokenKind::NotReadable),
+        Err(TokenRefusal::Malformed(TokenFault::TooLong)) => nothing(TokenKind::NotReadable),
+        presented => {
+            let part = |number: usize| {
+                let part = text.split('.').nth(number)?;
+                parse_object(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+            };
+            let kind = if presented.is_ok() { TokenKind::Signed } else { TokenKind::NotReadable };
+            Peek { kind, header: part(0), claims: part(1) }
+        }
+    }
+}
+
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=')
 }
@@ -123,7 +167,7 @@ fn read_signed(text: &str) -> Result<Unverified<'_>, TokenFault> {
     }
     let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Parts);
     let header = parse_object(&decode(header)?).map_err(|_| TokenFault::Header)?;
-    let (algorithm, key_id) = read_header(&header)?;
+    let header = read_header(&header)?;
     let signature = decode(signature)?;
     let claims = parse_object(&decode(payload)?).map_err(|_| TokenFault::Payload)?;
     let issuer = match claims.get("iss") {
@@ -131,18 +175,21 @@ fn read_signed(text: &str) -> Result<Unverified<'_>, TokenFault> {
         Some(Value::String(issuer)) => issuer.clone(),
         Some(_) => return Err(TokenFault::IssuerType),
     };
-    Ok(Unverified { algorithm, key_id, issuer, signed_text, signature, claims })
+    Ok(Unverified { header, issuer, signed_text, signature, claims })
 }
 
-fn read_header(header: &ClaimMap) -> Result<(Algorithm, Option<String>), TokenFault> {
+fn read_header(header: &ClaimMap) -> Result<Header, TokenFault> {
     if FORBIDDEN_PARAMETERS.iter().any(|name| header.contains_key(*name)) {
         return Err(TokenFault::HeaderParameter);
     }
-    match header.get("typ") {
-        None => {}
-        Some(Value::String(kind)) if KINDS.contains(&kind.to_ascii_lowercase().as_str()) => {}
+    let declared = match header.get("typ") {
+        None => Declared::Something,
+        Some(Value::String(kind)) => {
+            let known = KINDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(kind));
+            known.ok_or(TokenFault::Kind)?.1
+        }
         Some(_) => return Err(TokenFault::Kind),
-    }
+    };
     let Some(Value::String(algorithm)) = header.get("alg") else {
         return Err(TokenFault::NoAlgorithm);
     };
@@ -152,7 +199,7 @@ fn read_header(header: &ClaimMap) -> Result<(Algorithm, Option<String>), TokenFa
         Some(Value::String(id)) if id.len() <= MAX_KEY_ID_BYTES => Some(id.clone()),
         Some(_) => return Err(TokenFault::KeyId),
     };
-    Ok((algorithm, key_id))
+    Ok(Header { algorithm, key_id, declared })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Asks a provider about the holder of a token and checks that the answer is about the same person.
 
-use super::claims;
-use super::fetch::FetchError;
+use super::claims::{self, Ends, TimeRules};
+use super::fetch::{Endpoint, FetchError};
 use super::provider::{ClientCredentials, Metadata};
-use super::refusal::{NoIdentity, TokenRefusal};
+use super::refusal::{Cure, NoIdentity, TokenRefusal};
+use super::tally::Place;
 use super::upstream::{Standing, Upstream};
 use crate::clock::Timestamp;
 use crate::verified::ClaimMap;
@@ -11,11 +12,27 @@ use motley_proto::{Secret, Subject};
 use serde_json::Value;
 use std::time::Duration;
 
-/// Claims of the userinfo answer, and whether asking again soon may bring more.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) claims: Option<ClaimMap>,
-    pub(crate) incomplete: bool,
+/// What userinfo had to tell.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// Nothing was asked, for this reason.
+    NotAsked(&'static str),
+    /// These claims, about the right person.
+    Claims(ClaimMap),
+    /// Nothing usable, and asking again soon brings no more.
+    Nothing(String),
+    /// It could not answer; asking again soon may bring more.
+    NotNow(FetchError),
+}
+
+/// A question about one token.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) upstream: &'a Upstream,
+    pub(crate) metadata: &'a Metadata,
+    pub(crate) token: &'a Secret,
+    /// The time for each single question.
+    pub(crate) limit: Duration,
 }
 
 /// Asks userinfo about a token whose signature holds.
@@ -27,34 +44,31 @@ pub(crate) struct Told {
 /// When the provider says that the token is not valid, or its answer is about somebody else
 /// (OpenID Connect Core 1.0 §5.3.2).
 pub(crate) async fn ask_about_signed(
-    upstream: &Upstream,
-    metadata: &Metadata,
-    token: &Secret,
+    question: Question<'_>,
     subject: &Subject,
-    limit: Duration,
+    cure: impl FnOnce() -> Cure,
 ) -> Result<Told, TokenRefusal> {
-    let standing = Standing::Vouched;
-    let claims = match ask_userinfo(upstream, metadata, token, standing, limit).await {
-        None => return Ok(Told::default()),
+    let Question { upstream, metadata, .. } = question;
+    let claims = match ask_userinfo(question, Standing::Vouched).await {
+        None => return Ok(Told::NotAsked("the provider has no userinfo")),
         Some(Ok(claims)) => claims,
         Some(Err(FetchError::InvalidToken)) => {
-            return Err(TokenRefusal::Revoked { issuer: upstream.name() });
+            return Err(TokenRefusal::Revoked { issuer: upstream.name(), cure: cure() });
         }
         Some(Err(why)) => {
-            let incomplete = !is_final(&why);
             tracing::info!(issuer = %upstream.config.issuer, reason = %why, "no userinfo; the token's own claims are used");
-            return Ok(Told { claims: None, incomplete });
+            let told =
+                if why.is_final() { Told::Nothing(why.to_string()) } else { Told::NotNow(why) };
+            return Ok(told);
         }
     };
     check_issuer(upstream, metadata, &claims)?;
     match claims.get("sub") {
-        Some(Value::String(named)) if named == subject.as_str() => {
-            Ok(Told { claims: Some(claims), incomplete: false })
-        }
+        Some(Value::String(named)) if named == subject.as_str() => Ok(Told::Claims(claims)),
         // Without `sub` nothing binds the answer to the token, so it must not be used.
         None | Some(Value::Null) => {
             tracing::warn!(issuer = %upstream.config.issuer, "userinfo without `sub` is not used");
-            Ok(Told::default())
+            Ok(Told::Nothing("its answer names nobody (claim `sub`)".to_owned()))
         }
         Some(_) => Err(disagreement(upstream, "sub")),
     }
@@ -64,78 +78,67 @@ pub(crate) async fn ask_about_signed(
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) subject: Subject,
-    pub(crate) userinfo: Option<ClaimMap>,
+    pub(crate) told: Told,
     pub(crate) introspection: Option<ClaimMap>,
-    pub(crate) expires: Option<Timestamp>,
-    pub(crate) incomplete: bool,
+    pub(crate) ends: Ends,
 }
 
 /// Asks the provider of an opaque token about it: introspection where there are credentials for it,
 /// and userinfo.
 ///
 /// # Errors
-/// When the provider does not accept the token, can't be reached, or contradicts itself.
+/// When the provider does not accept the token, can't be reached, or contradicts itself; when the
+/// token is not of this time.
 pub(crate) async fn open_opaque(
-    upstream: &Upstream,
-    metadata: &Metadata,
-    token: &Secret,
+    question: Question<'_>,
     now: Timestamp,
-    limit: Duration,
+    rules: TimeRules,
 ) -> Result<Opened, TokenRefusal> {
+    let Question { upstream, metadata, .. } = question;
     let introspection = match (&upstream.config.introspection, &metadata.introspection) {
-        (Some(credentials), Some(_)) => {
-            Some(introspect(upstream, metadata, credentials, token, limit).await?)
-        }
+        (Some(credentials), Some(place)) => Some(introspect(question, place, credentials).await?),
         _ => None,
     };
-    let expires = match &introspection {
-        Some(claims) => claims::date(claims, "exp")
-            .map_err(|fault| not_accepted(upstream, fault.to_string()))?,
-        None => None,
-    };
-    if let Some(expires) = expires {
-        claims::check_not_expired(expires, now)?;
-    }
-    let introspected = match &introspection {
-        Some(claims) if claims.contains_key("sub") => Some(holder(upstream, claims)?),
-        _ => None,
-    };
-    if let Some(subject) = introspected {
-        let told = ask_about_signed(upstream, metadata, token, &subject, limit).await?;
-        let Told { claims: userinfo, incomplete } = told;
-        return Ok(Opened { subject, userinfo, introspection, expires, incomplete });
+    let none = ClaimMap::new();
+    let introspected = introspection.as_ref().unwrap_or(&none);
+    let ends = claims::check_dates(introspected, now, rules).map_err(|refusal| match refusal {
+        TokenRefusal::Malformed(fault) => not_accepted(upstream, fault.to_string()),
+        other => other,
+    })?;
+    if introspected.contains_key("sub") {
+        let subject = holder(upstream, introspected)?;
+        let told = ask_about_signed(question, &subject, || Cure::AskLess).await?;
+        return Ok(Opened { subject, told, introspection, ends });
     }
     // Introspection that found it active has vouched for it.
     let standing = if introspection.is_some() { Standing::Vouched } else { Standing::Unknown };
-    let claims = match ask_userinfo(upstream, metadata, token, standing, limit).await {
+    let claims = match ask_userinfo(question, standing).await {
         Some(answer) => answer.map_err(|why| not_opened(upstream, why))?,
         None => return Err(NoIdentity::NoEndpoint { issuer: upstream.name() }.into()),
     };
     check_issuer(upstream, metadata, &claims)?;
     let subject = holder(upstream, &claims)?;
-    Ok(Opened { subject, userinfo: Some(claims), introspection, expires, incomplete: false })
+    Ok(Opened { subject, told: Told::Claims(claims), introspection, ends })
 }
 
 async fn introspect(
-    upstream: &Upstream,
-    metadata: &Metadata,
+    question: Question<'_>,
+    place: &Endpoint,
     credentials: &ClientCredentials,
-    token: &Secret,
-    limit: Duration,
 ) -> Result<ClaimMap, TokenRefusal> {
-    let Some(place) = &metadata.introspection else {
-        return Err(NoIdentity::NoEndpoint { issuer: upstream.name() }.into());
-    };
-    let (id, secret) = (&credentials.id, &credentials.secret);
-    let question = upstream.fetcher.introspection(place, id, secret, token, limit);
-    let claims =
-        upstream.ask(Standing::Unknown, limit, question).await.map_err(|why| match why {
-            // Our own credentials are refused: nothing is known about the token.
-            FetchError::Status(_) | FetchError::InvalidToken => {
-                NoIdentity::Unreachable { issuer: upstream.name(), why }.into()
-            }
-            why => not_opened(upstream, why),
-        })?;
+    let Question { upstream, metadata, token, limit } = question;
+    let ClientCredentials { id, secret } = credentials;
+    let fetcher = &upstream.fetcher;
+    let answer = upstream.ask(Place::Introspection, Standing::Unknown, limit, |left| {
+        fetcher.introspection(place, id, secret, token, left)
+    });
+    let claims = answer.await.map_err(|why| match why {
+        // Our own credentials are refused: nothing is known about the token.
+        FetchError::Status(_) | FetchError::InvalidToken => {
+            NoIdentity::Unreachable { issuer: upstream.name(), why }.into()
+        }
+        why => not_opened(upstream, why),
+    })?;
     // RFC 7662 §2.2: `active` is the one member that is always there.
     if claims.get("active") != Some(&Value::Bool(true)) {
         return Err(not_accepted(upstream, "introspection says that it is not active".to_owned()));
@@ -146,14 +149,15 @@ async fn introspect(
 
 /// Nothing when there is no userinfo endpoint.
 async fn ask_userinfo(
-    upstream: &Upstream,
-    metadata: &Metadata,
-    token: &Secret,
+    question: Question<'_>,
     standing: Standing,
-    limit: Duration,
 ) -> Option<Result<ClaimMap, FetchError>> {
+    let Question { upstream, metadata, token, limit } = question;
     let place = metadata.userinfo.as_ref()?;
-    Some(upstream.ask(standing, limit, upstream.fetcher.userinfo(place, token, limit)).await)
+    let fetcher = &upstream.fetcher;
+    let ask =
+        upstream.ask(Place::Userinfo, standing, limit, |left| fetcher.userinfo(place, token, left));
+    Some(ask.await)
 }
 
 /// An answer may leave the issuer out; one that names another is about somebody else.
@@ -183,13 +187,8 @@ fn disagreement(upstream: &Upstream, claim: &'static str) -> TokenRefusal {
     TokenRefusal::Disagreement { issuer: upstream.name(), claim }
 }
 
-/// True when the provider has decided (4xx); false when it could not answer.
-fn is_final(why: &FetchError) -> bool {
-    matches!(why, FetchError::InvalidToken | FetchError::Status(400..=428 | 430..=499))
-}
-
 fn not_opened(upstream: &Upstream, why: FetchError) -> TokenRefusal {
-    if is_final(&why) {
+    if why.is_final() {
         return not_accepted(upstream, why.to_string());
     }
     NoIdentity::Unreachable { issuer: upstream.name(), why }.into()

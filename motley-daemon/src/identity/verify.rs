@@ -4,30 +4,45 @@ mod known;
 
 pub use known::Known;
 
-use super::claims;
+use super::examine::Found;
 use super::fetch::{Fetcher, HttpError, HttpSettings, Reach, install_crypto};
+use super::forgotten::Begun;
 use super::kept::Freshness;
-use super::provider::{Provider, UserinfoMode, without_slash};
-use super::refusal::{NoIdentity, NoKey, TokenRefusal};
-use super::remembered::{Outcome, Remembered, TokenHash};
+use super::provider::{Provider, without_slash};
+use super::refusal::{NoIdentity, TokenRefusal};
+use super::remembered::{Origin, Outcome, Remembered, TokenHash};
 use super::token::{self, Presented, Unverified};
-use super::upstream::{ProviderStatus, Upstream};
-use super::userinfo::{ask_about_signed, open_opaque};
+use super::upstream::Upstream;
 use crate::clock::Clock;
-use crate::verified::{ClaimSources, Verified};
+use crate::verified::Verified;
+use motley_proto::facts::ProviderStatus;
 use motley_proto::{Identity, Issuer, Secret};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Least time that a question gets, even when the ones before it used up the rest.
-const LAST_QUESTION: Duration = Duration::from_millis(500);
+/// Longest time for a probe of all providers: the admin waits for it.
+const PROBE_LIMIT: Duration = Duration::from_secs(15);
+
+/// To whom an opaque token is shown that nobody named a provider for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OpaqueOffer {
+    /// To the one marked or only provider; to nobody where several are marked.
+    #[default]
+    NamedOnly,
+    /// To each marked provider in turn. Each of them then sees the tokens of the others.
+    AllMarked,
+}
 
 /// How tokens are verified, beside the providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifierSettings {
     /// Seconds by which a provider's clock may be ahead of ours (`nbf`, `iat`).
     pub skew: i64,
+    /// Oldest token that is taken, counted from its `iat`.
+    pub max_age: Option<Duration>,
+    /// To whom opaque tokens without a named provider are shown.
+    pub opaque: OpaqueOffer,
     /// How long a verified token is believed without asking again; never past its `exp`.
     pub remember_verified: Duration,
     /// How long a token that its provider's keys refuse stays refused.
@@ -42,6 +57,8 @@ impl Default for VerifierSettings {
     fn default() -> Self {
         Self {
             skew: 60,
+            max_age: None,
+            opaque: OpaqueOffer::default(),
             remember_verified: Duration::from_secs(60),
             remember_refused: Duration::from_secs(2),
             remember_failure: Duration::from_secs(1),
@@ -69,8 +86,8 @@ pub struct TokenVerifier {
     upstreams: Vec<Arc<Upstream>>,
     by_issuer: HashMap<String, usize>,
     remembered: Remembered,
-    settings: VerifierSettings,
-    clock: Arc<dyn Clock>,
+    pub(super) settings: VerifierSettings,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl TokenVerifier {
@@ -117,21 +134,35 @@ impl TokenVerifier {
         token: &Secret,
         hint: Option<&Issuer>,
     ) -> Result<Arc<Verified>, TokenRefusal> {
-        let hash = TokenHash::of(token);
-        if let Some(verified) = self.remembered.verified(&hash, self.clock.now()).await {
-            return Ok(verified);
-        }
-        let result = match token::read(token.expose())? {
-            Presented::Signed(unverified) => self.verify_signed(hash, *unverified, token).await,
-            Presented::Opaque => self.verify_opaque(hash, token, hint).await,
-        };
+        let (result, origin) = self.verify_or_remember(token, hint).await;
+        measure(&result, origin);
         if let Err(refusal) = &result {
             tracing::debug!(reason = %refusal, "token refused");
         }
         result
     }
 
-    /// Forgets what was found out about an identity's tokens, so that the next use asks anew.
+    async fn verify_or_remember(
+        &self,
+        token: &Secret,
+        hint: Option<&Issuer>,
+    ) -> (Verification, Origin) {
+        let hash = TokenHash::of(token);
+        if let Some(verified) = self.remembered.verified(&hash, self.clock.now()).await {
+            return (Ok(verified), Origin::Memory);
+        }
+        let begun = self.remembered.begin();
+        match token::read(token.expose()) {
+            Ok(Presented::Signed(unverified)) => {
+                self.verify_signed(hash, begun, *unverified, token).await
+            }
+            Ok(Presented::Opaque) => self.verify_opaque(hash, begun, token, hint).await,
+            Err(refusal) => (Err(refusal), Origin::Work),
+        }
+    }
+
+    /// Forgets what was or is being found out about an identity's tokens, under both spellings of
+    /// its issuer's last slash, so that the next use asks anew.
     pub fn forget(&self, identity: &Identity) {
         self.remembered.forget(identity);
     }
@@ -162,6 +193,17 @@ impl TokenVerifier {
         }
     }
 
+    /// Asks all providers for their metadata and keys anew, at the same time and in bounded time,
+    /// and tells the facts. A provider that fails this is no worse off than before.
+    pub async fn probe(&self) -> Vec<ProviderStatus> {
+        let probes = self.upstreams.iter().map(|one| async {
+            // Out of time is counted by the request that was under way.
+            let _ = tokio::time::timeout(PROBE_LIMIT, one.probe()).await;
+        });
+        futures_util::future::join_all(probes).await;
+        self.providers_status()
+    }
+
     /// Facts about each provider, in the order of the configuration.
     pub fn providers_status(&self) -> Vec<ProviderStatus> {
         self.upstreams.iter().map(|one| one.status()).collect()
@@ -170,123 +212,99 @@ impl TokenVerifier {
     async fn verify_signed(
         &self,
         hash: TokenHash,
+        begun: Begun,
         unverified: Unverified<'_>,
         token: &Secret,
-    ) -> Result<Arc<Verified>, TokenRefusal> {
+    ) -> (Verification, Origin) {
         let Some((at, upstream)) = self.responsible(unverified.issuer()) else {
-            return Err(TokenRefusal::untrusted(unverified.issuer()));
+            return (Err(TokenRefusal::untrusted(unverified.issuer())), Origin::Work);
         };
         let work = async {
             let found = self.examine_signed(upstream, unverified, token).await;
             self.judge(found)
         };
-        self.remembered.once(hash, at, work).await
+        self.remembered.once((hash, at), begun, work).await
     }
 
+    /// Asks the providers to which the token may be sent, one after the other, until one knows it.
     async fn verify_opaque(
         &self,
         hash: TokenHash,
+        begun: Begun,
         token: &Secret,
         hint: Option<&Issuer>,
-    ) -> Result<Arc<Verified>, TokenRefusal> {
-        let (at, upstream) = self.named_provider(&hash, hint).await?;
-        let work = async {
-            let found = self.examine_opaque(upstream, token).await;
-            self.judge(found)
+    ) -> (Verification, Origin) {
+        let named = match self.named_providers(&hash, hint).await {
+            Ok(named) => named,
+            Err(why) => return (Err(why.into()), Origin::Work),
         };
-        let verified = self.remembered.once(hash, at, work).await?;
-        self.remembered.note_provider(hash, at).await;
-        Ok(verified)
+        let mut refusals = Vec::new();
+        for (at, upstream) in named {
+            let work = async {
+                let found = self.examine_opaque(upstream, token).await;
+                self.judge(found)
+            };
+            match self.remembered.once((hash, at), begun, work).await {
+                (Ok(verified), origin) => {
+                    self.remembered.note_provider(hash, at).await;
+                    return (Ok(verified), origin);
+                }
+                (Err(refusal), origin) => refusals.push((refusal, origin)),
+            }
+        }
+        nobody_knows(refusals)
     }
 
     /// The configured provider of an issuer; one slash at the end is left to discovery to decide.
-    fn responsible(&self, issuer: &str) -> Option<(usize, &Arc<Upstream>)> {
+    pub(super) fn responsible(&self, issuer: &str) -> Option<(usize, &Arc<Upstream>)> {
         let at = *self.by_issuer.get(without_slash(issuer))?;
         Some((at, self.upstreams.get(at)?))
     }
 
-    /// The one provider to which an opaque token may be sent: none gets to see another's tokens.
-    async fn named_provider(
+    /// The providers to which an opaque token may be sent, best first. There is one, since none gets
+    /// to see another's tokens; several only where the configuration says so.
+    pub(super) async fn named_providers(
         &self,
         hash: &TokenHash,
         hint: Option<&Issuer>,
-    ) -> Result<(usize, &Arc<Upstream>), NoIdentity> {
+    ) -> Result<Vec<(usize, &Arc<Upstream>)>, NoIdentity> {
         if let Some(hint) = hint {
             let known = self.responsible(hint.as_str());
-            return known.ok_or_else(|| NoIdentity::HintUnknown(hint.to_string()));
+            return known
+                .map(|one| vec![one])
+                .ok_or_else(|| NoIdentity::HintUnknown(hint.to_string()));
         }
-        let mut marked =
-            self.upstreams.iter().enumerate().filter(|(_, one)| one.config.opaque_tokens);
-        let at = match (self.remembered.provider(hash).await, marked.next(), marked.next()) {
-            (Some(at), _, _) => Some(at),
-            (None, Some((at, _)), None) => Some(at),
-            (None, None, None) if self.upstreams.len() == 1 => Some(0),
-            _ => None,
-        };
-        let found = at.and_then(|at| Some((at, self.upstreams.get(at)?)));
-        found.ok_or(NoIdentity::ProviderUnknown)
-    }
-
-    async fn examine_signed(
-        &self,
-        upstream: &Upstream,
-        unverified: Unverified<'_>,
-        token: &Secret,
-    ) -> Result<Found, TokenRefusal> {
-        let begin = Instant::now();
-        let unreachable = |why| NoKey::Unreachable { issuer: upstream.name(), why };
-        let metadata = upstream.metadata().await.map_err(unreachable)?;
-        let own = [upstream.config.issuer.as_str(), metadata.issuer.as_str()];
-        if !own.contains(&unverified.issuer()) {
-            return Err(TokenRefusal::untrusted(unverified.issuer()));
+        if let Some(at) = self.remembered.provider(hash).await
+            && let Some(upstream) = self.upstreams.get(at)
+        {
+            return Ok(vec![(at, upstream)]);
         }
-        upstream.verify_signature(&unverified).await?;
-        let claims = unverified.into_claims();
-        let subject = claims::subject(&claims)?;
-        let expires = claims::check_times(&claims, self.clock.now(), self.settings.skew)?;
-        let told = match upstream.config.userinfo {
-            UserinfoMode::Always => {
-                let limit = time_left(upstream, begin);
-                ask_about_signed(upstream, &metadata, token, &subject, limit).await?
+        let all = || self.upstreams.iter().enumerate();
+        let mut marked: Vec<_> = all().filter(|(_, one)| one.config.opaque_tokens).collect();
+        if marked.is_empty() && self.upstreams.len() == 1 {
+            marked = all().collect();
+        }
+        match (marked.len(), self.settings.opaque) {
+            (0, _) | (2.., OpaqueOffer::NamedOnly) => Err(NoIdentity::ProviderUnknown),
+            _ => {
+                // One that fails must not keep its users' tokens from being known elsewhere.
+                marked.sort_by_key(|(_, one)| one.is_failing());
+                Ok(marked)
             }
-            UserinfoMode::WhenNeeded => Default::default(),
-        };
-        let identity = Identity::new(metadata.issuer.clone(), subject);
-        let sources =
-            ClaimSources { userinfo: told.claims, introspection: None, token: Some(claims) };
-        let verified = Verified::attest(identity, sources, Some(expires));
-        Ok(Found { verified, incomplete: told.incomplete })
-    }
-
-    async fn examine_opaque(
-        &self,
-        upstream: &Upstream,
-        token: &Secret,
-    ) -> Result<Found, TokenRefusal> {
-        let begin = Instant::now();
-        let unreachable = |why| NoIdentity::Unreachable { issuer: upstream.name(), why };
-        let metadata = upstream.metadata().await.map_err(unreachable)?;
-        let limit = time_left(upstream, begin);
-        let opened = open_opaque(upstream, &metadata, token, self.clock.now(), limit).await?;
-        let identity = Identity::new(metadata.issuer.clone(), opened.subject);
-        let sources = ClaimSources {
-            userinfo: opened.userinfo,
-            introspection: opened.introspection,
-            token: None,
-        };
-        let verified = Verified::attest(identity, sources, opened.expires);
-        Ok(Found { verified, incomplete: opened.incomplete })
+        }
     }
 
     /// Decides how long a result is kept: the less certain, the shorter.
     fn judge(&self, found: Result<Found, TokenRefusal>) -> Outcome {
         let settings = &self.settings;
         match found {
-            Ok(Found { verified, incomplete: true }) => {
-                Outcome::verified(verified, settings.remember_failure)
-            }
-            Ok(Found { verified, incomplete: false }) => {
-                Outcome::verified(verified, settings.remember_verified)
+            Ok(Found { verified, refused_from, asked }) => {
+                let hold = if asked.is_incomplete() {
+                    settings.remember_failure.min(settings.remember_verified)
+                } else {
+                    settings.remember_verified
+                };
+                Outcome::verified(verified, hold, refused_from)
             }
             Err(refusal) if refusal.is_transient() => {
                 Outcome::refused(refusal, settings.remember_failure)
@@ -296,6 +314,38 @@ impl TokenVerifier {
     }
 }
 
+/// What verification comes to.
+type Verification = Result<Arc<Verified>, TokenRefusal>;
+
+/// Sums up the refusals of all providers that were asked. As long as one of them could not be
+/// asked, nobody can say that the token is unknown.
+fn nobody_knows(refusals: Vec<(TokenRefusal, Origin)>) -> (Verification, Origin) {
+    let reasons: Vec<String> = refusals.iter().map(|(refusal, _)| refusal.reason()).collect();
+    let remembered = refusals.iter().all(|(_, origin)| *origin == Origin::Memory);
+    let origin = if remembered { Origin::Memory } else { Origin::Work };
+    let count = refusals.len();
+    let mut refusals = refusals.into_iter().map(|(refusal, _)| refusal);
+    let first = refusals.next();
+    let first = match first {
+        Some(first) if count == 1 || first.is_transient() => Some(first),
+        _ => refusals.find(TokenRefusal::is_transient),
+    };
+    let refusal = first.unwrap_or_else(|| NoIdentity::NobodyKnows(reasons.join("; ")).into());
+    (Err(refusal), origin)
+}
+
+/// Counts a verification. The words are few and none comes from outside.
+fn measure(result: &Verification, origin: Origin) {
+    let outcome = result.as_ref().map_or_else(TokenRefusal::kind, |_| "good");
+    metrics::counter!("motley_token_verifications_total", "outcome" => outcome).increment(1);
+    let cache = match (origin, result) {
+        (Origin::Work, _) => "miss",
+        (Origin::Memory, Ok(_)) => "hit",
+        (Origin::Memory, Err(_)) => "refused",
+    };
+    metrics::counter!("motley_token_cache_total", "result" => cache).increment(1);
+}
+
 /// Everything on loopback needs no certificate authorities and no proxy.
 fn reach(providers: &[Provider]) -> Reach {
     if providers.iter().any(|one| one.issuer.is_https()) {
@@ -303,12 +353,6 @@ fn reach(providers: &[Provider]) -> Reach {
     } else {
         Reach::Loopback
     }
-}
-
-/// A verified token, and whether its provider had more to tell but could not.
-struct Found {
-    verified: Verified,
-    incomplete: bool,
 }
 
 fn index(providers: &[Provider]) -> Result<HashMap<String, usize>, VerifierError> {
@@ -323,10 +367,4 @@ fn index(providers: &[Provider]) -> Result<HashMap<String, usize>, VerifierError
         }
     }
     Ok(by_issuer)
-}
-
-/// What is left of the time for one token, and never more than one question may take.
-fn time_left(upstream: &Upstream, begin: Instant) -> Duration {
-    let left = upstream.config.timeout.saturating_sub(begin.elapsed());
-    left.min(upstream.question_limit()).max(LAST_QUESTION)
 }

@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use motley_daemon::clock::{Clock, Timestamp};
@@ -59,7 +60,11 @@ pub(crate) enum Fault {
     InvalidToken,
     InvalidTokenInBody,
     Hang,
+    /// As it should, but after this time.
+    Late(Duration),
     Endless,
+    /// One byte after the other.
+    Drip,
     Announced(u64),
     Redirect(String),
     Text(&'static str, &'static str),
@@ -180,6 +185,14 @@ impl Op {
     pub(crate) async fn start_at(address: &str, path: &str) -> Self {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let issuer = format!("http://{}{path}", listener.local_addr().unwrap());
+        Self::serve(listener, issuer)
+    }
+
+    /// Serves whoever comes to this listener.
+    pub(crate) fn serve<L: Listener>(listener: L, issuer: String) -> Self
+    where
+        L::Addr: std::fmt::Debug,
+    {
         let key = SigningKey::new("ES256", "k1");
         let inside = Arc::new(Inside { issuer: issuer.clone(), ..Inside::default() });
         let app = Router::new().fallback(answer).with_state(Arc::clone(&inside));
@@ -253,6 +266,12 @@ pub(crate) fn sign_with(key: &SigningKey, claims: &Value) -> Secret {
     Secret::new(key.compact(&header.to_string(), &claims.to_string()))
 }
 
+/// A token with these claims that declares its kind, signed with this key.
+pub(crate) fn sign_as(key: &SigningKey, kind: &str, claims: &Value) -> Secret {
+    let header = json!({"alg": key.algorithm, "typ": kind, "kid": key.kid});
+    Secret::new(key.compact(&header.to_string(), &claims.to_string()))
+}
+
 /// A verifier for these providers, with the usual times but no gap between fetches of keys.
 pub(crate) fn verifier_of(providers: Vec<Provider>) -> (TokenVerifier, Arc<HandClock>) {
     let freshness = Freshness { min_gap: Duration::ZERO, ..Freshness::default() };
@@ -281,8 +300,10 @@ async fn answer(State(op): State<Arc<Inside>>, request: Request) -> Response {
     };
     *op.counts.lock().unwrap().entry(place).or_default() += 1;
     let fault = op.faults.lock().unwrap().get(&place).cloned();
-    if let Some(fault) = fault {
-        return misbehave(fault).await;
+    match fault {
+        None => {}
+        Some(Fault::Late(time)) => tokio::time::sleep(time).await,
+        Some(fault) => return misbehave(fault).await,
     }
     let base = op.issuer.trim_end_matches('/');
     match place {
@@ -291,6 +312,10 @@ async fn answer(State(op): State<Arc<Inside>>, request: Request) -> Response {
             "jwks_uri": format!("{base}/jwks"),
             "userinfo_endpoint": format!("{base}/userinfo"),
             "introspection_endpoint": format!("{base}/introspect"),
+            "device_authorization_endpoint": format!("{base}/device"),
+            "scopes_supported": ["openid", "email"],
+            "claims_supported": ["sub", "e\u{1b}mail"],
+            "code_challenge_methods_supported": ["S256"],
         }))
         .into_response(),
         Place::Jwks => axum::Json(json!({ "keys": *op.keys.lock().unwrap() })).into_response(),
@@ -308,10 +333,18 @@ async fn misbehave(fault: Fault) -> Response {
             (StatusCode::UNAUTHORIZED, axum::Json(json!({"error": "invalid_token"})))
                 .into_response()
         }
-        Fault::Hang => std::future::pending().await,
+        Fault::Hang | Fault::Late(_) => std::future::pending().await,
         Fault::Endless => {
             let chunks = futures_util::stream::repeat_with(|| {
                 Ok::<_, std::io::Error>(vec![b' '; 64 * 1024])
+            });
+            ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(chunks))
+                .into_response()
+        }
+        Fault::Drip => {
+            let chunks = futures_util::stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok::<_, std::io::Error>(vec![b' ']), ()))
             });
             ([(header::CONTENT_TYPE, "application/json")], Body::from_stream(chunks))
                 .into_response()

@@ -184,7 +184,7 @@ async fn many_logins_at_a_provider_with_hanging_userinfo_wait_no_longer_than_one
         while slow.asked(Place::Userinfo) < 32 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        (verifier.providers_status()[0].questions, slow.asked(Place::Userinfo))
+        (verifier.providers_status()[0].under_way, slow.asked(Place::Userinfo))
     };
     let (all, other, full) = tokio::join!(all, verifier.verify(&alice, None), full);
     assert!(all.iter().all(Result::is_ok) && other.is_ok());
@@ -217,7 +217,8 @@ async fn a_provider_that_comes_up_is_used_within_seconds() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let status = &verifier.providers_status()[0];
-    assert_eq!((status.keys, &status.last_failure), (1, &None));
+    assert_eq!((status.key_count, &status.last_failure), (1, &None));
+    assert!(status.back_off.is_empty(), "{status:?}");
 }
 
 #[tokio::test]
@@ -240,7 +241,7 @@ async fn warm_up_fetches_all_keys_and_one_dead_provider_does_not_matter() {
     let providers = vec![one.configured(), dead.configured(), two.configured()];
     let (verifier, _) = verifier_of(providers);
     verifier.warm_up().await;
-    let keys: Vec<usize> = verifier.providers_status().iter().map(|one| one.keys).collect();
+    let keys: Vec<u32> = verifier.providers_status().iter().map(|one| one.key_count).collect();
     assert_eq!(keys, [1, 0, 1]);
     assert_eq!(verifier.providers_status()[0].discovered, Some(one.configured().issuer));
     verifier.verify(&two.token("alice"), None).await.unwrap();

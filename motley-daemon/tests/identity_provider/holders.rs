@@ -3,7 +3,7 @@
 use crate::double::{Fault, Op, Place, verifier_of, verifier_with};
 use futures_util::future::join_all;
 use motley_daemon::identity::{TokenRefusal, VerifierSettings};
-use motley_proto::Secret;
+use motley_proto::{Identity, Issuer, Secret, Subject};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -143,6 +143,54 @@ async fn r41_a_forgotten_identity_is_asked_about_anew_and_others_are_not() {
     op.break_down(Place::Userinfo, Fault::InvalidToken);
     assert!(verifier.verify(&alice, None).await.is_err());
     assert_eq!(op.asked(Place::Userinfo), 3);
+}
+
+#[tokio::test]
+async fn r41_a_verification_that_is_under_way_while_somebody_is_suspended_is_not_remembered() {
+    let op = Op::start_at("127.0.0.1:0", "/realm").await;
+    let (verifier, _) = verifier_of(vec![op.configured()]);
+    verifier.warm_up().await;
+    op.break_down(Place::Userinfo, Fault::Late(Duration::from_millis(300)));
+    let token = op.token("alice");
+    // As an admin may spell it.
+    let issuer = Issuer::new(format!("{}/", op.issuer)).unwrap();
+    let suspended = Identity::new(issuer, Subject::new("alice").unwrap());
+    let suspend = async {
+        while op.asked(Place::Userinfo) < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        verifier.forget(&suspended);
+        // Who comes after the suspension does not share what was begun before it.
+        verifier.verify(&token, None).await
+    };
+    let (before, after) = tokio::join!(verifier.verify(&token, None), suspend);
+    assert!(before.is_ok() && after.is_ok());
+    assert_eq!(op.asked(Place::Userinfo), 2);
+    // That one is remembered, whichever of both was filed last.
+    op.break_down(Place::Userinfo, Fault::InvalidToken);
+    verifier.forget(&suspended);
+    assert!(verifier.verify(&token, None).await.is_err());
+}
+
+#[tokio::test]
+async fn r41_a_flight_that_ends_after_the_suspension_leaves_nothing_behind() {
+    let op = Op::start().await;
+    let (verifier, _) = verifier_of(vec![op.configured()]);
+    let token = op.token("alice");
+    let identity = verifier.verify(&op.token("alice"), None).await.unwrap().identity().clone();
+    verifier.forget(&identity);
+    op.break_down(Place::Userinfo, Fault::Late(Duration::from_millis(200)));
+    let before = op.asked(Place::Userinfo);
+    let suspend = async {
+        while op.asked(Place::Userinfo) == before {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        verifier.forget(&identity);
+    };
+    let (flown, ()) = tokio::join!(verifier.verify(&token, None), suspend);
+    assert!(flown.is_ok());
+    op.break_down(Place::Userinfo, Fault::InvalidToken);
+    assert!(verifier.verify(&token, None).await.is_err());
 }
 
 #[tokio::test]

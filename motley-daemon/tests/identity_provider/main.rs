@@ -2,7 +2,13 @@
 
 mod cases;
 mod double;
+mod facts;
 mod faults;
 mod holders;
+mod isolation;
+mod kinds;
+mod needed;
+mod offered;
 mod opaque;
+mod roads;
 mod tokens;

@@ -236,7 +236,8 @@ async fn a_configuration_that_could_confuse_providers_is_refused() {
     assert!(matches!(new(&twice), Err(VerifierError::Duplicate(..))));
     assert!(new(&["https://op.example/x", "https://op.example/X"]).is_ok());
     let ca_file = Some("/nonexistent/ca.pem".into());
-    let missing = TokenVerifier::new(Vec::new(), &HttpSettings { ca_file }, clock as _);
+    let missing =
+        TokenVerifier::new(Vec::new(), &HttpSettings { ca_file, proxy: None }, clock as _);
     let message = missing.err().unwrap().to_string();
     assert!(message.contains("/nonexistent/ca.pem"), "{message}");
 }

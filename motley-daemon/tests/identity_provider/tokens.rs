@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use motley_daemon::clock::Timestamp;
-use motley_daemon::identity::{Known, TokenRefusal, UserinfoMode};
+use motley_daemon::identity::{Known, TokenRefusal};
 use motley_proto::{Issuer, Secret};
 use serde_json::{Value, json};
 
@@ -266,17 +266,6 @@ async fn a_token_of_one_provider_is_nothing_to_another() {
     let refused = verifier.verify(&token, None).await.unwrap_err();
     assert!(matches!(refused, TokenRefusal::BadSignature { .. }), "{refused}");
     assert_eq!((one.asked_at_all(), other.asked(Place::Userinfo)), (0, 0));
-}
-
-#[tokio::test]
-async fn userinfo_is_left_out_where_it_is_only_asked_when_needed() {
-    let op = Op::start().await;
-    let mut provider = op.configured();
-    provider.userinfo = UserinfoMode::WhenNeeded;
-    let (verifier, _) = verifier_of(vec![provider]);
-    let verified = verifier.verify(&op.token("alice"), None).await.unwrap();
-    assert_eq!(verified.sources().userinfo, None);
-    assert_eq!(op.asked(Place::Userinfo), 0);
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub enum Known {
 impl TokenVerifier {
     /// Whose a token is that was verified lately.
     pub async fn remembers(&self, token: &Secret) -> Known {
-        let remembered = self.remembered.verified(&TokenHash::of(token), self.clock.now()).await;
+        let remembered = self.remembered.verified(&TokenHash::of(token), self.clock.now());
         remembered.map_or(Known::Nothing, |verified| Known::Identity(verified.identity().clone()))
     }
 
@@ -39,13 +39,13 @@ impl TokenVerifier {
                 let issuer = upstream.config.issuer.clone();
                 let claims = unverified.into_claims();
                 let now = self.clock.now();
-                let times = claims::check_times(&claims, now, self.settings.skew);
+                let times = claims::check_times(&claims, now, self.time_rules());
                 match (claims::subject(&claims), times) {
                     (Ok(subject), Ok(_)) => Known::Identity(Identity::new(issuer, subject)),
                     _ => Known::Nothing,
                 }
             }
-            Ok(Presented::Opaque) => match self.remembered.provider(&TokenHash::of(token)).await {
+            Ok(Presented::Opaque) => match self.remembered.provider(&TokenHash::of(token)) {
                 Some(_) => Known::Provider,
                 None => Known::Nothing,
             },
