@@ -79,10 +79,12 @@ impl World {
 
 async fn serve(listener: tokio::net::TcpListener, issuer: String, keys: Value) {
     let about = json!({"issuer": issuer, "jwks_uri": format!("{issuer}/jwks")});
-    let get = axum::routing::get;
     let app = axum::Router::new()
-        .route("/.well-known/openid-configuration", get(async move || axum::Json(about)))
-        .route("/jwks", get(async move || axum::Json(keys)));
+        .route(
+            "/.well-known/openid-configuration",
+            axum::routing::get(async move || axum::Json(about)),
+        )
+        .route("/jwks", axum::routing::get(async move || axum::Json(keys)));
     axum::serve(listener, app).await.unwrap();
 }
 

@@ -12,6 +12,7 @@ use crate::{
     measure,
     otp::{OneTimePasswords, OtpError},
     policy::{self, Decision},
+    replay::{Mark, ReplayGuard, Replayed},
     verified::Verified,
 };
 use feudal_plugins::Tier;
@@ -58,7 +59,11 @@ pub struct Identified {
 
 #[derive(Debug, Clone)]
 enum Who {
-    Verified(Arc<Verified>),
+    Verified {
+        verified: Arc<Verified>,
+        /// What the token is remembered by where it opens the prompt once only.
+        mark: Option<Mark>,
+    },
     /// Nobody knows claims: an admin of the host stands for the person.
     Vouched(Identity),
 }
@@ -67,7 +72,7 @@ impl Identified {
     /// Issuer and subject.
     pub fn identity(&self) -> &Identity {
         match &self.who {
-            Who::Verified(verified) => verified.identity(),
+            Who::Verified { verified, .. } => verified.identity(),
             Who::Vouched(identity) => identity,
         }
     }
@@ -101,6 +106,9 @@ pub enum Refusal {
     /// The identity is not authorised.
     #[error("not authorised: {0}")]
     NotAuthorised(String),
+    /// The token was used for a login before.
+    #[error(transparent)]
+    Replayed(#[from] Replayed),
     /// The identity has no account, or one of another name.
     #[error("the identity's account is {}, not the requested name", .0.as_deref().unwrap_or("not deployed"))]
     OtherName(Option<String>),
@@ -127,6 +135,7 @@ impl Refusal {
             Self::OtherAccount(_) => "other_account",
             Self::NotAuthorised(_) => "not_authorised",
             Self::OtherName(_) => "other_name",
+            Self::Replayed(_) => "replayed",
             Self::State(_) => "state",
             Self::Account(_) | Self::Password(_) => "failed",
         }
@@ -140,6 +149,7 @@ pub struct Admission {
     passwords: Option<Arc<OneTimePasswords>>,
     accounts: Arc<Accounts>,
     knocks: Option<Arc<Knocks>>,
+    replay: Option<Arc<ReplayGuard>>,
 }
 
 impl Admission {
@@ -152,13 +162,20 @@ impl Admission {
     ) -> Self {
         let by_issuer = |op: &OpConfig| (op.issuer.trimmed().to_owned(), Arc::new(op.clone()));
         let ops = ops.iter().map(by_issuer).collect();
-        Self { verifier, ops, passwords, accounts, knocks: None }
+        Self { verifier, ops, passwords, accounts, knocks: None, replay: None }
     }
 
     /// The same, counting people who are not authorised there.
     #[must_use]
     pub fn with_knocks(self, knocks: Arc<Knocks>) -> Self {
         Self { knocks: Some(knocks), ..self }
+    }
+
+    /// The same, where each token opens the login prompt once only. The REST interface takes it as
+    /// often as before: a client asks there for the account and then logs in.
+    #[must_use]
+    pub fn with_replay_guard(self, guard: Arc<ReplayGuard>) -> Self {
+        Self { replay: Some(guard), ..self }
     }
 
     /// Who knocked, if that is counted.
@@ -207,7 +224,7 @@ impl Admission {
             Shape::OneTimePassword => self.redeem_password(credential).await,
             Shape::Code => self.redeem_code(credential).await,
             _ => {
-                let who = Who::Verified(self.identify(credential, hint).await?);
+                let who = self.holder(credential, self.identify(credential, hint).await?);
                 Ok(Identified { who, proof: Proof::Token, only: None })
             }
         }
@@ -228,7 +245,12 @@ impl Admission {
         if verified.identity() != identity {
             return Err(Refusal::OtherIdentity);
         }
-        Ok(Who::Verified(verified))
+        Ok(self.holder(token, verified))
+    }
+
+    fn holder(&self, token: &Secret, verified: Arc<Verified>) -> Who {
+        let mark = self.replay.as_ref().map(|_| Mark::of(token, &verified));
+        Who::Verified { verified, mark }
     }
 
     /// The provider section of a verified identity.
@@ -257,7 +279,7 @@ impl Admission {
     /// judge; the provider must still be configured.
     pub fn authorise_identified(&self, identified: &Identified) -> Decision {
         match &identified.who {
-            Who::Verified(verified) => self.authorise(verified),
+            Who::Verified { verified, .. } => self.authorise(verified),
             Who::Vouched(identity) if self.op_for(identity).is_some() => Decision::Grant {
                 because: "an admin of the host vouches for the person".to_owned(),
             },
@@ -274,7 +296,8 @@ impl Admission {
     }
 
     /// Lets somebody in under a name, or says why not: verified, authorised, and the deployed
-    /// account of exactly this identity has exactly this name.
+    /// account of exactly this identity has exactly this name. Where replay is guarded, the token is
+    /// used up by this, also one that a one-time password stood for.
     ///
     /// # Errors
     /// The first reason against it.
@@ -289,10 +312,15 @@ impl Admission {
         }
         let standing = self.accounts.standing(identified.identity()).await?;
         check_name(&standing, name)?;
-        match identified.only {
-            Some(only) if only.as_str() != name.as_str() => Err(Refusal::OtherAccount(only)),
-            _ => Ok(identified),
+        if let Some(only) = identified.only.as_ref().filter(|only| only.as_str() != name.as_str()) {
+            return Err(Refusal::OtherAccount(only.clone()));
         }
+        if let (Some(guard), Who::Verified { verified, mark: Some(mark) }) =
+            (&self.replay, &identified.who)
+        {
+            guard.use_up(*mark, verified)?;
+        }
+        Ok(identified)
     }
 }
 
@@ -307,3 +335,6 @@ fn check_name(standing: &Standing, name: &LoginName) -> Result<(), Refusal> {
         Err(Refusal::State(standing.state))
     }
 }
+
+#[cfg(test)]
+mod tests;

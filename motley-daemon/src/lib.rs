@@ -16,6 +16,7 @@ pub mod measure;
 pub mod notify;
 pub mod otp;
 pub mod policy;
+pub mod replay;
 pub mod request;
 pub mod serve;
 pub mod store;

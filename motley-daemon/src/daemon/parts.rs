@@ -11,6 +11,7 @@ use crate::{
     knocks::Knocks,
     notify::Desk,
     otp::OneTimePasswords,
+    replay::ReplayGuard,
     serve::request_id,
     store::Store,
     throttle::{Throttle, ThrottleLimits},
@@ -31,6 +32,8 @@ pub(super) struct Ground {
     pub(super) throttle: Arc<Throttle>,
     pub(super) knocks: Arc<Knocks>,
     locks: Arc<IdentityLocks>,
+    /// What was used up stays so under a new configuration.
+    replay: Arc<ReplayGuard>,
 }
 
 impl Ground {
@@ -45,11 +48,13 @@ impl Ground {
         let audit = Audit::open(&config.audit.file, clock.clone())?;
         audit.record(Event::Started { version: env!("CARGO_PKG_VERSION").to_owned() })?;
         let throttle = Throttle::new(throttle_limits(config), clock.clone());
+        let replay = Arc::new(ReplayGuard::new(clock.clone()));
         Ok(Self {
             store,
             audit: Arc::new(audit),
             knocks: Arc::new(Knocks::new(clock.clone())),
             clock,
+            replay,
             throttle: Arc::new(throttle),
             locks: Arc::default(),
         })
@@ -113,8 +118,12 @@ impl Parts {
             },
         }));
         let enabled = config.otp.enabled.then(|| passwords.clone());
-        let admission = Admission::new(verifier.clone(), &config.ops, enabled, accounts.clone())
-            .with_knocks(ground.knocks.clone());
+        let mut admission =
+            Admission::new(verifier.clone(), &config.ops, enabled, accounts.clone())
+                .with_knocks(ground.knocks.clone());
+        if config.tokens.replay_guard {
+            admission = admission.with_replay_guard(ground.replay.clone());
+        }
         ground.throttle.set_limits(throttle_limits(&config));
         let (config, admission) = (Arc::new(config), Arc::new(admission));
         Ok(Self { config, verifier, passwords, accounts, admission })

@@ -65,7 +65,7 @@ impl TokenVerifier {
                 }
             },
             Ok(Presented::Opaque) => {
-                let named = match self.named_providers(&TokenHash::of(token), hint).await {
+                let named = match self.named_providers(&TokenHash::of(token), hint) {
                     Ok(named) => named,
                     Err(why) => return (Err(why.into()), None),
                 };

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::verified::{ClaimMap, Verified};
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::Expiry;
-use moka::future::Cache;
+use moka::sync::Cache;
 use motley_proto::{Identity, Secret};
 use serde_json::Value;
 use std::future::Future;
@@ -157,8 +157,8 @@ impl Remembered {
 
     /// The result of a recent verification, if the token has not ended since and nobody made it
     /// void.
-    pub(crate) async fn verified(&self, hash: &TokenHash, now: Timestamp) -> Option<Arc<Verified>> {
-        let good = self.good.get(hash).await?;
+    pub(crate) fn verified(&self, hash: &TokenHash, now: Timestamp) -> Option<Arc<Verified>> {
+        let good = self.good.get(hash)?;
         let is_taken = good.refused_from.is_none_or(|end| now < end);
         let holds = is_taken && self.forgotten.holds(good.verified.identity(), good.begun);
         holds.then_some(good.verified)
@@ -172,19 +172,19 @@ impl Remembered {
         begun: Begun,
         work: impl Future<Output = Outcome>,
     ) -> (Result<Arc<Verified>, TokenRefusal>, Origin) {
-        if let Some(refused) = self.refused.get(&question).await {
+        if let Some(refused) = self.refused.get(&question) {
             return (Err(refused.refusal), Origin::Memory);
         }
         let flight = self.flights.join((question, begun), async {
             let outcome = work.await;
-            self.file(question, begun, &outcome).await;
+            self.file(question, begun, &outcome);
             outcome
         });
         let (outcome, is_own) = flight.await;
         (outcome.result, if is_own { Origin::Work } else { Origin::Memory })
     }
 
-    async fn file(&self, question: Question, begun: Begun, outcome: &Outcome) {
+    fn file(&self, question: Question, begun: Begun, outcome: &Outcome) {
         let Outcome { result, hold, refused_from } = outcome.clone();
         // What is held for no time would only push out what is.
         if hold.is_zero() {
@@ -193,9 +193,9 @@ impl Remembered {
         match result {
             Ok(verified) => {
                 let good = Good { verified, hold, refused_from, begun };
-                self.good.insert(question.0, good).await;
+                self.good.insert(question.0, good);
             }
-            Err(refusal) => self.refused.insert(question, Refused { refusal, hold }).await,
+            Err(refusal) => self.refused.insert(question, Refused { refusal, hold }),
         }
     }
 
@@ -205,13 +205,13 @@ impl Remembered {
     }
 
     /// The provider that once vouched for this opaque token.
-    pub(crate) async fn provider(&self, hash: &TokenHash) -> Option<usize> {
-        self.providers.get(hash).await
+    pub(crate) fn provider(&self, hash: &TokenHash) -> Option<usize> {
+        self.providers.get(hash)
     }
 
     /// Notes which provider vouches for an opaque token.
-    pub(crate) async fn note_provider(&self, hash: TokenHash, provider: usize) {
-        self.providers.insert(hash, provider).await;
+    pub(crate) fn note_provider(&self, hash: TokenHash, provider: usize) {
+        self.providers.insert(hash, provider);
     }
 }
 

@@ -148,7 +148,7 @@ impl TokenVerifier {
         hint: Option<&Issuer>,
     ) -> (Verification, Origin) {
         let hash = TokenHash::of(token);
-        if let Some(verified) = self.remembered.verified(&hash, self.clock.now()).await {
+        if let Some(verified) = self.remembered.verified(&hash, self.clock.now()) {
             return (Ok(verified), Origin::Memory);
         }
         let begun = self.remembered.begin();
@@ -156,7 +156,7 @@ impl TokenVerifier {
             Ok(Presented::Signed(unverified)) => {
                 self.verify_signed(hash, begun, *unverified, token).await
             }
-            Ok(Presented::Opaque) => self.verify_opaque(hash, begun, token, hint).await,
+            Ok(Presented::Opaque) => Box::pin(self.verify_opaque(hash, begun, token, hint)).await,
             Err(refusal) => (Err(refusal), Origin::Work),
         }
     }
@@ -219,10 +219,11 @@ impl TokenVerifier {
         let Some((at, upstream)) = self.responsible(unverified.issuer()) else {
             return (Err(TokenRefusal::untrusted(unverified.issuer())), Origin::Work);
         };
-        let work = async {
+        // On the heap, since every layer below would hold it once more.
+        let work = Box::pin(async {
             let found = self.examine_signed(upstream, unverified, token).await;
             self.judge(found)
-        };
+        });
         self.remembered.once((hash, at), begun, work).await
     }
 
@@ -234,19 +235,19 @@ impl TokenVerifier {
         token: &Secret,
         hint: Option<&Issuer>,
     ) -> (Verification, Origin) {
-        let named = match self.named_providers(&hash, hint).await {
+        let named = match self.named_providers(&hash, hint) {
             Ok(named) => named,
             Err(why) => return (Err(why.into()), Origin::Work),
         };
         let mut refusals = Vec::new();
         for (at, upstream) in named {
-            let work = async {
+            let work = Box::pin(async {
                 let found = self.examine_opaque(upstream, token).await;
                 self.judge(found)
-            };
+            });
             match self.remembered.once((hash, at), begun, work).await {
                 (Ok(verified), origin) => {
-                    self.remembered.note_provider(hash, at).await;
+                    self.remembered.note_provider(hash, at);
                     return (Ok(verified), origin);
                 }
                 (Err(refusal), origin) => refusals.push((refusal, origin)),
@@ -263,7 +264,7 @@ impl TokenVerifier {
 
     /// The providers to which an opaque token may be sent, best first. There is one, since none gets
     /// to see another's tokens; several only where the configuration says so.
-    pub(super) async fn named_providers(
+    pub(super) fn named_providers(
         &self,
         hash: &TokenHash,
         hint: Option<&Issuer>,
@@ -274,7 +275,7 @@ impl TokenVerifier {
                 .map(|one| vec![one])
                 .ok_or_else(|| NoIdentity::HintUnknown(hint.to_string()));
         }
-        if let Some(at) = self.remembered.provider(hash).await
+        if let Some(at) = self.remembered.provider(hash)
             && let Some(upstream) = self.upstreams.get(at)
         {
             return Ok(vec![(at, upstream)]);

@@ -46,6 +46,15 @@ async fn a_good_token_proves_its_identity_with_claims_from_token_and_userinfo() 
 }
 
 #[tokio::test]
+async fn a_verification_takes_little_room_on_the_stacks_of_its_callers() {
+    let op = Op::start().await;
+    let (verifier, _) = verifier_of(vec![op.configured()]);
+    let token = op.token("alice");
+    let bytes = std::mem::size_of_val(&verifier.verify(&token, None));
+    assert!(bytes < 8 * 1024, "{bytes}");
+}
+
+#[tokio::test]
 async fn every_algorithm_verifies_with_and_without_key_id() {
     let op = Op::start().await;
     let keys: Vec<SigningKey> =

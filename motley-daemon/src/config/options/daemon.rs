@@ -125,7 +125,8 @@ const TOKENS: &[OptionSpec] = &[
         Kind::Number,
         "0",
         "Oldest token that is taken, in seconds since it was issued (claim iat), whatever its \
-         own end says. 0: only its own end counts.",
+         own end says. A token of which nothing tells when it was issued is refused then. 0: only \
+         its own end counts.",
     ),
     OptionSpec::new(
         "replay_guard",
