@@ -3,9 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Failures in a row before questions are held back. One token at which a provider stumbles must not
-/// cost its other users their claims.
-const PATIENCE: u32 = 3;
+/// People about whom questions failed in a row before questions are held back. Somebody at whose
+/// tokens a provider stumbles, say because of what they put into their profile, must not cost its
+/// other users their claims.
+const PEOPLE: usize = 3;
 /// First gap.
 const FIRST_GAP: Duration = Duration::from_millis(250);
 /// Longest gap: nothing that an outage caused may outlive it by much more.
@@ -27,6 +28,7 @@ pub(crate) struct Patience(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    people: Vec<u64>,
     step: u32,
     stepped: Option<Instant>,
     let_through: Option<Instant>,
@@ -34,7 +36,7 @@ struct State {
 
 impl State {
     fn is_resting(&self) -> bool {
-        self.failures >= PATIENCE
+        self.people.len() >= PEOPLE
     }
 
     fn wait(&self, now: Instant) -> Duration {
@@ -63,10 +65,14 @@ impl Patience {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
 
-    /// Notes that a question which began then got none. Those that hung together count as one step.
-    pub(crate) fn failed(&self, began: Instant, now: Instant) {
+    /// Notes that a question about somebody which began then got none. Those that hung together
+    /// count as one step.
+    pub(crate) fn failed(&self, about: u64, began: Instant, now: Instant) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.failures = state.failures.saturating_add(1);
+        if !state.is_resting() && !state.people.contains(&about) {
+            state.people.push(about);
+        }
         if state.is_resting() && state.stepped.is_none_or(|then| began >= then) {
             state.step = state.step.saturating_add(1);
             state.stepped = Some(now);
@@ -94,9 +100,9 @@ mod tests {
     fn a_provider_that_fails_is_asked_once_per_gap_and_at_once_when_it_is_back() {
         let patience = Patience::default();
         let mut now = Instant::now();
-        for _ in 0..3 {
+        for person in 0..3 {
             assert!(patience.lets_through(now));
-            patience.failed(now, now);
+            patience.failed(person, now, now);
         }
         assert!(!patience.lets_through(now));
         for gap in [250, 500, 1000, 2000, 3000, 3000] {
@@ -105,7 +111,7 @@ mod tests {
             now += Duration::from_millis(1);
             assert!(patience.lets_through(now), "{gap}");
             assert!(!patience.lets_through(now), "one only");
-            patience.failed(now, now);
+            patience.failed(9, now, now);
         }
         assert_eq!(patience.resting(now), Some((9, Duration::from_secs(3))));
         patience.answered();
@@ -117,22 +123,24 @@ mod tests {
         let patience = Patience::default();
         let began = Instant::now();
         let ended = began + Duration::from_secs(5);
-        for _ in 0..32 {
-            patience.failed(began, ended);
+        for person in 0..32 {
+            patience.failed(person, began, ended);
         }
         assert!(!patience.lets_through(ended + Duration::from_millis(249)));
         assert!(patience.lets_through(ended + Duration::from_millis(250)));
     }
 
     #[test]
-    fn one_answer_among_failures_keeps_the_door_open() {
+    fn r30_one_person_at_whom_a_provider_stumbles_does_not_close_the_door_for_others() {
         let patience = Patience::default();
         let now = Instant::now();
-        for _ in 0..20 {
-            patience.failed(now, now);
-            patience.failed(now, now);
-            patience.answered();
+        for _ in 0..100 {
+            patience.failed(1, now, now);
+            patience.failed(2, now, now);
         }
+        assert!(patience.lets_through(now));
+        patience.answered();
+        patience.failed(3, now, now);
         assert!(patience.lets_through(now));
     }
 }

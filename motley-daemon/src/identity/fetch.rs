@@ -113,6 +113,17 @@ impl FetchError {
         }
     }
 
+    /// True when it does not look as if anybody got an answer just now, whatever the question.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection(_)
+                | Self::Certificate(_)
+                | Self::Timeout(_)
+                | Self::Status(429 | 502..=504)
+        )
+    }
+
     /// True when the provider has decided (4xx); false when it could not answer.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::InvalidToken | Self::Status(400..=428 | 430..=499))

@@ -107,11 +107,11 @@ impl Upstream {
 
     /// Asks a question about a token when there is room for it and the provider is not left alone
     /// just now. Waiting for room and for the answer take `limit` together; `question` is told what
-    /// is left of it.
+    /// is left of it. `about` tells people, or tokens of unknown people, apart.
     pub(crate) async fn ask<T, F>(
         &self,
         place: Place,
-        standing: Standing,
+        (standing, about): (Standing, u64),
         limit: Duration,
         question: impl FnOnce(Duration) -> F,
     ) -> Result<T, FetchError>
@@ -132,7 +132,9 @@ impl Upstream {
         let left = limit.saturating_sub(began.elapsed());
         let result = self.tally.watch(place, question(left)).await;
         match &result {
-            Err(why) if !why.is_final() => patience.failed(asked, Instant::now()),
+            // Anybody can make up a token on which a provider chokes.
+            Err(why) if standing == Standing::Unknown && !why.is_outage() => {}
+            Err(why) if !why.is_final() => patience.failed(about, asked, Instant::now()),
             _ => patience.answered(),
         }
         result

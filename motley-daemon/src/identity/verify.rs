@@ -148,7 +148,9 @@ impl TokenVerifier {
         hint: Option<&Issuer>,
     ) -> (Verification, Origin) {
         let hash = TokenHash::of(token);
-        if let Some(verified) = self.remembered.verified(&hash, self.clock.now()) {
+        if let Some(verified) = self.remembered.verified(&hash, self.clock.now())
+            && fits(&verified, hint)
+        {
             return (Ok(verified), Origin::Memory);
         }
         let begun = self.remembered.begin();
@@ -313,6 +315,15 @@ impl TokenVerifier {
             Err(refusal) => Outcome::refused(refusal, settings.remember_refused),
         }
     }
+}
+
+/// Whether a client that names a provider may be told what was found out about its token. Of an
+/// opaque one, which names none itself, another provider may have told: it would be another's word.
+fn fits(verified: &Verified, hint: Option<&Issuer>) -> bool {
+    let same = |hint: &Issuer| {
+        without_slash(hint.as_str()) == without_slash(verified.identity().issuer.as_str())
+    };
+    verified.sources().token.is_some() || hint.is_none_or(same)
 }
 
 /// What verification comes to.

@@ -55,6 +55,20 @@ async fn r16_the_provider_that_the_client_names_is_the_only_one_asked() {
 }
 
 #[tokio::test]
+async fn r16_what_one_provider_said_about_a_token_is_not_passed_off_as_anothers_word() {
+    let (own, hostile) = (Op::start().await, Op::start().await);
+    let token = own.opaque("opaque-1", json!({"sub": "alice"}));
+    hostile.opaque("opaque-1", json!({"sub": "mallory"}));
+    let (verifier, _) = verifier_of(vec![own.configured(), hostile.configured()]);
+    let [by_own, by_hostile] = [&own, &hostile].map(|op| op.configured().issuer);
+    let poisoned = verifier.verify(&token, Some(&by_hostile)).await.unwrap();
+    assert_eq!(poisoned.identity().subject.as_str(), "mallory");
+    let verified = verifier.verify(&token, Some(&by_own)).await.unwrap();
+    assert_eq!(verified.identity().issuer.as_str(), own.issuer);
+    assert_eq!(verified.identity().subject.as_str(), "alice");
+}
+
+#[tokio::test]
 async fn r16_a_hint_that_is_not_configured_is_refused_without_asking_anybody() {
     let (one, stranger) = (Op::start().await, Op::start().await);
     let token = stranger.opaque("opaque-1", json!({"sub": "alice"}));
