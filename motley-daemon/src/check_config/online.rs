@@ -76,6 +76,13 @@ fn judge(status: &ProviderStatus) -> Answer {
     match (&status.last_failure, status.key_count) {
         (Some(failure), _) => answer(&what, Outcome::Wrong, failure.why.as_str()),
         (None, 0) => answer(&what, Outcome::Wrong, "it publishes no key that can verify tokens"),
+        (None, keys) if status.features.as_ref().is_some_and(|features| !features.userinfo) => {
+            let says = format!(
+                "it answers, and has {keys} keys, but no userinfo, so that it can't tell when a \
+                 token is revoked"
+            );
+            answer(&what, Outcome::Doubtful, says)
+        }
         (None, keys) => answer(&what, Outcome::Well, format!("it answers, and has {keys} keys")),
     }
 }
