@@ -89,8 +89,8 @@ pub const METRICS: &[Metric] = &[
         "motley_login_refusals_total",
         &["reason"],
         "Logins that were not granted, by reason: token, token_expired, provider_unreachable, \
-         one_time_password, other_identity, other_account, not_authorised, other_name, state, failed, throttled, \
-         withheld, malformed, slow, audit",
+         one_time_password, other_identity, other_account, not_authorised, other_name, replayed, \
+         state, failed, throttled, withheld, malformed, slow, audit",
     ),
     counter(
         "motley_authorisation_total",
