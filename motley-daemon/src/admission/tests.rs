@@ -114,7 +114,7 @@ async fn r19_a_one_time_password_uses_up_the_token_that_it_stands_for() {
     let passwords = admission.passwords().unwrap();
     passwords.issue(&token, &verified).await.unwrap();
     let by_password = admission.admit(&password_of(&token), &name("jdoe")).await;
-    assert!(matches!(by_password, Ok((_, Proof::OneTimePassword))));
+    assert_eq!(by_password.unwrap().proof(), Proof::OneTimePassword);
     // Neither the token itself nor another password for it opens the prompt again.
     assert!(matches!(
         admission.admit(&token, &name("jdoe")).await,
@@ -125,4 +125,16 @@ async fn r19_a_one_time_password_uses_up_the_token_that_it_stands_for() {
         admission.admit(&password_of(&token), &name("jdoe")).await,
         Err(Refusal::Replayed(Replayed::Used))
     ));
+}
+
+#[tokio::test]
+async fn r19_a_code_that_stood_for_a_used_token_does_not_open_the_prompt() {
+    let world = world().await;
+    let (admission, token) = (world.guarded().await, world.token());
+    let verified = admission.identify(&token, None).await.unwrap();
+    let code = admission.code_for_holder(&token, &verified, "r").await.unwrap();
+    admission.admit(&token, &name("jdoe")).await.unwrap();
+    let typed = code.code.shown();
+    let by_code = admission.admit(&typed, &name("jdoe")).await;
+    assert!(matches!(by_code, Err(Refusal::Replayed(Replayed::Used))));
 }

@@ -5,7 +5,7 @@ mod measured;
 mod parts;
 mod reload;
 
-pub use reload::{Loaded, Reload, ReloadHandle};
+pub use reload::{Reload, ReloadHandle};
 
 use crate::{
     config::Config,
