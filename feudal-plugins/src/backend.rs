@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountPath, SessionsEnded},
+    task::{AccountPath, AccountSessions, Removal, SessionsEnded},
 };
 use std::fmt;
 
@@ -236,7 +236,7 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::set_groups`].
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
 
-    /// Leaves the account a shell in which nobody can work.
+    /// Gives the account the shell of tier limited, in which little or nothing can be done.
     ///
     /// # Errors
     /// As [`Backend::set_groups`].
@@ -252,6 +252,29 @@ pub trait Backend: Send + Sync {
         name: &UserName,
         shell: &AccountPath,
     ) -> Result<(), BackendError>;
+
+    /// Supplementary groups of the account that this back end joined, and so may leave again.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError>;
+
+    /// Sessions and processes of the account.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError>;
+
+    /// Takes the account away for good: ends its sessions, puts its home aside, keeps name and uid
+    /// for this identity alone. An account that is gone already is no error.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`]; what was begun is finished by asking again.
+    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError>;
 
     /// Ends all sessions and processes of the account and counts them.
     ///

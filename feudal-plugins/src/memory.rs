@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountPath, SessionsEnded},
+    task::{AccountPath, AccountSessions, HomeFate, Removal, SessionFact, SessionsEnded},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -254,6 +254,49 @@ impl Backend for MemoryBackend {
         })
     }
 
+    async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {
+        Ok(self.lock().accounts.get(name).map(|kept| kept.managed.clone()).unwrap_or_default())
+    }
+
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError> {
+        let state = self.lock();
+        let kept = state.accounts.get(name).ok_or(BackendError::NoAccount)?;
+        if kept.account.identity.as_ref() != Some(identity) {
+            return Err(BackendError::Refused(format!(
+                "the account {name} is not of this identity"
+            )));
+        }
+        let session = |number: u32| SessionFact {
+            id: number.to_string(),
+            since: None,
+            tty: None,
+            remote_host: None,
+            service: None,
+        };
+        let count = state.sessions.get(name).copied().unwrap_or_default();
+        Ok(AccountSessions { sessions: (1..=count).map(session).collect(), ..Default::default() })
+    }
+
+    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
+        match self.change("remove", identity, name, |_| ()) {
+            Ok(()) => {}
+            Err(BackendError::NoAccount) => return Ok(Removal::default()),
+            Err(error) => return Err(error),
+        }
+        let mut state = self.lock();
+        let count = state.sessions.remove(name).unwrap_or_default();
+        let home = match state.accounts.remove(name) {
+            Some(kept) => HomeFate::Archived(format!("/home/.removed/{name}-{}", kept.account.uid)),
+            None => HomeFate::Nothing,
+        };
+        let ended = SessionsEnded { sessions: count, processes: count, remaining: 0 };
+        Ok(Removal { ended, home, group: None })
+    }
+
     async fn end_sessions(
         &self,
         identity: &Identity,
@@ -323,5 +366,27 @@ mod tests {
         assert_eq!(backend.suspend(id, name).await.unwrap_err(), BackendError::Busy);
         let state = backend.by_name(name).await.unwrap().unwrap().state;
         assert_eq!(state, AccountState::Deployed);
+    }
+
+    #[tokio::test]
+    async fn the_stand_in_limits_lists_and_removes_like_a_back_end() {
+        let backend = MemoryBackend::new();
+        let mine = intent("a", "alice", 2000);
+        let (id, name) = (&mine.identity, &mine.name);
+        backend.deploy(&mine).await.unwrap();
+        backend.open_sessions(name, 2);
+        backend.limit(id, name).await.unwrap();
+        assert_eq!(backend.find(id).await.unwrap().unwrap().state, AccountState::Limited);
+        backend.unlimit(id, name, &mine.shell).await.unwrap();
+        assert_eq!(backend.find(id).await.unwrap().unwrap().shell, "/bin/sh");
+        assert_eq!(backend.managed_groups(name).await.unwrap().len(), 1);
+        assert_eq!(backend.sessions(id, name).await.unwrap().sessions.len(), 2);
+        let stranger = intent("b", "bob", 2001).identity;
+        assert!(backend.sessions(&stranger, name).await.is_err());
+        assert!(backend.remove(&stranger, name).await.is_err());
+        let removal = backend.remove(id, name).await.unwrap();
+        assert_eq!(removal.ended.sessions, 2);
+        assert!(backend.find(id).await.unwrap().is_none());
+        assert_eq!(backend.remove(id, name).await.unwrap(), Removal::default());
     }
 }

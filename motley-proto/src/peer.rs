@@ -70,6 +70,8 @@ impl WhoMay for Task {
             | Task::Expire { .. }
             | Task::Unexpire { .. }
             | Task::EndSessions { .. }
+            | Task::Sessions { .. }
+            | Task::Remove { .. }
             | Task::RollBack { .. } => Who::Daemon,
         }
     }

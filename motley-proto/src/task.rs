@@ -62,7 +62,8 @@ pub struct NewAccount {
 }
 
 /// What root shall do. Every kind but [`Task::Inspect`] names the identity that the account must
-/// belong to, and is refused when the ledger says otherwise.
+/// belong to, and is refused when the ledger says otherwise. None names a path or a group to remove:
+/// what is taken away follows from the ledger and the account files alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Task {
@@ -123,6 +124,21 @@ pub enum Task {
         /// Its name.
         name: UserName,
     },
+    /// Lists sessions and processes of the account. Changes nothing.
+    Sessions {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Takes a complete account away: sessions end, the home is put aside, name and uid stay bound to
+    /// the identity for ever. Repeating it after a crash finishes what was begun.
+    Remove {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
     /// Removes an account that a crash left half-made; refused once it was completed.
     RollBack {
         /// Whose account it was to be.
@@ -172,6 +188,74 @@ pub struct SessionsEnded {
     pub remaining: u32,
 }
 
+/// One session of an account, by logind where it runs, else a connection of ssh.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionFact {
+    /// Number that `loginctl` knows, or `ssh:PID`.
+    pub id: String,
+    /// When it began, in seconds since 1970-01-01.
+    pub since: Option<i64>,
+    /// Terminal, without `/dev/`.
+    pub tty: Option<String>,
+    /// Whence it came, if logind knows.
+    pub remote_host: Option<String>,
+    /// PAM service that opened it.
+    pub service: Option<String>,
+}
+
+/// One process of an account. Its arguments are nobody else's business and are not told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessFact {
+    /// Process id.
+    pub pid: u32,
+    /// When it began, in seconds since 1970-01-01.
+    pub since: Option<i64>,
+    /// Name of the program; what is not plain ASCII shows as `?`.
+    pub command: String,
+    /// Controlling terminal, without `/dev/`.
+    pub tty: Option<String>,
+}
+
+/// Sessions and processes of one account, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccountSessions {
+    /// Sessions.
+    pub sessions: Vec<SessionFact>,
+    /// Processes.
+    pub processes: Vec<ProcessFact>,
+    /// Sessions and processes that found no room in this answer.
+    pub left_out: u32,
+}
+
+/// What became of the home of a removed account. Nothing in it is ever deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HomeFate {
+    /// There was none.
+    #[default]
+    Nothing,
+    /// It lies at this path now, in a directory of root's.
+    Archived(String),
+    /// It stays at this path: it is not of the account alone, a file system of its own, or outside
+    /// the directories of homes.
+    Left(String),
+}
+
+/// What [`Task::Remove`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Sessions ended before.
+    pub ended: SessionsEnded,
+    /// What became of the home.
+    pub home: HomeFate,
+    /// Primary group that was removed too: motley had made it, and nobody else is in it.
+    pub group: Option<GroupName>,
+}
+
 /// What root did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -191,6 +275,10 @@ pub enum TaskDone {
     },
     /// Sessions ended.
     Sessions(SessionsEnded),
+    /// Answer to [`Task::Sessions`].
+    SessionList(AccountSessions),
+    /// The account is gone.
+    Removed(Removal),
     /// A half-made account was removed, or was not there.
     RolledBack,
 }

@@ -99,6 +99,21 @@ impl Users {
         self.by_full_name.get(text).and_then(|at| self.at(*at))
     }
 
+    /// True if this is anybody's primary group.
+    pub fn uses_gid(&self, gid: u32) -> bool {
+        self.entries.iter().any(|entry| entry.gid == gid)
+    }
+
+    /// True if an account other than `name` has its home here or below.
+    pub fn others_live_in(&self, home: &str, name: &str) -> bool {
+        self.entries.iter().filter(|entry| entry.name != name).any(|entry| {
+            entry
+                .home
+                .strip_prefix(home)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
     /// True if a line that can't be read begins with this name.
     pub fn is_malformed(&self, name: &str) -> bool {
         self.malformed.contains(name)
@@ -161,6 +176,11 @@ impl Groups {
     /// Name of the first group with that gid.
     pub fn name(&self, gid: u32) -> Option<&str> {
         self.names.get(&gid).map(String::as_str)
+    }
+
+    /// The largest gid from 1000 to 60000, where groupadd(8) takes new ones by default.
+    pub fn largest_gid(&self) -> Option<u32> {
+        self.names.keys().copied().filter(|gid| (1000..=60_000).contains(gid)).max()
     }
 
     /// Members listed for that group.

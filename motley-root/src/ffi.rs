@@ -67,3 +67,11 @@ pub(crate) fn signal_process(process: &OwnedFd, signal: Signal) -> Result<(), Er
     };
     Errno::result(done).map(drop)
 }
+
+/// Seconds since the system started, time asleep included; what proc_pid_stat(5) counts from.
+pub(crate) fn seconds_since_boot() -> Option<i64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of ours that lives for the call.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    (done == 0).then_some(time.tv_sec)
+}

@@ -1,7 +1,7 @@
 //! Says what may be touched: pure rules over the limits, the ledger and the account files.
 
 use crate::{
-    database::{Groups, UserEntry},
+    database::{Groups, UserEntry, Users},
     ledger::{Book, GroupStage},
 };
 use motley_proto::{
@@ -154,6 +154,23 @@ pub fn check_group(
             Err(refused(group, why.to_owned()))
         }
     }
+}
+
+/// True if a primary group goes with its last account: motley made it, it still has the gid it was
+/// made with, nobody is in it, and the admin did not name it.
+pub fn is_abandoned(
+    group: &GroupName,
+    users: &Users,
+    groups: &Groups,
+    book: &Book,
+    limits: &Limits,
+) -> bool {
+    let Some(gid) = groups.gid(group.as_str()) else { return false };
+    book.group(group) == Some(GroupStage::Made(gid))
+        && !is_protected_id(gid)
+        && !limits.allowed_groups.contains(group)
+        && groups.members(group.as_str()).is_empty()
+        && !users.uses_gid(gid)
 }
 
 /// Checks that an existing account may be taken over for an identity, and yields its uid.

@@ -26,6 +26,11 @@ pub enum HomeError {
         "{0} must belong to root and be writable by root only; run: chown root {0} && chmod go-w {0}"
     )]
     UnsafeBase(String),
+    /// Somebody other than root may look into the directory of homes that were put aside.
+    #[error(
+        "{0} must be a directory of root's, closed to everybody else; move it away, or run: chown root:root {0} && chmod 0700 {0}"
+    )]
+    UnsafeShelf(String),
     /// Something that is not this account's home stands in its place.
     #[error("{path} is {what}; move it away")]
     InTheWay {
@@ -70,6 +75,9 @@ pub struct NewHome<'a> {
     pub skel: &'a Path,
 }
 
+/// Directory beside the homes in which those of removed accounts are put aside. Begins with a dot,
+/// which no account name does.
+const SHELF: &str = ".removed";
 /// Deepest directory that is copied or removed.
 const MAX_DEPTH: usize = 32;
 /// Largest file that is copied from the skeleton, in bytes.
@@ -84,6 +92,8 @@ pub struct HomeBase {
 
 const DIRECTORY: OFlag =
     OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK);
+
+const NOFOLLOW: AtFlags = AtFlags::AT_SYMLINK_NOFOLLOW;
 
 impl HomeBase {
     /// Opens it. The path comes from root's configuration, so links on the way are followed.
@@ -140,6 +150,69 @@ impl HomeBase {
     pub fn remove(&self, name: &str, uid: u32) -> Result<(), HomeError> {
         self.remove_tree(&draft_name(name))?;
         if self.look(name)? == Seen::Directory(uid) { self.remove_tree(name) } else { Ok(()) }
+    }
+
+    /// Puts a home of this uid aside, whole and in one step, where root alone can look into it. False
+    /// when there is no such home, or a file system of its own is mounted there.
+    ///
+    /// Nothing in the home is opened, so nothing in it can lead anywhere.
+    ///
+    /// # Errors
+    /// [`HomeError::UnsafeShelf`], or when a step fails; then the home is where it was.
+    pub fn put_aside(&self, name: &str, uid: u32, archive: &str) -> Result<bool, HomeError> {
+        if self.look(name)? != Seen::Directory(uid) {
+            return Ok(false);
+        }
+        let shelf = self.open_shelf()?;
+        let at = self.path.join(SHELF).join(archive);
+        let noreplace = RenameFlags::RENAME_NOREPLACE;
+        let done = match renameat2(&self.fd, name, &shelf, archive, noreplace) {
+            // Network file systems do not know the flag; only root can come in between here.
+            Err(Errno::EINVAL | Errno::ENOSYS) => match fstatat(&shelf, archive, NOFOLLOW) {
+                Err(Errno::ENOENT) => renameat(&self.fd, name, &shelf, archive),
+                Ok(_) => Err(Errno::EEXIST),
+                Err(errno) => Err(errno),
+            },
+            done => done,
+        };
+        match done {
+            Err(Errno::EBUSY | Errno::EXDEV) => return Ok(false),
+            done => done,
+        }
+        .and_then(|()| nix::unistd::fsync(&shelf))
+        .and_then(|()| nix::unistd::fsync(&self.fd))
+        .map_err(|errno| step("put aside as", &at, errno))?;
+        Ok(true)
+    }
+
+    /// Where a home that was put aside lies; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn aside(&self, archive: &str) -> Result<Option<PathBuf>, HomeError> {
+        let at = Path::new(SHELF).join(archive);
+        match fstatat(&self.fd, &at, NOFOLLOW) {
+            Ok(_) => Ok(Some(self.path.join(at))),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(step("look at", &self.path.join(at), errno)),
+        }
+    }
+
+    fn open_shelf(&self) -> Result<OwnedFd, HomeError> {
+        let at = self.path.join(SHELF);
+        match mkdirat(&self.fd, SHELF, Mode::S_IRWXU) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(step("make", &at, errno)),
+        }
+        let unsafe_shelf = || HomeError::UnsafeShelf(at.display().to_string());
+        let shelf = openat(&self.fd, SHELF, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()).map_err(
+            |errno| match errno {
+                Errno::ELOOP | Errno::ENOTDIR => unsafe_shelf(),
+                errno => step("open", &at, errno),
+            },
+        )?;
+        let stat = fstat(&shelf).map_err(|errno| step("look at", &at, errno))?;
+        if stat.st_uid != 0 || stat.st_mode & 0o077 != 0 { Err(unsafe_shelf()) } else { Ok(shelf) }
     }
 
     fn in_the_way(&self, name: &str, seen: Seen) -> HomeError {

@@ -153,13 +153,18 @@ fn world(root: &Path, site: SiteDefaults, limits: Limits) -> World {
         limits,
         site,
         today,
+        now,
         witness: Box::new(Unwatched),
     }
 }
 
-fn today() -> i64 {
+fn now() -> i64 {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    i64::try_from(seconds / 86_400).unwrap_or(i64::MAX)
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}
+
+fn today() -> i64 {
+    now() / 86_400
 }
 
 fn listen(options: &Options, passed: &[i32], daemon: DaemonUser) -> anyhow::Result<TaskSocket> {

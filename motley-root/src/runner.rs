@@ -26,6 +26,8 @@ pub enum Program {
     Userdel,
     /// groupadd(8).
     Groupadd,
+    /// groupdel(8).
+    Groupdel,
     /// loginctl(1).
     Loginctl,
 }
@@ -38,6 +40,7 @@ impl Program {
             Program::Usermod => "/usr/sbin/usermod",
             Program::Userdel => "/usr/sbin/userdel",
             Program::Groupadd => "/usr/sbin/groupadd",
+            Program::Groupdel => "/usr/sbin/groupdel",
             Program::Loginctl => "/usr/bin/loginctl",
         }
     }

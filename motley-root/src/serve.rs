@@ -6,7 +6,7 @@ use motley_proto::{
     client::{Connection, ExchangeError},
     frame::{Cap, FrameError},
     peer::{Judge, Peer, Who, WhoMay},
-    task::{Task, TaskAnswer, TaskDone, TaskRefusal},
+    task::{HomeFate, Task, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
 use nix::{
@@ -274,6 +274,8 @@ fn describe_task(task: &Task) -> (&'static str, String, Option<&Identity>) {
         Task::Expire { identity, name } => ("expire", name.to_string(), Some(identity)),
         Task::Unexpire { identity, name } => ("unexpire", name.to_string(), Some(identity)),
         Task::EndSessions { identity, name } => ("end sessions", name.to_string(), Some(identity)),
+        Task::Sessions { identity, name } => ("list sessions", name.to_string(), Some(identity)),
+        Task::Remove { identity, name } => ("remove", name.to_string(), Some(identity)),
         Task::RollBack { identity, name } => ("roll back", name.to_string(), Some(identity)),
     }
 }
@@ -290,6 +292,14 @@ fn describe_done(done: &TaskDone) -> String {
             "{} sessions, {} processes signalled, {} remain",
             ended.sessions, ended.processes, ended.remaining
         ),
+        TaskDone::SessionList(list) => {
+            format!("{} sessions, {} processes", list.sessions.len(), list.processes.len())
+        }
+        TaskDone::Removed(removal) => match &removal.home {
+            HomeFate::Nothing => "removed, no home".to_owned(),
+            HomeFate::Archived(path) => format!("removed, home put aside as {path}"),
+            HomeFate::Left(path) => format!("removed, home left at {path}"),
+        },
         TaskDone::RolledBack => "removed".to_owned(),
     }
 }

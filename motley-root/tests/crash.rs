@@ -5,7 +5,7 @@ mod support;
 
 use motley_proto::task::{NewAccount, Task, TaskDone, TaskRefusal};
 use motley_root::{
-    accounts::{Accounts, Outcome, Step, Witness},
+    accounts::{Accounts, Outcome},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
 };
 use std::{
@@ -14,51 +14,10 @@ use std::{
     os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
-use support::*;
-
-/// Ends everything at the step with this number; what unwinds does no cleaning, as after kill -9.
-#[derive(Clone)]
-struct Fate {
-    left: Arc<AtomicUsize>,
-}
-
-impl Fate {
-    fn after(steps: usize) -> Self {
-        Self { left: Arc::new(AtomicUsize::new(steps)) }
-    }
-
-    fn step(&self) {
-        let before = self.left.fetch_sub(1, Ordering::SeqCst);
-        assert!(before != 0, "fate");
-    }
-}
-
-impl Witness for Fate {
-    fn reached(&self, _: Step) {
-        self.step();
-    }
-}
-
-impl CommandRunner for Fate {
-    fn run(&self, program: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
-        self.step();
-        let done = SystemRunner::new(Path::new("/")).run(program, args, limit);
-        self.step();
-        done
-    }
-}
-
-fn doomed(steps: usize) -> Accounts {
-    let fate = Fate::after(steps);
-    open(Setup { runner: Box::new(fate.clone()), witness: Box::new(fate), ..Setup::default() })
-}
+use support::{fate::doomed, *};
 
 /// The account is there in all its parts, or in none.
 fn require_whole_or_absent(plan: &NewAccount) {
@@ -93,12 +52,7 @@ fn r24_a_crash_at_any_step_is_repaired_at_the_next_start() {
     if !enter() {
         return;
     }
-    std::panic::set_hook(Box::new(|info| {
-        let fate = info.payload().downcast_ref::<&str>() == Some(&"fate");
-        if !fate {
-            eprintln!("{info}");
-        }
-    }));
+    fate::be_quiet();
     let mut outcomes = BTreeSet::new();
     for steps in 0..100 {
         let plan = own_plan(steps);

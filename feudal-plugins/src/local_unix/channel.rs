@@ -82,7 +82,7 @@ impl Channel {
     /// Sends a task and returns the helper's answer.
     pub(super) async fn ask(&self, task: &Task) -> Result<TaskAnswer, BackendError> {
         let lane = match task {
-            Task::Inspect { .. } => &self.looking,
+            Task::Inspect { .. } | Task::Sessions { .. } => &self.looking,
             _ => &self.changing,
         };
         let Ok(Ok(_turn)) = timeout(QUEUE_LIMIT, lane.acquire()).await else {

@@ -55,7 +55,7 @@ impl LocalUnixConfig {
     }
 
     /// True for the shell of a tier. Another shell was set by the operator, and stays.
-    pub(super) fn is_tier_shell(&self, shell: &str) -> bool {
+    pub fn is_tier_shell(&self, shell: &str) -> bool {
         [&self.shell, &self.shell_limited, &self.shell_restricted]
             .iter()
             .any(|tier| tier.as_str() == shell)

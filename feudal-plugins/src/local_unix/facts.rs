@@ -52,6 +52,8 @@ pub(super) fn unexpected(done: &TaskDone) -> BackendError {
         TaskDone::Account(_) => "account",
         TaskDone::Groups { .. } => "groups",
         TaskDone::Sessions(_) => "sessions",
+        TaskDone::SessionList(_) => "session_list",
+        TaskDone::Removed(_) => "removed",
         TaskDone::RolledBack => "rolled_back",
     };
     BackendError::Unavailable {

@@ -21,7 +21,10 @@ use facts::{owner, unexpected, without};
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountFacts, AccountPath, SessionsEnded, Task, TaskDone, TaskRefusal},
+    task::{
+        AccountFacts, AccountPath, AccountSessions, Removal, SessionsEnded, Task, TaskDone,
+        TaskRefusal,
+    },
 };
 use std::{
     collections::HashMap,
@@ -230,7 +233,7 @@ impl Backend for LocalUnix {
     }
 
     async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
-        self.set_shell(identity, name, &self.config.nologin).await
+        self.set_shell(identity, name, &self.config.shell_limited).await
     }
 
     async fn unlimit(
@@ -240,6 +243,33 @@ impl Backend for LocalUnix {
         shell: &AccountPath,
     ) -> Result<(), BackendError> {
         self.set_shell(identity, name, shell).await
+    }
+
+    async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {
+        Ok(self.inspect(name).await?.map(|facts| facts.managed_groups).unwrap_or_default())
+    }
+
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError> {
+        let task = Task::Sessions { identity: identity.clone(), name: name.clone() };
+        // Asking adopts nobody: an account that was never taken over is left as it is.
+        match self.root.run(&task).await? {
+            TaskDone::SessionList(list) => Ok(list),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
+        let task = Task::Remove { identity: identity.clone(), name: name.clone() };
+        match self.change(identity, name, &task).await {
+            Ok(TaskDone::Removed(removal)) => Ok(removal),
+            Ok(other) => Err(unexpected(&other)),
+            Err(BackendError::NoAccount) => Ok(Removal::default()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn end_sessions(

@@ -176,4 +176,5 @@ fn refused(refusal: TaskRefusal) -> Act {
 
 mod asking;
 mod deploying;
+mod leaving;
 mod looking;

@@ -11,7 +11,7 @@ use crate::{
 };
 use motley_proto::{
     Identity, UserName,
-    names::GroupName,
+    names::{GroupName, is_protected_id},
     task::{AccountPath, NewAccount, TaskAnswer, TaskRefusal},
 };
 use std::path::PathBuf;
@@ -30,6 +30,10 @@ impl Accounts {
                     self.note_expiry_ahead(&plan.name)?;
                 }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
+                (Stage::Removing(going), _) => {
+                    self.finish_removal(&plan.identity, &plan.name, plan.uid, &going)?;
+                    self.begin(plan, &self.read()?, Standing::Returning)?;
+                }
             },
             (_, Some(entry)) => self.take_over(plan, entry, &seen)?,
             (standing, None) => self.begin(plan, &seen, standing)?,
@@ -56,6 +60,7 @@ impl Accounts {
                 self.note_expiry_ahead(name)?;
             }
             Some(Stage::Creating(plan, home)) => self.complete(&plan, home)?,
+            Some(Stage::Removing(_)) => return Err(super::remove::is_leaving(name)),
             None => self.record_adoption(identity, name, entry, &seen)?,
         }
         self.account_answer(name)
@@ -293,7 +298,8 @@ impl Accounts {
         let seen = self.read()?;
         let before = match self.group_step(group, &seen)? {
             GroupStep::Use(gid) => return Ok(gid),
-            GroupStep::Make(gid) => gid,
+            GroupStep::Make(Some(gid)) => Some(gid),
+            GroupStep::Make(None) => self.fresh_gid(&seen)?,
         };
         self.record(Event::GroupReserved { group: group.clone() })?;
         self.reached(Step::GroupReserved);
@@ -308,6 +314,21 @@ impl Accounts {
         self.record(Event::GroupMade { group: group.clone(), gid })?;
         self.reached(Step::GroupRecorded);
         Ok(gid)
+    }
+
+    /// A gid that no group of ours ever had, if groupadd(8) could choose one that was: the files of a
+    /// group that is gone must not become those of the next one.
+    fn fresh_gid(&self, seen: &Snapshot) -> Result<Option<u32>, TaskRefusal> {
+        let gone = self.with_book(|book| book.made_gids());
+        let gone = gone.into_iter().filter(|gid| seen.groups.name(*gid).is_none());
+        let Some(largest) = gone.max() else { return Ok(None) };
+        let first = largest.max(seen.groups.largest_gid().unwrap_or(0)).saturating_add(1);
+        for gid in (first..=60_000).filter(|gid| !is_protected_id(*gid)) {
+            if self.world.names.group_with(gid).map_err(name_service)?.is_none() {
+                return Ok(Some(gid));
+            }
+        }
+        Err(failed("choose a gid", "none up to 60000 is left that was never used"))
     }
 
     fn add_group(&self, group: &GroupName, gid: Option<u32>) -> Result<(), TaskRefusal> {

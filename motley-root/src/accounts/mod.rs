@@ -5,6 +5,7 @@ mod expiry;
 mod lock;
 mod membership;
 mod recover;
+mod remove;
 mod shell;
 
 pub use recover::{Outcome, Recovered};
@@ -32,7 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A durable step on the way to an account. Between any two of them the process may be killed.
+/// A durable step on the way to an account, or to its end. Between any two of them the process may be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// The ledger holds the reservation.
@@ -53,6 +54,14 @@ pub enum Step {
     Joined,
     /// The ledger holds the account as complete.
     Completed,
+    /// The ledger says that the account is about to be taken away.
+    RemovalRecorded,
+    /// The home is put aside.
+    HomeAside,
+    /// The account files hold the account no more.
+    UserRemoved,
+    /// The ledger says that the account is gone.
+    Removed,
 }
 
 /// Told of each step when it is on disk; tests end the process there.
@@ -85,6 +94,8 @@ pub struct World {
     pub site: SiteDefaults,
     /// Days since 1970-01-01.
     pub today: fn() -> i64,
+    /// Seconds since 1970-01-01, UTC.
+    pub now: fn() -> i64,
     /// Told of each step.
     pub witness: Box<dyn Witness>,
 }
@@ -131,6 +142,12 @@ impl Accounts {
                 let ended = sessions::end_sessions(root, runner.as_ref(), record.uid.get());
                 Ok(TaskDone::Sessions(ended))
             }
+            Task::Sessions { identity, name } => {
+                let (record, _) = self.recorded(identity, name)?;
+                let now = (self.world.now)();
+                let list = sessions::list::list(&self.world.root, record.uid.get(), now);
+                Ok(TaskDone::SessionList(list))
+            }
             change => {
                 let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
                 self.change(change)
@@ -140,7 +157,7 @@ impl Accounts {
 
     fn change(&self, task: &Task) -> TaskAnswer {
         match task {
-            Task::Inspect { .. } | Task::EndSessions { .. } => {
+            Task::Inspect { .. } | Task::EndSessions { .. } | Task::Sessions { .. } => {
                 Err(failed("choose the task", "it changes nothing"))
             }
             Task::Create(plan) => self.create(plan),
@@ -151,6 +168,7 @@ impl Accounts {
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
             Task::Expire { identity, name } => self.expire(identity, name),
             Task::Unexpire { identity, name } => self.unexpire(identity, name),
+            Task::Remove { identity, name } => self.remove(identity, name),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
         }
     }
@@ -307,7 +325,9 @@ fn name_service(error: io::Error) -> TaskRefusal {
 impl From<HomeError> for TaskRefusal {
     fn from(error: HomeError) -> Self {
         match error {
-            HomeError::UnsafeBase(_) => TaskRefusal::Forbidden(error.to_string()),
+            HomeError::UnsafeBase(_) | HomeError::UnsafeShelf(_) => {
+                TaskRefusal::Forbidden(error.to_string())
+            }
             error => failed("home", error),
         }
     }

@@ -11,7 +11,7 @@ use motley_proto::{
     task::{NewAccount, TaskAnswer, TaskDone, TaskRefusal},
 };
 
-/// What became of one half-made account.
+/// What became of one account that was half-made or half-gone.
 #[derive(Debug)]
 pub struct Recovered {
     /// The account.
@@ -20,19 +20,22 @@ pub struct Recovered {
     pub result: Result<Outcome, TaskRefusal>,
 }
 
-/// How a half-made account ended.
+/// How such an account ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was completed.
     Finished,
     /// It was removed, or had never come to be.
     TakenBack,
+    /// Its removal was finished.
+    Removed,
 }
 
 impl Accounts {
     /// Repairs what the previous process left, before the first task is taken.
     ///
-    /// An account that is in passwd is completed; a mere reservation is given up.
+    /// An account that is in passwd is completed; a mere reservation is given up; a removal that was
+    /// begun is finished.
     pub fn recover(&self) -> Vec<Recovered> {
         let turn = self.turn.lock();
         for group in self.with_book(|book| book.unfinished_groups()) {
@@ -44,7 +47,12 @@ impl Accounts {
             name: plan.name.clone(),
             result: self.settle_account(&plan, home),
         };
-        let settled = plans.into_iter().map(one).collect();
+        let mut settled: Vec<_> = plans.into_iter().map(one).collect();
+        let leaving = self.with_book(|book| book.unfinished_removals());
+        settled.extend(leaving.into_iter().map(|(identity, name)| Recovered {
+            result: self.remove(&identity, &name).map(|_| Outcome::Removed),
+            name,
+        }));
         drop(turn);
         settled
     }
@@ -78,6 +86,7 @@ impl Accounts {
         match stage {
             None => {}
             Some(Stage::Creating(plan, home)) => self.take_back(&plan, home)?,
+            Some(Stage::Removing(_)) => return Err(super::remove::is_leaving(name)),
             Some(Stage::Complete) => {
                 let reason =
                     format!("{name} was completed, and only half-made accounts are removed");

@@ -8,7 +8,7 @@ mod file;
 use motley_proto::{
     Identity, Uid, UserName,
     names::GroupName,
-    task::{NewAccount, TaskRefusal},
+    task::{AccountPath, NewAccount, TaskRefusal},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -73,6 +73,18 @@ pub enum Event {
         /// The name.
         name: UserName,
     },
+    /// A complete account is about to be taken away.
+    Removing {
+        /// Its name.
+        name: UserName,
+        /// What goes with it.
+        plan: RemovalPlan,
+    },
+    /// The account is gone: name and uid stay bound to the identity.
+    Removed {
+        /// The name.
+        name: UserName,
+    },
     /// A group is about to be made.
     GroupReserved {
         /// Its name.
@@ -125,6 +137,19 @@ pub enum Event {
     },
 }
 
+/// What goes with an account that is taken away. Decided once and written down, so that a restart
+/// finishes exactly this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemovalPlan {
+    /// Directory in which the account's own home lies, if it is to be put aside.
+    pub home_base: Option<AccountPath>,
+    /// Name that the home gets among those put aside.
+    pub archive: String,
+    /// Primary group, if it may be motley's.
+    pub primary_group: Option<GroupName>,
+}
+
 /// An expiry date that motley set, and the one that was there before. Days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +167,8 @@ pub enum Stage {
     Creating(NewAccount, HomePlan),
     /// Made or adopted.
     Complete,
+    /// Is being taken away; a crash may have left part of it.
+    Removing(RemovalPlan),
 }
 
 /// What the ledger knows about the account of one identity.
@@ -281,6 +308,15 @@ impl Book {
         self.groups.get(group).copied()
     }
 
+    /// Gids of all groups that were ever made, whether or not they still exist.
+    pub fn made_gids(&self) -> BTreeSet<u32> {
+        let made = self.groups.values().filter_map(|stage| match stage {
+            GroupStage::Made(gid) => Some(*gid),
+            GroupStage::Reserved => None,
+        });
+        made.collect()
+    }
+
     /// Groups that were about to be made when the process ended.
     pub fn unfinished_groups(&self) -> Vec<GroupName> {
         let reserved = self.groups.iter().filter(|(_, stage)| **stage == GroupStage::Reserved);
@@ -291,11 +327,21 @@ impl Book {
     pub fn unfinished_accounts(&self) -> Vec<(NewAccount, HomePlan)> {
         let plan = |record: &Record| match &record.stage {
             Stage::Creating(plan, home) => Some((plan.clone(), *home)),
-            Stage::Complete => None,
+            Stage::Complete | Stage::Removing(_) => None,
         };
         let mut plans: Vec<_> = self.accounts.values().filter_map(plan).collect();
         plans.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         plans
+    }
+
+    /// Accounts that were about to be taken away when the process ended.
+    pub fn unfinished_removals(&self) -> Vec<(Identity, UserName)> {
+        let removing = |record: &Record| matches!(record.stage, Stage::Removing(_));
+        let found = self.accounts.iter().filter(|(_, record)| removing(record));
+        let mut found: Vec<_> =
+            found.map(|(identity, record)| (identity.clone(), record.name.clone())).collect();
+        found.sort_by(|(_, a), (_, b)| a.cmp(b));
+        found
     }
 
     /// True if the event can follow.
@@ -312,6 +358,8 @@ impl Book {
             Event::Created { name, .. }
             | Event::Released { name }
             | Event::RolledBack { name }
+            | Event::Removing { name, .. }
+            | Event::Removed { name }
             | Event::Joined { name, .. }
             | Event::Left { name, .. }
             | Event::Expired { name, .. }
@@ -339,7 +387,10 @@ impl Book {
                 r.since = day;
             }),
             Event::Released { name } => self.release(&name),
-            Event::RolledBack { name } => {
+            Event::Removing { name, plan } => {
+                self.change(&name, |r| r.stage = Stage::Removing(plan));
+            }
+            Event::RolledBack { name } | Event::Removed { name } => {
                 if let Some(identity) = self.names.get(&name) {
                     self.accounts.remove(identity);
                 }

@@ -1,0 +1,276 @@
+//! Takes complete accounts away: nothing is deleted but their lines in the account files.
+//!
+//! A lying daemon chooses identity and name, and nothing else: the account must be in the ledger and
+//! still be what it says there, and home and group follow from the account files. The home is put
+//! aside whole, so even then nothing is lost that root can't give back.
+
+use super::{Accounts, Step, failed};
+use crate::{
+    database::{Snapshot, UserEntry},
+    guard,
+    homes::Seen,
+    ledger::{Event, RemovalPlan, Stage},
+    runner::Program,
+    sessions,
+};
+use motley_proto::{
+    Identity, Uid, UserName,
+    names::GroupName,
+    task::{AccountPath, HomeFate, Removal, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
+};
+use std::time::Duration;
+
+/// How long logind may take to answer.
+const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
+/// Homes of one account that were put aside in the same second.
+const ARCHIVE_ATTEMPTS: u32 = 100;
+
+/// The refusal of anything else about an account that is being taken away.
+pub(super) fn is_leaving(name: &UserName) -> TaskRefusal {
+    TaskRefusal::Forbidden(format!("{name} is being removed; let that end first"))
+}
+
+impl Accounts {
+    pub(super) fn remove(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let stage = self.with_book(|book| match book.account_named(name) {
+            Some((owner, record)) if owner == identity => Some((record.stage.clone(), record.uid)),
+            _ => None,
+        });
+        let (plan, uid) = match stage {
+            Some((Stage::Removing(plan), uid)) => (plan, uid),
+            Some((Stage::Complete, uid)) => (self.begin_removal(identity, name, uid)?, uid),
+            Some((Stage::Creating(..), _)) => {
+                let reason = format!("{name} is half-made, and such accounts are rolled back");
+                return Err(TaskRefusal::Forbidden(reason));
+            }
+            None => return self.require_gone(identity, name),
+        };
+        self.finish_removal(identity, name, uid, &plan).map(TaskDone::Removed)
+    }
+
+    /// Asked again after it was done; anything else of that name is not ours to remove.
+    fn require_gone(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let was_theirs = self.with_book(|book| book.owner_of_name(name) == Some(identity));
+        if was_theirs && self.read()?.users.named(name.as_str()).is_none() {
+            Ok(TaskDone::Removed(Removal::default()))
+        } else {
+            Err(TaskRefusal::NotManaged(name.clone()))
+        }
+    }
+
+    /// Checks, shuts the door, and writes down what goes.
+    fn begin_removal(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+    ) -> Result<RemovalPlan, TaskRefusal> {
+        let seen = self.read()?;
+        let entry = match self.managed(identity, name) {
+            Ok((_, entry)) => Some(entry),
+            // Deleted by hand: what it left behind goes too.
+            Err(TaskRefusal::NoSuchAccount(_)) => None,
+            Err(refusal) => return Err(refusal),
+        };
+        if entry.is_some() {
+            require_alone(uid, name, &seen)?;
+            // Sessions that begin while others are ended would otherwise slip through.
+            self.expire(identity, name)?;
+        }
+        let home_base = self.own_home(name, uid, entry.as_ref(), &seen);
+        let plan = RemovalPlan {
+            archive: self.archive_name(name, uid, home_base.as_ref())?,
+            home_base,
+            primary_group: entry.and_then(|entry| primary_group(&entry, &seen)),
+        };
+        self.record(Event::Removing { name: name.clone(), plan: plan.clone() })?;
+        self.reached(Step::RemovalRecorded);
+        Ok(plan)
+    }
+
+    /// Goes through the steps that are not done yet.
+    pub(super) fn finish_removal(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+        plan: &RemovalPlan,
+    ) -> Result<Removal, TaskRefusal> {
+        let seen = self.read()?;
+        let entry = seen.users.named(name.as_str()).cloned();
+        // Whoever made another account of that name or uid meanwhile owns what is there now.
+        let ours = match &entry {
+            Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
+            None => require_alone(uid, name, &seen).is_ok(),
+        };
+        let mut removal = Removal::default();
+        if ours {
+            guard::check_uid(uid.get(), &self.world.limits)?;
+            require_alone(uid, name, &seen)?;
+            removal.ended = self.end_all(uid)?;
+            removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
+            self.reached(Step::HomeAside);
+        }
+        if ours && entry.is_some() {
+            self.end_linger(name);
+            self.edit_or_fail(Program::Userdel, &["--", name.as_str()])?;
+            if self.read()?.users.named(name.as_str()).is_some() {
+                return Err(failed("remove the account", "it is still there"));
+            }
+        }
+        self.reached(Step::UserRemoved);
+        removal.group = self.remove_abandoned(plan.primary_group.as_ref())?;
+        self.record(Event::Removed { name: name.clone() })?;
+        self.reached(Step::Removed);
+        Ok(removal)
+    }
+
+    fn end_all(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+        let world = &self.world;
+        let ended = sessions::end_sessions(&world.root, world.runner.as_ref(), uid.get());
+        match ended.remaining {
+            0 => Ok(ended),
+            left => Err(failed("end sessions", format!("{left} processes still run"))),
+        }
+    }
+
+    /// The directory in which the account's own home lies: one that the site configured, and the home
+    /// a directory of this uid that nobody else lives in.
+    fn own_home(
+        &self,
+        name: &UserName,
+        uid: Uid,
+        entry: Option<&UserEntry>,
+        seen: &Snapshot,
+    ) -> Option<AccountPath> {
+        let is_own = |base: &&AccountPath| {
+            let home = format!("{base}/{name}");
+            entry.is_none_or(|entry| entry.home == home)
+                && !seen.users.others_live_in(&home, name.as_str())
+                && self.home_base(base).is_ok_and(|base| {
+                    base.look(name.as_str()).is_ok_and(|it| it == Seen::Directory(uid.get()))
+                })
+        };
+        self.world.limits.home_bases.iter().find(is_own).cloned()
+    }
+
+    /// `NAME-UID-TIME`, or with a number behind it where that is there already.
+    fn archive_name(
+        &self,
+        name: &UserName,
+        uid: Uid,
+        base: Option<&AccountPath>,
+    ) -> Result<String, TaskRefusal> {
+        let first = format!("{name}-{uid}-{}", utc((self.world.now)()));
+        let Some(base) = base else { return Ok(first) };
+        let base = self.home_base(base)?;
+        let others = (2..ARCHIVE_ATTEMPTS).map(|number| format!("{first}.{number}"));
+        for archive in std::iter::once(first.clone()).chain(others) {
+            if base.aside(&archive)?.is_none() {
+                return Ok(archive);
+            }
+        }
+        Err(failed("put the home aside", "too many are there already"))
+    }
+
+    fn put_home_aside(
+        &self,
+        name: &UserName,
+        uid: Uid,
+        plan: &RemovalPlan,
+        entry: Option<&UserEntry>,
+        seen: &Snapshot,
+    ) -> Result<HomeFate, TaskRefusal> {
+        let left = entry.map_or(HomeFate::Nothing, |entry| HomeFate::Left(entry.home.clone()));
+        let Some(path) = &plan.home_base else { return Ok(left) };
+        let base = self.home_base(path)?;
+        if !seen.users.others_live_in(&format!("{path}/{name}"), name.as_str()) {
+            base.put_aside(name.as_str(), uid.get(), &plan.archive)?;
+        }
+        let aside = base.aside(&plan.archive)?;
+        Ok(aside.map_or(left, |at| HomeFate::Archived(self.shown(&at))))
+    }
+
+    /// The path as it is on the host.
+    fn shown(&self, path: &std::path::Path) -> String {
+        let below = path.strip_prefix(&self.world.root).unwrap_or(path);
+        format!("/{}", below.display())
+    }
+
+    /// A user manager that lingers would be started again at every boot, for nobody.
+    fn end_linger(&self, name: &UserName) {
+        let mark = self.world.root.join("var/lib/systemd/linger").join(name.as_str());
+        if mark.exists() {
+            let args = ["disable-linger", "--", name.as_str()];
+            // Without the account it has no effect, so a failure is no reason to keep the account.
+            let _ = self.world.runner.run(Program::Loginctl, &args, LOGIND_LIMIT);
+        }
+    }
+
+    fn remove_abandoned(
+        &self,
+        group: Option<&GroupName>,
+    ) -> Result<Option<GroupName>, TaskRefusal> {
+        let Some(group) = group else { return Ok(None) };
+        let seen = self.read()?;
+        let abandoned = self.with_book(|book| {
+            guard::is_abandoned(group, &seen.users, &seen.groups, book, &self.world.limits)
+        });
+        if !abandoned {
+            return Ok(None);
+        }
+        self.edit_or_fail(Program::Groupdel, &["--", group.as_str()])?;
+        Ok(Some(group.clone()))
+    }
+}
+
+/// Another name for the same uid would lose its processes, and the home its owner.
+fn require_alone(uid: Uid, name: &UserName, seen: &Snapshot) -> Result<(), TaskRefusal> {
+    if seen.users.with_uid(uid.get()).any(|entry| entry.name != name.as_str()) {
+        let reason = format!("uid {uid} has another name too; give each its own");
+        return Err(TaskRefusal::Forbidden(reason));
+    }
+    Ok(())
+}
+
+fn primary_group(entry: &UserEntry, seen: &Snapshot) -> Option<GroupName> {
+    GroupName::new(seen.groups.name(entry.gid)?).ok()
+}
+
+/// Seconds since 1970 as `YYYYMMDDTHHMMSSZ` in the Gregorian calendar.
+fn utc(seconds: i64) -> String {
+    let (day, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Years begin in March here, so that the leap day is their last; 719 468 days lie between
+    // 0000-03-01 and 1970-01-01, 146 097 make four centuries.
+    let day = day.saturating_add(719_468);
+    let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = match month {
+        0..=9 => (era * 400 + year, month + 3),
+        _ => (era * 400 + year + 1, month - 9),
+    };
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}{month:02}{of_month:02}T{hour:02}{minute:02}{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::utc;
+
+    #[test]
+    fn times_are_written_as_the_calendar_has_them() {
+        for (seconds, text) in [
+            (0, "19700101T000000Z"),
+            (951_782_400, "20000229T000000Z"),
+            (1_709_251_199, "20240229T235959Z"),
+            (1_709_251_200, "20240301T000000Z"),
+            (1_798_761_599, "20261231T235959Z"),
+            (4_107_542_400, "21000301T000000Z"),
+        ] {
+            assert_eq!(utc(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Accounts that are taken away: what goes, what is put aside, and what is never touched.
+
+#[allow(unreachable_pub)]
+mod support;
+
+use motley_proto::task::{HomeFate, NewAccount, Removal, Task, TaskAnswer, TaskDone, TaskRefusal};
+use motley_root::{
+    accounts::{Accounts, Outcome},
+    runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
+};
+use std::{
+    fs,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        process::CommandExt,
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
+use support::{
+    fate::{be_quiet, doomed},
+    *,
+};
+
+const ASIDE: &str = "/home/.removed/jdoe-5001-20270115T080000Z";
+
+fn remove(accounts: &Accounts, name: &str) -> TaskAnswer {
+    accounts.carry_out(&Task::Remove { identity: identity(name), name: user(name) })
+}
+
+fn removed(answer: TaskAnswer) -> Removal {
+    match answer {
+        Ok(TaskDone::Removed(removal)) => removal,
+        other => panic!("expected a removal, got {other:?}"),
+    }
+}
+
+fn create(accounts: &Accounts, name: &str, uid: u32) {
+    account(accounts.carry_out(&Task::Create(plan(name, uid))));
+}
+
+fn has_line(file: &str, name: &str) -> bool {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().any(|line| line.starts_with(&format!("{name}:")))
+}
+
+fn everything() -> [Vec<u8>; 4] {
+    ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"].map(|file| fs::read(file).unwrap())
+}
+
+fn sleeper(uid: u32) -> Child {
+    Command::new("/bin/sleep").arg("600").uid(uid).gid(uid).spawn().unwrap()
+}
+
+#[test]
+fn r25_a_removed_account_leaves_its_home_aside_where_root_alone_can_look() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    fs::write("/home/jdoe/thesis", "years").unwrap();
+    symlink("/etc", "/home/jdoe/link").unwrap();
+    let removal = removed(remove(&accounts, "jdoe"));
+    assert_eq!(removal.home, HomeFate::Archived(ASIDE.to_owned()));
+    assert_eq!(removal.group, Some(group("wlcg")), "motley made it and nobody is in it");
+    for file in ["/etc/passwd", "/etc/shadow"] {
+        assert!(!has_line(file, "jdoe"), "{file}");
+    }
+    assert!(!fs::read_to_string("/etc/group").unwrap().contains("jdoe"));
+    assert!(!fs::exists("/home/jdoe").unwrap());
+    let shelf = fs::metadata("/home/.removed").unwrap();
+    assert_eq!((shelf.uid(), shelf.mode() & 0o7777), (0, 0o700));
+    let thesis = format!("{ASIDE}/thesis");
+    assert_eq!(fs::read_to_string(&thesis).unwrap(), "years");
+    assert_eq!(fs::metadata(ASIDE).unwrap().uid(), 5001, "as it was");
+    assert_eq!(removed(remove(&accounts, "jdoe")), Removal::default(), "once more does nothing");
+}
+
+#[test]
+fn r23_name_and_uid_of_a_removed_account_go_to_nobody_else_and_back_to_their_owner() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    removed(remove(&accounts, "jdoe"));
+    drop(accounts);
+    let accounts = open(Setup::default());
+    let stranger = |name, uid| {
+        let plan = NewAccount { identity: identity("x"), ..plan(name, uid) };
+        accounts.carry_out(&Task::Create(plan))
+    };
+    assert_eq!(stranger("jdoe", 5002), Err(TaskRefusal::NameTaken(user("jdoe"))));
+    assert!(matches!(stranger("other", 5001), Err(TaskRefusal::UidTaken(_))));
+    for round in 0..3 {
+        let facts = account(accounts.carry_out(&Task::Create(plan("jdoe", 5001))));
+        assert_eq!((facts.uid, facts.expired), (5001, false), "round {round}");
+        assert!(!fs::exists("/home/jdoe/thesis").unwrap(), "a new home, not the old one");
+        fs::write("/home/jdoe/thesis", "years").unwrap();
+        removed(remove(&accounts, "jdoe"));
+    }
+    assert_eq!(fs::read_dir("/home/.removed").unwrap().count(), 4, "all of them in one second");
+}
+
+#[test]
+fn r24_a_death_at_any_step_of_a_removal_is_repaired_at_the_next_start() {
+    if !enter() {
+        return;
+    }
+    be_quiet();
+    for steps in 0..60u32 {
+        let name = format!("u{steps}");
+        let own =
+            NewAccount { primary_group: group(&format!("p{steps}")), ..plan(&name, 5000 + steps) };
+        let accounts = open(Setup::default());
+        account(accounts.carry_out(&Task::Create(own.clone())));
+        fs::write(format!("/home/{name}/mine"), "x").unwrap();
+        drop(accounts);
+        let accounts = doomed(usize::try_from(steps).unwrap());
+        let lived = catch_unwind(AssertUnwindSafe(|| remove(&accounts, &name)));
+        drop(accounts);
+        let accounts = open(Setup::default());
+        for recovered in accounts.recover() {
+            assert_eq!(recovered.result, Ok(Outcome::Removed), "{steps}");
+        }
+        let gone = !has_line("/etc/passwd", &name);
+        let aside = format!("/home/.removed/{name}-{}-20270115T080000Z/mine", own.uid);
+        assert_eq!(fs::exists(&aside).unwrap(), gone, "after {steps} steps: whole or gone");
+        assert_eq!(fs::exists(format!("/home/{name}")).unwrap(), !gone, "after {steps} steps");
+        removed(remove(&accounts, &name));
+        assert!(
+            !has_line("/etc/passwd", &name) && !has_line("/etc/group", own.primary_group.as_str())
+        );
+        assert_eq!(fs::read_to_string(&aside).unwrap(), "x");
+        account(accounts.carry_out(&Task::Create(own)));
+        if lived.is_ok() {
+            assert!(steps > 8, "only {steps} steps");
+            return;
+        }
+    }
+    panic!("removing an account never ended");
+}
+
+#[test]
+fn r24_a_person_who_comes_back_in_the_middle_of_a_removal_gets_a_whole_account() {
+    if !enter() {
+        return;
+    }
+    be_quiet();
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    drop(accounts);
+    // Four steps lead behind the putting aside of the home.
+    let accounts = doomed(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| remove(&accounts, "jdoe"))).is_err());
+    drop(accounts);
+    let accounts = open(Setup::default());
+    let id = || identity("jdoe");
+    for other in [
+        Task::Adopt { identity: id(), name: user("jdoe") },
+        Task::RollBack { identity: id(), name: user("jdoe") },
+    ] {
+        let refused = accounts.carry_out(&other);
+        assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
+    }
+    let unexpire = Task::Unexpire { identity: id(), name: user("jdoe") };
+    assert_eq!(accounts.carry_out(&unexpire), Err(TaskRefusal::NotManaged(user("jdoe"))));
+    let facts = account(accounts.carry_out(&Task::Create(plan("jdoe", 5001))));
+    assert!(!facts.expired && fs::exists("/home/jdoe").unwrap() && fs::exists(ASIDE).unwrap());
+}
+
+#[test]
+fn r21_only_an_account_that_is_still_what_the_ledger_says_is_removed() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    create(&accounts, "kim", 5002);
+    let before = everything();
+    let refusal = |identity, name| accounts.carry_out(&Task::Remove { identity, name: user(name) });
+    for (owner, name) in [("localadmin", "localadmin"), ("jdoe", "kim"), ("jdoe", "localadmin")] {
+        let refused = refusal(identity(owner), name);
+        assert_eq!(refused, Err(TaskRefusal::NotManaged(user(name))), "{owner} {name}");
+    }
+    assert_eq!(everything(), before);
+    // The admin took the account over, or gave its uid a second name.
+    edit("/etc/passwd", |text| text.replace("kim@https", "Kim, a colleague @https"));
+    edit("/etc/passwd", |text| text + "alias:x:5001:5001::/home/alias:/bin/sh\n");
+    let before = everything();
+    assert_eq!(remove(&accounts, "kim"), Err(TaskRefusal::NotManaged(user("kim"))));
+    assert!(matches!(remove(&accounts, "jdoe"), Err(TaskRefusal::Forbidden(_))));
+    assert_eq!(everything(), before);
+    assert!(fs::exists("/home/jdoe").unwrap() && fs::exists("/home/kim").unwrap());
+}
+
+#[test]
+fn r25_only_the_accounts_own_home_is_put_aside() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    for (number, name) in (1u32..).zip(["link", "other", "shared", "moved"]) {
+        create(&accounts, name, 5000 + number);
+    }
+    fs::rename("/home/link", "/home/real").unwrap();
+    symlink("/home/real", "/home/link").unwrap();
+    chown("/home/other", Some(1500), None).unwrap();
+    edit("/etc/passwd", |text| text + "guest:x:1501:1501::/home/shared/guest:/bin/sh\n");
+    edit("/etc/passwd", |text| text.replace("/home/moved", "/srv/moved"));
+    for name in ["link", "other", "shared", "moved"] {
+        let at = if name == "moved" { "/srv/moved".to_owned() } else { format!("/home/{name}") };
+        assert_eq!(removed(remove(&accounts, name)).home, HomeFate::Left(at), "{name}");
+        assert!(!has_line("/etc/passwd", name));
+        assert!(fs::symlink_metadata(format!("/home/{name}")).is_ok(), "{name}");
+    }
+    assert!(fs::exists("/home/real").unwrap() && !fs::exists("/home/.removed").unwrap());
+}
+
+#[test]
+fn r25_a_shelf_that_is_not_roots_alone_takes_no_home_and_is_not_followed() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    fs::create_dir("/mnt/elsewhere").unwrap();
+    symlink("/mnt/elsewhere", "/home/.removed").unwrap();
+    let refused = |why: &str| {
+        let Err(TaskRefusal::Forbidden(reason)) = remove(&accounts, "jdoe") else {
+            panic!("{why}")
+        };
+        assert!(reason.contains("/home/.removed must be a directory of root's"), "{reason}");
+        assert!(fs::exists("/home/jdoe").unwrap() && has_line("/etc/passwd", "jdoe"), "{why}");
+    };
+    refused("a link");
+    assert_eq!(fs::read_dir("/mnt/elsewhere").unwrap().count(), 0);
+    fs::remove_file("/home/.removed").unwrap();
+    fs::create_dir("/home/.removed").unwrap();
+    fs::set_permissions("/home/.removed", fs::Permissions::from_mode(0o755)).unwrap();
+    refused("open to everybody");
+    assert!(inspect(&accounts, "jdoe").unwrap().expired, "shut already");
+    fs::set_permissions("/home/.removed", fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(removed(remove(&accounts, "jdoe")).home, HomeFate::Archived(ASIDE.to_owned()));
+}
+
+#[test]
+fn r22_the_primary_group_goes_only_if_motley_made_it_and_nobody_is_left_in_it() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    let with = |name: &str, uid, primary: &str| {
+        let plan = NewAccount { primary_group: group(primary), groups: vec![], ..plan(name, uid) };
+        account(accounts.carry_out(&Task::Create(plan)));
+        name.to_owned()
+    };
+    let first = with("a", 5001, "lab");
+    let second = with("b", 5002, "lab");
+    let configured = with("c", 5003, "nogroup");
+    let listed = with("d", 5004, "crew");
+    shell("gpasswd -a localadmin crew >/dev/null");
+    let gid = |name: &str| {
+        let text = fs::read_to_string("/etc/group").unwrap();
+        text.lines().find_map(|l| {
+            l.strip_prefix(&format!("{name}:x:"))?.split(':').next().map(str::to_owned)
+        })
+    };
+    let had = gid("lab");
+    assert_eq!(removed(remove(&accounts, &first)).group, None, "b is in it");
+    assert_eq!(removed(remove(&accounts, &second)).group, Some(group("lab")));
+    assert_eq!(removed(remove(&accounts, &configured)).group, None);
+    assert_eq!(removed(remove(&accounts, &listed)).group, None, "a local member is in it");
+    assert_eq!((gid("lab"), gid("crew").is_some(), gid("nogroup").is_some()), (None, true, true));
+    with("e", 5005, "newcomers");
+    assert_ne!(gid("newcomers"), had, "r23: the files of a group that is gone are not theirs");
+    with("f", 5006, "lab");
+    assert_eq!(gid("lab"), had, "they are the group's again");
+}
+
+#[test]
+fn sessions_and_processes_are_listed_without_their_arguments_and_ended_by_a_removal() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let mut running = sleeper(5001);
+    let task = Task::Sessions { identity: identity("jdoe"), name: user("jdoe") };
+    let Ok(TaskDone::SessionList(list)) = accounts.carry_out(&task) else { panic!("no list") };
+    let [process] = list.processes.as_slice() else { panic!("{list:?}") };
+    assert_eq!((process.command.as_str(), process.pid), ("sleep", running.id()));
+    assert!(!format!("{list:?}").contains("600"), "arguments are nobody's business: {list:?}");
+    let stranger = Task::Sessions { identity: identity("x"), name: user("jdoe") };
+    assert_eq!(accounts.carry_out(&stranger), Err(TaskRefusal::NotManaged(user("jdoe"))));
+    let removal = removed(remove(&accounts, "jdoe"));
+    assert_eq!((removal.ended.processes, removal.ended.remaining), (1, 0));
+    assert!(!running.wait().unwrap().success());
+}
+
+#[test]
+fn r24_a_removal_that_finds_the_account_files_locked_is_finished_later() {
+    struct Locked;
+    impl CommandRunner for Locked {
+        fn run(&self, p: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+            match p {
+                Program::Userdel => {
+                    let complaint = "userdel: cannot lock /etc/passwd; try again later.".to_owned();
+                    Ok(Finished { status: Some(1), complaint })
+                }
+                _ => SystemRunner::new(Path::new("/")).run(p, args, limit),
+            }
+        }
+    }
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup { runner: Box::new(Locked), ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    assert_eq!(remove(&accounts, "jdoe"), Err(TaskRefusal::Busy));
+    assert!(inspect(&accounts, "jdoe").unwrap().expired);
+    drop(accounts);
+    let accounts = open(Setup::default());
+    assert_eq!(accounts.recover()[0].result, Ok(Outcome::Removed));
+    assert!(!has_line("/etc/passwd", "jdoe") && fs::exists(ASIDE).unwrap());
+}
+
+#[test]
+fn r21_what_an_admin_made_anew_after_deleting_the_account_by_hand_stays() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    shell("userdel jdoe");
+    let removal = removed(remove(&accounts, "jdoe"));
+    assert_eq!(removal.home, HomeFate::Archived(ASIDE.to_owned()), "what it left behind");
+    create(&accounts, "kim", 5002);
+    shell("userdel kim && useradd -u 5003 -g nogroup -c 'Another Kim' kim");
+    let before = everything();
+    assert_eq!(remove(&accounts, "kim"), Err(TaskRefusal::NotManaged(user("kim"))));
+    assert_eq!(everything(), before);
+    assert!(fs::exists("/home/kim").unwrap());
+}
