@@ -329,11 +329,7 @@ fn check_name(standing: &Standing, name: &LoginName) -> Result<(), Refusal> {
     if own != Some(name.as_str()) {
         return Err(Refusal::OtherName(own.map(str::to_owned)));
     }
-    if standing.state == AccountState::Deployed {
-        Ok(())
-    } else {
-        Err(Refusal::State(standing.state))
-    }
+    if standing.admits() { Ok(()) } else { Err(Refusal::State(standing.state)) }
 }
 
 #[cfg(test)]

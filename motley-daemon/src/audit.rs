@@ -1,118 +1,25 @@
 //! The audit log: typed events, one JSON line each, chained by hash, written before the effect is told.
+//!
+//! A file that has grown large is put aside under a number; the chain goes on in a new one.
+
+mod event;
+mod files;
+pub mod read;
+mod verify;
+
+pub use event::Event;
+pub use verify::{Begins, Checked, verify};
 
 use crate::{clock::Clock, measure, request};
-use aws_lc_rs::digest;
-use motley_proto::{Identity, UserName, text::escape};
-use serde::{Deserialize, Serialize};
+use event::{Line, START, hash_of};
+use motley_proto::text::escape;
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
-
-/// Something that must be known afterwards, whatever the log level was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// The daemon started.
-    Started {
-        /// Its version.
-        version: String,
-    },
-    /// Somebody was let in.
-    LoginGranted {
-        /// Request id.
-        request: String,
-        /// Who.
-        identity: Identity,
-        /// As which account.
-        name: UserName,
-        /// From where.
-        rhost: Option<String>,
-        /// By `token`, `one_time_password`, `code` or `vouched_code`.
-        by: String,
-    },
-    /// Somebody was not let in.
-    LoginRefused {
-        /// Request id.
-        request: String,
-        /// The name that was tried.
-        user: String,
-        /// From where.
-        rhost: Option<String>,
-        /// Why, for the operator.
-        reason: String,
-    },
-    /// An account was made, adopted or changed.
-    Deployed {
-        /// Request id.
-        request: String,
-        /// Whose.
-        identity: Identity,
-        /// Its name.
-        name: UserName,
-        /// What was done, in words.
-        what: String,
-    },
-    /// An identity was suspended.
-    Suspended {
-        /// Request id.
-        request: String,
-        /// Whom.
-        identity: Identity,
-        /// By whom.
-        by: String,
-    },
-    /// An identity may come in again.
-    Resumed {
-        /// Request id.
-        request: String,
-        /// Whom.
-        identity: Identity,
-        /// By whom.
-        by: String,
-    },
-    /// A one-time password was issued.
-    OneTimePasswordIssued {
-        /// Request id.
-        request: String,
-        /// For whom.
-        identity: Identity,
-    },
-    /// A code was given out.
-    CodeIssued {
-        /// Request id.
-        request: String,
-        /// For whom.
-        identity: Identity,
-        /// The one account that it opens.
-        name: UserName,
-        /// By whom: the holder of a token, or an admin on the host.
-        by: String,
-    },
-    /// A code was used up, for better or worse.
-    CodeUsed {
-        /// Whose it was.
-        identity: Identity,
-        /// The one account that it opens.
-        name: UserName,
-        /// Who had given it out.
-        by: String,
-    },
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    time: i64,
-    /// Address behind the REST request, where one led to the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<String>,
-    #[serde(flatten)]
-    event: Event,
-    previous: String,
-}
 
 /// Why the audit log could not be written or is not whole.
 #[derive(Debug, thiserror::Error)]
@@ -155,14 +62,11 @@ pub struct Audit {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     tail: Mutex<Tail>,
+    rotate_at: u64,
 }
 
-const START: &str = "start";
-
-fn hash_of(line: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, line.as_bytes());
-    hash.as_ref().iter().map(|b| format!("{b:02x}")).collect()
-}
+/// Size at which a file is put aside, in bytes. Failed logins of strangers grow it, too.
+const ROTATE_AT: u64 = 64 * 1024 * 1024;
 
 impl Audit {
     /// Opens the log, or makes it readable by its owner only, and goes on with its chain. A line that
@@ -171,6 +75,10 @@ impl Audit {
     /// # Errors
     /// When the file can't be opened or its last line is no line of ours.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        Self::open_with(path, clock, ROTATE_AT)
+    }
+
+    fn open_with(path: &Path, clock: Arc<dyn Clock>, rotate_at: u64) -> Result<Self, AuditError> {
         let failed = |source| AuditError::File { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let mut file =
@@ -179,7 +87,16 @@ impl Audit {
         let (hash, length) = end.ok_or_else(|| AuditError::Foreign { path: path.to_owned() })?;
         let torn = length < file.metadata().map_err(failed)?.len();
         let tail = Mutex::new(Tail { file, hash, length, torn });
-        Ok(Self { path: path.to_owned(), clock, tail })
+        let audit = Self { path: path.to_owned(), clock, tail, rotate_at };
+        if length == 0 {
+            audit.go_on_from_predecessor()?;
+        }
+        Ok(audit)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Writes one event. Returns after the line is handed to the system.
@@ -196,42 +113,83 @@ impl Audit {
     }
 
     fn write(&self, event: Event) -> Result<(), AuditError> {
-        let failed = |source| AuditError::File { path: self.path.clone(), source };
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = Line {
-            time: self.clock.now().0,
-            source: request::source(),
-            event,
-            previous: tail.hash.clone(),
-        };
-        let mut text = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
-        let hash = hash_of(&text);
-        text.push('\n');
-        tail.append(&text).map_err(failed)?;
+        if tail.length >= self.rotate_at
+            && let Err(error) = self.put_aside(&mut tail)
+        {
+            tracing::error!(%error, "the audit log could not be put aside; it goes on to grow");
+        }
+        self.append(&mut tail, event)
+    }
+
+    /// Puts the file aside under the next number and goes on in a new one. Yields where it is now.
+    ///
+    /// # Errors
+    /// When a step fails; then the log goes on in the old file.
+    pub fn rotate(&self) -> Result<PathBuf, AuditError> {
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        self.put_aside(&mut tail)
+    }
+
+    fn failed(&self, source: io::Error) -> AuditError {
+        AuditError::File { path: self.path.clone(), source }
+    }
+
+    fn append(&self, tail: &mut Tail, event: Event) -> Result<(), AuditError> {
+        let (text, hash) = self.line(event, &tail.hash)?;
+        tail.append(&text).map_err(|error| self.failed(error))?;
         tail.hash = hash;
         Ok(())
     }
 
-    /// Reads a log through and says how many lines it has.
-    ///
-    /// # Errors
-    /// [`AuditError::Broken`] at the first line that does not follow from the one before.
-    pub fn verify(path: &Path) -> Result<usize, AuditError> {
-        let failed = |source| AuditError::File { path: path.to_owned(), source };
-        let mut expected = START.to_owned();
-        let mut count = 0;
-        for line in BufReader::new(File::open(path).map_err(failed)?).lines() {
-            let line = line.map_err(failed)?;
-            count += 1;
-            let fits =
-                serde_json::from_str::<Line>(&line).is_ok_and(|read| read.previous == expected);
-            if !fits {
-                return Err(AuditError::Broken { path: path.to_owned(), line: count });
-            }
-            expected = hash_of(&line);
-        }
-        Ok(count)
+    fn line(&self, event: Event, previous: &str) -> Result<(String, String), AuditError> {
+        let (time, source) = (self.clock.now().0, request::source());
+        let line = Line { time, source, event, previous: previous.to_owned() };
+        let mut text = serde_json::to_string(&line).map_err(|error| self.failed(error.into()))?;
+        let hash = hash_of(&text);
+        text.push('\n');
+        Ok((text, hash))
     }
+
+    /// A crash between putting the old file aside and naming the new one leaves none.
+    fn go_on_from_predecessor(&self) -> Result<(), AuditError> {
+        let newest = files::newest_aside(&self.path).map_err(|error| self.failed(error))?;
+        let Some(before) = newest else { return Ok(()) };
+        let end = File::open(&before.path).and_then(|mut file| read_end(&mut file));
+        let end = end.map_err(|source| AuditError::File { path: before.path.clone(), source })?;
+        let (hash, _) = end.ok_or_else(|| AuditError::Foreign { path: before.path.clone() })?;
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        tail.hash = hash;
+        self.append(&mut tail, Event::Continued { file: before.name() })
+    }
+
+    /// The new file is whole before it gets the name, so that at any moment one of both has it.
+    fn put_aside(&self, tail: &mut Tail) -> Result<PathBuf, AuditError> {
+        let failed = |error| self.failed(error);
+        let aside = files::next_aside(&self.path).map_err(failed)?;
+        let (text, hash) = self.line(Event::Continued { file: aside.name() }, &tail.hash)?;
+        let draft = files::draft(&self.path);
+        let file = write_draft(&draft, &text).map_err(failed)?;
+        std::fs::rename(&self.path, &aside.path).map_err(failed)?;
+        if let Err(error) = std::fs::rename(&draft, &self.path) {
+            std::fs::rename(&aside.path, &self.path).map_err(failed)?;
+            return Err(failed(error));
+        }
+        *tail = Tail { file, hash, length: text.len() as u64, torn: false };
+        Ok(aside.path)
+    }
+}
+
+fn write_draft(path: &Path, text: &str) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.create_new(true).read(true).append(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(file)
 }
 
 impl Tail {
@@ -251,7 +209,7 @@ impl Tail {
 }
 
 /// Longest line that an event can make, generously.
-const LINE_LIMIT: u64 = 64 * 1024;
+pub(crate) const LINE_LIMIT: u64 = 64 * 1024;
 /// What every line begins with.
 const BEGIN: &str = "{\"time\":";
 
@@ -281,89 +239,4 @@ pub fn field(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::SystemClock;
-
-    fn event(reason: &str) -> Event {
-        Event::LoginRefused {
-            request: "r".to_owned(),
-            user: field("evil\n{\"event\":\"started\"}"),
-            rhost: None,
-            reason: reason.to_owned(),
-        }
-    }
-
-    #[test]
-    fn r39_a_changed_line_is_found_and_a_restart_goes_on_with_the_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        for _ in 0..2 {
-            let audit = Audit::open(&path, Arc::new(SystemClock)).unwrap();
-            audit.record(event("one")).unwrap();
-            audit.record(event("two")).unwrap();
-        }
-        assert_eq!(Audit::verify(&path).unwrap(), 4);
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().count(), 4, "r31: one line for each event");
-        std::fs::write(&path, text.replacen("one", "0ne", 1)).unwrap();
-        assert!(matches!(Audit::verify(&path), Err(AuditError::Broken { line: 2, .. })));
-        let without_second: Vec<_> =
-            text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line).collect();
-        std::fs::write(&path, without_second.join("\n")).unwrap();
-        assert!(matches!(Audit::verify(&path), Err(AuditError::Broken { line: 2, .. })));
-    }
-
-    #[test]
-    fn r39_a_line_that_was_cut_off_does_not_break_the_chain() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        let audit = Audit::open(&path, Arc::new(SystemClock)).unwrap();
-        audit.record(event("one")).unwrap();
-        drop(audit);
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, [&whole[..], b"{\"time\":17"].concat()).unwrap();
-        Audit::open(&path, Arc::new(SystemClock)).unwrap().record(event("two")).unwrap();
-        assert_eq!(Audit::verify(&path).unwrap(), 2);
-    }
-
-    #[test]
-    fn r39_what_a_full_disk_took_of_a_line_is_taken_back() {
-        use nix::sys::{
-            resource::{Resource, getrlimit, setrlimit},
-            signal::{SigSet, Signal},
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        let audit = Audit::open(&path, Arc::new(SystemClock)).unwrap();
-        audit.record(event("one")).unwrap();
-        let size = std::fs::metadata(&path).unwrap().len();
-        let mut signals = SigSet::empty();
-        signals.add(Signal::SIGXFSZ);
-        signals.thread_block().unwrap();
-        let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
-        // Stands in for the disk: the next write is cut short, the one after it fails.
-        setrlimit(Resource::RLIMIT_FSIZE, size + 20, hard).unwrap();
-        let refused = audit.record(event("two"));
-        setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
-        assert!(matches!(refused, Err(AuditError::File { .. })));
-        audit.record(event("three")).unwrap();
-        assert_eq!(Audit::verify(&path).unwrap(), 2);
-    }
-
-    #[test]
-    fn r39_a_log_whose_last_line_is_not_ours_is_not_gone_on_with() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        std::fs::write(&path, "something else\n").unwrap();
-        let opened = Audit::open(&path, Arc::new(SystemClock));
-        assert!(matches!(opened, Err(AuditError::Foreign { .. })));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "something else\n");
-    }
-
-    #[test]
-    fn r39_a_full_disk_is_an_error() {
-        let audit = Audit::open(Path::new("/dev/full"), Arc::new(SystemClock)).unwrap();
-        assert!(matches!(audit.record(event("x")), Err(AuditError::File { .. })));
-    }
-}
+mod tests;

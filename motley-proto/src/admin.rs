@@ -1,14 +1,32 @@
 //! What an admin on the host asks the daemon over the admin socket.
+//!
+//! Lists are paged: a page that is full names the place where the next one begins.
+
+mod people;
+mod token;
+mod trail;
+
+pub use people::{
+    AccountDetails, AccountPage, AccountQuery, AccountRow, LoginFact, Mark, SessionsPage,
+    SessionsRow,
+};
+pub use token::{
+    EntitlementFact, EntitlementParts, HeldToken, PersonFact, PreviewFact, RuleFact, SectionFact,
+    TokenReport, Verdict, WhyReport,
+};
+pub use trail::{BrokenLine, TrailCheck, TrailCursor, TrailFilter, TrailPage, TrailStart};
 
 use crate::{
     code::Code,
+    facts::ProviderStatus,
     identity::Identity,
     knock::{KnockPage, NotifyStatus},
-    names::UserName,
+    names::{UserName, text_type},
     rest::AccountState,
-    task::SessionsEnded,
+    task::{HomeFate, SessionsEnded},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Whom an admin means: by identity, or by local name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,24 +38,113 @@ pub enum Target {
     Name(UserName),
 }
 
+/// Why a text can't be the reason of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReasonError {
+    /// There is no text.
+    #[error("is empty")]
+    Empty,
+    /// Longer than 200 bytes.
+    #[error("is longer than 200 bytes")]
+    TooLong,
+    /// It would break a line of the audit trail or act on a terminal.
+    #[error("has a control character")]
+    ControlCharacter,
+}
+
+fn check_reason(text: &str) -> Result<(), ReasonError> {
+    match text {
+        "" => Err(ReasonError::Empty),
+        text if text.len() > 200 => Err(ReasonError::TooLong),
+        text if text.chars().any(char::is_control) => Err(ReasonError::ControlCharacter),
+        _ => Ok(()),
+    }
+}
+
+text_type! {
+    /// Why an admin orders something, in his own words: one line of 1 to 200 bytes.
+    Reason, check_reason, ReasonError
+}
+
+/// A change of somebody's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// Refuse this person from now on and end the sessions.
+    Suspend,
+    /// Let this person in again.
+    Resume,
+    /// Leave the account the shell of tier limited, until that is lifted.
+    Limit,
+    /// Lift that.
+    Unlimit,
+    /// Take the account away.
+    Undeploy,
+}
+
 /// What an admin asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdminRequest {
     /// How is the daemon?
     Status,
-    /// All accounts that the store knows.
-    Accounts,
-    /// Refuse this person from now on and end the sessions.
-    Suspend {
-        /// Whom.
+    /// Accounts that the store knows.
+    Accounts(AccountQuery),
+    /// Everything about one account.
+    Account {
+        /// Whose.
         target: Target,
     },
-    /// Let this person in again.
-    Resume {
-        /// Whom.
+    /// Change somebody's account.
+    Change {
+        /// How.
+        change: Change,
+        /// Whose.
+        target: Target,
+        /// Why.
+        reason: Option<Reason>,
+    },
+    /// What runs on one account.
+    Sessions {
+        /// Whose.
         target: Target,
     },
+    /// What runs on all accounts.
+    AllSessions {
+        /// Behind this one, in the order of issuer and subject.
+        after: Option<Identity>,
+    },
+    /// Why can, or can't, this person come in?
+    Why {
+        /// Who.
+        target: Target,
+    },
+    /// Why can, or can't, the holder of this token come in?
+    WhyToken {
+        /// The token.
+        token: HeldToken,
+    },
+    /// What is this token?
+    Token {
+        /// The token.
+        token: HeldToken,
+    },
+    /// How are the providers?
+    Providers {
+        /// Whether they are asked now, or what is known is told.
+        probe: bool,
+    },
+    /// Lines of the audit trail.
+    Trail {
+        /// Which.
+        filter: TrailFilter,
+        /// From where on.
+        start: TrailStart,
+    },
+    /// Read the audit trail through.
+    VerifyTrail,
+    /// Put the audit trail aside and begin a new file.
+    RotateTrail,
     /// Finish or roll back whatever a crash left behind.
     Reconcile,
     /// Load the configuration anew.
@@ -73,23 +180,12 @@ pub struct IssuedCode {
     pub lifetime: i64,
 }
 
-/// One account in the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountRow {
-    /// Whose.
-    pub identity: Identity,
-    /// Local name, once there is one.
-    pub name: Option<UserName>,
-    /// State.
-    pub state: AccountState,
-}
-
-/// What a suspension or resumption did.
+/// What a change of somebody's account did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Whom it was about.
     pub identity: Identity,
-    /// Local name, if there is an account.
+    /// Local name, if there is an account or was one.
     pub name: Option<UserName>,
     /// State now.
     pub state: AccountState,
@@ -97,6 +193,9 @@ pub struct Receipt {
     pub one_time_passwords: u32,
     /// Sessions ended.
     pub sessions: SessionsEnded,
+    /// What became of the home, if the account was taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<HomeFate>,
     /// What could not be done yet and is retried.
     pub pending: Vec<String>,
 }
@@ -106,17 +205,34 @@ pub struct Receipt {
 pub struct DaemonStatus {
     /// Version of the daemon.
     pub version: String,
+    /// Seconds since it started.
+    pub uptime: u64,
+    /// Since when the configuration holds, in seconds since 1970-01-01.
+    pub configured_at: i64,
+    /// Files of the configuration.
+    pub files: Vec<String>,
     /// Where it listens.
     pub listening: Vec<String>,
     /// Issuers it trusts.
     pub issuers: Vec<String>,
     /// Accounts in the store.
     pub accounts: u64,
+    /// The same by state, as far as store and account files tell; locks that somebody set without
+    /// motley are not looked for.
+    pub states: BTreeMap<String, u64>,
     /// Whether the root helper answers.
     pub root_helper: bool,
     /// How mail to the admins goes.
     #[serde(default)]
     pub notify: NotifyStatus,
+    /// Why it does not, and what to do.
+    pub root_helper_problem: Option<String>,
+    /// Whether the store answers.
+    pub store: bool,
+    /// The file of the audit trail.
+    pub audit: String,
+    /// Its size, in bytes.
+    pub audit_bytes: u64,
 }
 
 /// What loading the configuration anew came to.
@@ -137,9 +253,25 @@ pub enum AdminAnswer {
     /// To [`AdminRequest::Status`].
     Status(DaemonStatus),
     /// To [`AdminRequest::Accounts`].
-    Accounts(Vec<AccountRow>),
-    /// To [`AdminRequest::Suspend`] and [`AdminRequest::Resume`].
+    Accounts(AccountPage),
+    /// To [`AdminRequest::Account`]. Boxed, as are others that would make every answer large.
+    Account(Box<AccountDetails>),
+    /// To [`AdminRequest::Change`].
     Receipt(Receipt),
+    /// To [`AdminRequest::Sessions`] and [`AdminRequest::AllSessions`].
+    Sessions(SessionsPage),
+    /// To [`AdminRequest::Why`] and [`AdminRequest::WhyToken`].
+    Why(Box<WhyReport>),
+    /// To [`AdminRequest::Token`].
+    Token(Box<TokenReport>),
+    /// To [`AdminRequest::Providers`].
+    Providers(Vec<ProviderStatus>),
+    /// To [`AdminRequest::Trail`].
+    Trail(TrailPage),
+    /// To [`AdminRequest::VerifyTrail`].
+    TrailChecked(TrailCheck),
+    /// To [`AdminRequest::RotateTrail`]: where the file is now.
+    TrailRotated(String),
     /// To [`AdminRequest::Reconcile`]: one line for each repair.
     Reconciled(Vec<String>),
     /// To [`AdminRequest::Reload`].
@@ -152,6 +284,21 @@ pub enum AdminAnswer {
     KnocksCleared(u64),
     /// To [`AdminRequest::TestNotify`]: what the mail server said.
     Notified(String),
+    /// Nobody of that name, or no account of that identity; the text says what to do.
+    Nobody(String),
     /// The request was refused or failed; the text says why and what to do.
     Refused(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r31_a_reason_is_one_short_line() {
+        for bad in ["", "two\nlines", "\u{1b}[2J", &"x".repeat(201)] {
+            assert!(Reason::new(bad).is_err(), "{bad:?}");
+        }
+        assert!(Reason::new("left the project – ticket 7").is_ok());
+    }
 }

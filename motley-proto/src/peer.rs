@@ -81,9 +81,18 @@ impl WhoMay for AdminRequest {
     fn who_may(&self) -> Who {
         match self {
             AdminRequest::Status
-            | AdminRequest::Accounts
-            | AdminRequest::Suspend { .. }
-            | AdminRequest::Resume { .. }
+            | AdminRequest::Accounts(_)
+            | AdminRequest::Account { .. }
+            | AdminRequest::Change { .. }
+            | AdminRequest::Sessions { .. }
+            | AdminRequest::AllSessions { .. }
+            | AdminRequest::Why { .. }
+            | AdminRequest::WhyToken { .. }
+            | AdminRequest::Token { .. }
+            | AdminRequest::Providers { .. }
+            | AdminRequest::Trail { .. }
+            | AdminRequest::VerifyTrail
+            | AdminRequest::RotateTrail
             | AdminRequest::Reconcile
             | AdminRequest::Reload
             | AdminRequest::IssueCode { .. }

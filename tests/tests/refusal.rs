@@ -197,7 +197,7 @@ sandbox_test! {
         assert!(ctl(&["users"])?.contains("suspended"));
         assert!(ctl(&["resume", &alice])?.contains("deployed"));
         assert!(world.paste(sb, &alice, &token)?.is_success());
-        assert!(ctl(&["status"])?.contains("root helper  answers"));
+        assert!(ctl(&["status"])?.contains("root helper         answers"));
         Ok(())
     }
 }

@@ -154,7 +154,14 @@ impl Accounts {
 
     async fn deploy_wish(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
         let _held = self.locks.hold(wish.identity).await;
-        let known = self.store.known_of(wish.identity).await?;
+        let mut known = self.store.known_of(wish.identity).await?;
+        if let Some(record) = known.record.as_ref().filter(|record| record.is_leaving()) {
+            // Who comes back in the middle of it must not revive half an account.
+            if !self.take_away(record, wish.request).await.pending.is_empty() {
+                return Err(BackendError::Busy.into());
+            }
+            known = self.store.known_of(wish.identity).await?;
+        }
         let standing = self.standing_of(wish.identity, &known).await?;
         let record = known.record;
         match (standing.state, standing.account) {
@@ -168,6 +175,18 @@ impl Accounts {
             )),
             (_, Some(account)) => self.update(wish, account, record).await,
             (_, None) => self.create(wish, record).await,
+        }
+    }
+
+    /// The shell that this person's account shall have: its tier's, unless an admin keeps it limited.
+    fn earned_shell(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<&AccountRecord>,
+    ) -> motley_proto::task::AccountPath {
+        match record.is_some_and(AccountRecord::is_limited) {
+            true => self.rules.local_unix.shell_limited.clone(),
+            false => self.shell(wish.tier).clone(),
         }
     }
 
@@ -207,9 +226,12 @@ impl Accounts {
             self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
-        let applied = record.and_then(|record| record.tier);
-        let follows = applied.is_some_and(|tier| self.shell(tier).as_str() == account.shell);
+        let limited = record.as_ref().is_some_and(AccountRecord::is_limited);
+        let applied = record.as_ref().and_then(|record| record.tier);
+        let follows =
+            limited || applied.is_some_and(|tier| self.shell(tier).as_str() == account.shell);
         let shell = match applied {
+            _ if limited => self.earned_shell(wish, record.as_ref()),
             Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
             _ => motley_proto::task::AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
@@ -221,7 +243,8 @@ impl Accounts {
         }
         let message = message::deployed(false, &done.joined, &done.left);
         self.audit_deployment(wish, &account.name, &message)?;
-        Ok(Deployment { state: AccountState::Deployed, message, name: account.name })
+        let state = if limited { AccountState::Limited } else { AccountState::Deployed };
+        Ok(Deployment { state, message, name: account.name })
     }
 
     fn intent(
@@ -247,7 +270,7 @@ impl Accounts {
         wish: &Wish<'_>,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
-        if let Some(record) = record.filter(|record| record.phase != Phase::None) {
+        if let Some(record) = self.promised_before(wish, record).await? {
             match self.fulfil(wish, record).await? {
                 Some(deployment) => return Ok(deployment),
                 None => {
@@ -274,6 +297,27 @@ impl Accounts {
         Err(DeployError::Rejected(format!(
             "I cannot create usernames. The list of tried ones is: {list}."
         )))
+    }
+
+    /// What was promised to this person: by an attempt that did not end, or for an account that was
+    /// taken away since.
+    async fn promised_before(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<AccountRecord>,
+    ) -> Result<Option<AccountRecord>, DeployError> {
+        let Some(record) = record else { return Ok(None) };
+        match (record.phase, &record.name, record.uid) {
+            (Phase::None, Some(name), Some(uid)) => {
+                let held = self.store.reserve(wish.identity, name, uid, self.clock.now()).await?;
+                Ok(match held {
+                    Reservation::Held(promise) => Some(*promise),
+                    Reservation::NameTaken | Reservation::UidTaken => None,
+                })
+            }
+            (Phase::None, ..) => Ok(None),
+            _ => Ok(Some(record)),
+        }
     }
 
     /// Promises the name with a uid that nobody has; `None` when the name went to somebody else.
@@ -310,7 +354,8 @@ impl Accounts {
         let (Some(name), Some(uid)) = (promise.name.clone(), promise.uid) else {
             return Err(StoreError::Corrupt("reservation").into());
         };
-        let intent = self.intent(wish, name.clone(), uid, self.shell(wish.tier).clone());
+        let shell = self.earned_shell(wish, Some(&promise));
+        let intent = self.intent(wish, name.clone(), uid, shell);
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
@@ -323,6 +368,8 @@ impl Accounts {
         self.store.set_tier(wish.identity, wish.tier).await?;
         let message = message::deployed(true, &done.joined, &done.left);
         self.audit_deployment(wish, &name, &message)?;
-        Ok(Some(Deployment { state: AccountState::Deployed, message, name }))
+        let limited = promise.is_limited();
+        let state = if limited { AccountState::Limited } else { AccountState::Deployed };
+        Ok(Some(Deployment { state, message, name }))
     }
 }

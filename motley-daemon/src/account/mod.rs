@@ -4,19 +4,25 @@
 //! About suspension the stricter of both wins.
 
 mod deploy;
+mod limit;
 mod locks;
+mod order;
+mod preview;
 mod reconcile;
 mod suspend;
+mod undeploy;
 
 pub use deploy::{AccountRules, DeployError, Deployment};
 pub use locks::IdentityLocks;
-pub use suspend::{SuspendError, Suspender};
+pub use order::{Order, Suspender};
+pub use preview::Preview;
+pub use suspend::SuspendError;
 
 use crate::{
     audit::Audit,
     clock::Clock,
     otp::OneTimePasswords,
-    store::{Known, Phase, Store, StoreError},
+    store::{Known, Phase, Store, StoreError, spellings},
 };
 use feudal_plugins::{Account, Backend, BackendError, message};
 use motley_proto::{
@@ -37,6 +43,9 @@ pub enum AccountError {
     /// The audit log could not be written, so nothing was done.
     #[error(transparent)]
     Audit(#[from] crate::audit::AuditError),
+    /// There is no account to do it with, so nothing was done.
+    #[error("this identity has no account")]
+    NoAccount,
 }
 
 /// State of one identity's account.
@@ -52,6 +61,15 @@ impl Standing {
     /// The local name, if there is an account.
     pub fn name(&self) -> Option<&UserName> {
         self.account.as_ref().map(|account| &account.name)
+    }
+
+    /// True when one may log in to it: deployed, or limited by an admin to a shell that works.
+    pub fn admits(&self) -> bool {
+        match (self.state, &self.account) {
+            (AccountState::Deployed, _) => true,
+            (AccountState::Limited, Some(account)) => account.state == AccountState::Deployed,
+            _ => false,
+        }
     }
 
     /// The answer of `/user/get_status`.
@@ -143,6 +161,9 @@ impl Accounts {
             _ if known.suspended => AccountState::Suspended,
             // Reserved and half-made: not to be used before it is finished.
             (Some(record), Some(_)) if record.phase == Phase::Reserved => AccountState::NotDeployed,
+            // About to be gone: nobody gets in any more.
+            (Some(record), _) if record.is_leaving() => AccountState::NotDeployed,
+            (Some(record), Some(_)) if record.is_limited() => AccountState::Limited,
             (_, Some(account)) => account.state,
             (_, None) => AccountState::NotDeployed,
         };
@@ -169,6 +190,37 @@ impl Accounts {
                 Ok(Some((identity, standing)))
             }
         }
+    }
+
+    /// The account of an identity, under whichever spelling of its issuer, with its row in the store.
+    async fn account_in_use(
+        &self,
+        identity: &Identity,
+    ) -> Result<(Identity, Account), AccountError> {
+        let found = self.account_or_mark(identity).await?;
+        match found {
+            (identity, Some(account)) => Ok((identity, account)),
+            (_, None) => Err(AccountError::NoAccount),
+        }
+    }
+
+    /// As [`Accounts::account_in_use`]; without an account the spelling under which a row is kept.
+    async fn account_or_mark(
+        &self,
+        identity: &Identity,
+    ) -> Result<(Identity, Option<Account>), AccountError> {
+        let mut kept = None;
+        for spelling in spellings(identity) {
+            let record = self.store.account_of(&spelling).await?;
+            if let Some(account) = self.backend.find(&spelling).await? {
+                self.note_found(&spelling, &account, record.as_ref()).await;
+                return Ok((spelling, Some(account)));
+            }
+            if record.is_some() {
+                kept.get_or_insert(spelling);
+            }
+        }
+        kept.map(|identity| (identity, None)).ok_or(AccountError::NoAccount)
     }
 
     /// Writes an event to the audit log.

@@ -15,11 +15,15 @@ impl Accounts {
             let _held = self.locks.hold(&record.identity).await;
             // Somebody may have finished it while this waited for the lock.
             let Some(record) = self.store.account_of(&record.identity).await? else { continue };
+            if record.is_leaving() {
+                done.extend(self.settle_removal(&record).await);
+                continue;
+            }
             if record.phase == Phase::Reserved {
                 done.extend(self.settle_reservation(&record).await?);
             }
             if record.unsettled {
-                done.extend(self.settle_suspension(&record).await?);
+                done.extend(self.settle_marks(&record).await?);
             }
         }
         Ok(done)
@@ -52,16 +56,34 @@ impl Accounts {
         }
     }
 
-    async fn settle_suspension(
-        &self,
-        record: &AccountRecord,
-    ) -> Result<Option<String>, AccountError> {
+    async fn settle_removal(&self, record: &AccountRecord) -> Option<String> {
+        let receipt = self.take_away(record, "reconcile").await;
         let id = record.identity.unique_id();
+        receipt.pending.is_empty().then(|| format!("{id}: the removal is complete"))
+    }
+
+    /// A limit first: a suspension settles the row for both.
+    async fn settle_marks(&self, record: &AccountRecord) -> Result<Option<String>, AccountError> {
+        let id = record.identity.unique_id();
+        if record.is_limited()
+            && let Err(pending) = self.settle_limit(record).await
+        {
+            tracing::warn!(identity = %id, pending, "a limit is not complete; retrying");
+            return Ok(None);
+        }
         if !record.is_suspended() {
             self.store.settle(&record.identity).await?;
-            return Ok(None);
+            return Ok(record.is_limited().then(|| format!("{id}: the limit is complete")));
         }
         let receipt = self.carry_out(&record.identity).await;
         Ok(receipt.pending.is_empty().then(|| format!("{id}: the suspension is complete")))
+    }
+
+    async fn settle_limit(&self, record: &AccountRecord) -> Result<(), String> {
+        match self.backend.find(&record.identity).await {
+            Ok(Some(account)) => self.apply_limit(&record.identity, &account).await,
+            Ok(None) => Ok(()),
+            Err(error) => Err(format!("find the account: {error}")),
+        }
     }
 }

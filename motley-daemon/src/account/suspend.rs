@@ -1,6 +1,6 @@
 //! Suspension and resumption: the mark first, then everything that could still let somebody in.
 
-use super::{AccountError, Accounts, Standing};
+use super::{AccountError, Accounts, Order, Standing, Suspender};
 use crate::{
     audit::Event,
     store::{AccountRecord, spellings},
@@ -15,30 +15,6 @@ use motley_proto::{
     rest::{AccountState, StateAnswer},
     task::SessionsEnded,
 };
-
-/// Who asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Suspender {
-    /// The person.
-    Oneself,
-    /// An admin with a token.
-    Admin(Identity),
-    /// An admin on this host.
-    Host {
-        /// Uid of the admin's process.
-        uid: u32,
-    },
-}
-
-impl std::fmt::Display for Suspender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Oneself => f.write_str("oneself"),
-            Self::Admin(identity) => write!(f, "admin {}", identity.unique_id()),
-            Self::Host { uid } => write!(f, "admin on the host, uid {uid}"),
-        }
-    }
-}
 
 /// Why nothing was changed.
 pub type SuspendError = AccountError;
@@ -110,16 +86,17 @@ impl Accounts {
     pub async fn suspend(
         &self,
         identity: &Identity,
-        by: Suspender,
+        order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, SuspendError> {
+        let by = order.into().to_string();
         let _held = self.locks.hold(identity).await;
         self.audit.record(Event::Suspended {
             request: request.to_owned(),
             identity: identity.clone(),
-            by: by.to_string(),
+            by: by.clone(),
         })?;
-        self.store.suspend(identity, &by.to_string(), self.clock.now()).await?;
+        self.store.suspend(identity, &by, self.clock.now()).await?;
         Ok(self.carry_out(identity).await)
     }
 
@@ -130,14 +107,15 @@ impl Accounts {
     pub async fn resume(
         &self,
         identity: &Identity,
-        by: Suspender,
+        order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, SuspendError> {
+        let by = order.into().to_string();
         let _held = self.locks.hold(identity).await;
         self.audit.record(Event::Resumed {
             request: request.to_owned(),
             identity: identity.clone(),
-            by: by.to_string(),
+            by,
         })?;
         // The reverse order of suspension: the back end opens first, the mark goes last.
         let mut pending = Vec::new();
@@ -185,6 +163,15 @@ impl Accounts {
     }
 
     async fn cut_off(&self, identity: &Identity, receipt: &mut Receipt) {
+        self.drop_credentials(identity, receipt).await;
+        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
+            self.lock_out(identity, &name, receipt).await;
+            receipt.name.get_or_insert(name);
+        }
+    }
+
+    /// Whatever could let the identity in without its provider being asked again.
+    pub(super) async fn drop_credentials(&self, identity: &Identity, receipt: &mut Receipt) {
         self.forget.forget(identity);
         match self.passwords.drop_all_of(identity).await {
             Ok(count) => {
@@ -193,15 +180,15 @@ impl Accounts {
             }
             Err(error) => receipt.pending.push(format!("drop one-time passwords: {error}")),
         }
-        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
-            self.lock_out(identity, &name, receipt).await;
-            receipt.name.get_or_insert(name);
-        }
     }
 
     /// The name of the identity's account: the one that the back end shows, since an admin may have
     /// renamed it, else the promised one. What could not be found out is noted.
-    async fn local_name(&self, identity: &Identity, pending: &mut Vec<String>) -> Option<UserName> {
+    pub(super) async fn local_name(
+        &self,
+        identity: &Identity,
+        pending: &mut Vec<String>,
+    ) -> Option<UserName> {
         let record = match self.store.account_of(identity).await {
             Ok(record) => record,
             Err(error) => {
@@ -222,7 +209,7 @@ impl Accounts {
 
     /// The back end binds an account that it works on to its identity for good, so the store has to
     /// know the same name and uid, should the account be deleted and deployed again.
-    async fn note_found(
+    pub(super) async fn note_found(
         &self,
         identity: &Identity,
         account: &Account,
@@ -265,13 +252,14 @@ fn add(sum: &mut SessionsEnded, more: SessionsEnded) {
     sum.remaining = sum.remaining.saturating_add(more.remaining);
 }
 
-fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
+pub(super) fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
     Receipt {
         identity: identity.clone(),
         name: None,
         state,
         one_time_passwords: 0,
         sessions: SessionsEnded::default(),
+        home: None,
         pending: Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
+mod leaving;
+mod limited;
 mod suspended;
 
 use super::*;

@@ -2,6 +2,7 @@
 
 use super::{parts::Parts, reload::ReloadHandle};
 use crate::{
+    clock::{Clock, SystemClock},
     config::{Config, Owners},
     measure::Measures,
     serve::{
@@ -21,7 +22,12 @@ use crate::{
     throttle::Throttle,
 };
 use anyhow::Context;
-use std::{os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, task::JoinSet};
 
 /// Shortest answer that may be an opaque token and not a password, in bytes.
@@ -56,6 +62,8 @@ pub(super) struct Fixed {
     pub(super) reload: ReloadHandle,
     /// Uid of this process.
     pub(super) own_uid: u32,
+    /// When it started.
+    pub(super) started: Instant,
 }
 
 impl Doors {
@@ -233,6 +241,8 @@ fn admin(parts: &Parts, fixed: &Fixed) -> Admin {
         reload: fixed.reload.clone(),
         listening: fixed.places.clone(),
         own_uid: fixed.own_uid,
+        started: fixed.started,
+        configured_at: SystemClock.now(),
     }
 }
 

@@ -5,6 +5,8 @@ mod measured;
 mod parts;
 mod reload;
 
+#[cfg(test)]
+pub(crate) use reload::channel as reload_channel;
 pub use reload::{Reload, ReloadHandle};
 
 use crate::{
@@ -18,7 +20,11 @@ use crate::{
 };
 use doors::{Doors, Fixed};
 use parts::{Ground, Parts};
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -57,6 +63,7 @@ pub async fn run(
     passed: Vec<(OwnedFd, String)>,
     anew: Reload,
 ) -> anyhow::Result<()> {
+    let started = Instant::now();
     let mut signals = Signals::listen()?;
     let ground = Ground::open(&config).await?;
     let parts = Parts::build(&ground, config)?;
@@ -76,6 +83,7 @@ pub async fn run(
         lasting,
         reload: handle,
         own_uid: nix::unistd::geteuid().as_raw(),
+        started,
     };
     let doors = Doors::new(&parts, fixed);
     let (stop, stopped) = watch::channel(false);

@@ -34,10 +34,10 @@ type Reply = oneshot::Sender<Result<ReloadReport, String>>;
 pub struct ReloadHandle(mpsc::Sender<Reply>);
 
 /// The other end of a [`ReloadHandle`].
-pub(super) struct ReloadRequests(mpsc::Receiver<Reply>);
+pub(crate) struct ReloadRequests(mpsc::Receiver<Reply>);
 
 /// A handle and its other end.
-pub(super) fn channel() -> (ReloadHandle, ReloadRequests) {
+pub(crate) fn channel() -> (ReloadHandle, ReloadRequests) {
     let (send, receive) = mpsc::channel(4);
     (ReloadHandle(send), ReloadRequests(receive))
 }

@@ -1,7 +1,12 @@
 //! The admin socket: what an admin of the host asks with `motleyctl`.
 
+mod changes;
 mod code;
 mod knocks;
+mod people;
+mod status;
+mod trail;
+mod why;
 
 use super::{
     exchange::{Exchange, ExchangeError},
@@ -9,18 +14,19 @@ use super::{
     request_id,
 };
 use crate::{
-    account::{AccountError, Accounts, Suspender},
+    account::{AccountError, Accounts},
     admission::Admission,
+    audit::Event,
+    clock::Timestamp,
     config::Config,
     daemon::ReloadHandle,
     identity::TokenVerifier,
 };
 use motley_proto::{
     Identity,
-    admin::{AccountRow, AdminAnswer, AdminRequest, DaemonStatus, Target},
-    frame::Cap,
+    admin::{AdminAnswer, AdminRequest, Target},
+    frame::{Cap, FrameError},
     peer::{Judge, Peer, WhoMay},
-    rest::AccountState,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -43,9 +49,15 @@ pub struct Admin {
     pub listening: Vec<String>,
     /// Uid of this process, for the table of who may ask.
     pub own_uid: u32,
+    /// When it started.
+    pub started: std::time::Instant,
+    /// Since when this configuration holds.
+    pub configured_at: Timestamp,
 }
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Bytes of the entries of one page: the frame around them must stay below the cap.
+const PAGE_BYTES: usize = 40 * 1024;
 
 /// Serves the socket until told to stop.
 pub async fn serve(listener: UnixListener, admin: Live<Admin>, mut stop: watch::Receiver<bool>) {
@@ -83,7 +95,13 @@ async fn converse(stream: UnixStream, admin: &Admin) -> Result<(), ExchangeError
     } else {
         AdminAnswer::Refused("only root and the admin group may ask this".to_owned())
     };
-    exchange.send(&answer, deadline).await
+    match exchange.send(&answer, deadline).await {
+        Err(ExchangeError::Frame(FrameError::Length(..))) => {
+            let why = "the answer is longer than this socket carries; ask for less at once";
+            exchange.send(&AdminAnswer::Refused(why.to_owned()), deadline).await
+        }
+        sent => sent,
+    }
 }
 
 impl Admin {
@@ -94,46 +112,34 @@ impl Admin {
     async fn answer(&self, request: AdminRequest, peer: Peer) -> AdminAnswer {
         let done = match request {
             AdminRequest::Status => self.status().await,
-            AdminRequest::Accounts => self.rows().await,
-            AdminRequest::Suspend { target } => self.suspend(target, peer).await,
-            AdminRequest::Resume { target } => self.resume(target, peer).await,
-            AdminRequest::Reload => Ok(match self.reload.reload().await {
-                Ok(report) => AdminAnswer::Reloaded(report),
-                Err(problems) => AdminAnswer::Refused(problems),
-            }),
-            AdminRequest::Reconcile => {
-                self.accounts().reconcile().await.map(AdminAnswer::Reconciled)
+            AdminRequest::Accounts(query) => self.list(&query).await,
+            AdminRequest::Account { target } => self.show(target).await,
+            AdminRequest::Change { change, target, reason } => {
+                self.change(change, target, reason, peer).await
             }
+            AdminRequest::Sessions { target } => self.sessions(target).await,
+            AdminRequest::AllSessions { after } => self.all_sessions(after.as_ref()).await,
+            AdminRequest::Trail { filter, start } => self.trail(filter, start).await,
+            AdminRequest::VerifyTrail => self.verify_trail().await,
+            AdminRequest::RotateTrail => self.rotate_trail(peer).await,
+            AdminRequest::Reload => self.load_anew(peer).await,
+            AdminRequest::Reconcile => self.reconcile(peer).await,
+            AdminRequest::Why { target } => self.why(target).await,
+            AdminRequest::WhyToken { token } => self.why_token(&token.0, peer).await,
+            AdminRequest::Token { token } => self.token(&token.0, peer).await,
+            AdminRequest::Providers { probe } => self.providers(probe, peer).await,
             AdminRequest::IssueCode { target } => self.issue_code(target, peer).await,
             AdminRequest::Knocks { after } => self.knocks(after.as_ref()).await,
             AdminRequest::ClearKnocks => self.clear_knocks(peer).await,
             AdminRequest::TestNotify => Ok(self.test_notify(peer).await),
         };
-        done.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
-    }
-
-    async fn status(&self) -> Result<AdminAnswer, AccountError> {
-        let accounts = self.accounts().store().accounts().await?.len();
-        Ok(AdminAnswer::Status(DaemonStatus {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            listening: self.listening.clone(),
-            issuers: self.config.ops.iter().map(|op| op.issuer.to_string()).collect(),
-            accounts: u64::try_from(accounts).unwrap_or(u64::MAX),
-            root_helper: self.accounts().backend().check().await.is_ok(),
-            notify: self.notify_status().await?,
-        }))
-    }
-
-    async fn rows(&self) -> Result<AdminAnswer, AccountError> {
-        let mut rows = Vec::new();
-        for record in self.accounts().store().accounts().await? {
-            let state = match self.accounts().standing(&record.identity).await {
-                Ok(standing) => standing.state,
-                Err(_) => AccountState::Unknown,
-            };
-            rows.push(AccountRow { identity: record.identity, name: record.name, state });
+        match done {
+            Ok(answer) => answer,
+            Err(AccountError::NoAccount) => AdminAnswer::Nobody(
+                "this person has no account here; `motleyctl users list` shows who has".to_owned(),
+            ),
+            Err(error) => AdminAnswer::Refused(error.to_string()),
         }
-        Ok(AdminAnswer::Accounts(rows))
     }
 
     pub(super) async fn identity(&self, target: Target) -> Result<Option<Identity>, AccountError> {
@@ -145,21 +151,28 @@ impl Admin {
         }
     }
 
-    async fn suspend(&self, target: Target, peer: Peer) -> Result<AdminAnswer, AccountError> {
-        let Some(identity) = self.identity(target).await? else { return Ok(nobody()) };
-        let by = Suspender::Host { uid: peer.uid };
-        self.accounts().suspend(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
+    /// Writes down who asks for what, before it is done.
+    fn note(&self, peer: Peer, what: &str) -> Result<(), AccountError> {
+        let (request, what) = (request_id(), what.to_owned());
+        self.accounts().record(Event::AdminAsked { request, uid: peer.uid, what })
     }
 
-    async fn resume(&self, target: Target, peer: Peer) -> Result<AdminAnswer, AccountError> {
-        let Some(identity) = self.identity(target).await? else { return Ok(nobody()) };
-        let by = Suspender::Host { uid: peer.uid };
-        self.accounts().resume(&identity, by, &request_id()).await.map(AdminAnswer::Receipt)
+    async fn load_anew(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {
+        self.note(peer, "reload")?;
+        Ok(match self.reload.reload().await {
+            Ok(report) => AdminAnswer::Reloaded(report),
+            Err(problems) => AdminAnswer::Refused(problems),
+        })
+    }
+
+    async fn reconcile(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {
+        self.note(peer, "reconcile")?;
+        self.accounts().reconcile().await.map(AdminAnswer::Reconciled)
     }
 }
 
 pub(super) fn nobody() -> AdminAnswer {
-    AdminAnswer::Refused(
+    AdminAnswer::Nobody(
         "no account of that name belongs to an identity; name the person with --iss and --sub"
             .to_owned(),
     )

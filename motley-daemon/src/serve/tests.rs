@@ -1,5 +1,6 @@
 //! The doors under load and with slow or stuck peers.
 
+mod admin;
 mod door;
 mod health;
 mod limits;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// How far an account has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// No account; the row only holds a suspension.
+    /// No account: the row holds marks, or the name and uid of an account that was taken away.
     None,
     /// Name and uid are promised, the account may or may not exist.
     Reserved,
@@ -43,7 +43,13 @@ pub struct AccountRecord {
     pub tier: Option<Tier>,
     /// Since when it is suspended.
     pub suspended_at: Option<Timestamp>,
-    /// True while the back end does not yet show the suspension or resumption.
+    /// Since when an admin keeps it limited.
+    pub limited_at: Option<Timestamp>,
+    /// Shell that it had before, if it is limited.
+    pub limited_shell: Option<String>,
+    /// Since when it is being taken away.
+    pub leaving_at: Option<Timestamp>,
+    /// True while the back end does not yet show the suspension, limit, or their end.
     pub unsettled: bool,
 }
 
@@ -51,6 +57,16 @@ impl AccountRecord {
     /// True when this identity gets nothing.
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
+    }
+
+    /// True when an admin keeps the account limited.
+    pub fn is_limited(&self) -> bool {
+        self.limited_at.is_some()
+    }
+
+    /// True when the account is being taken away.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving_at.is_some()
     }
 }
 
@@ -83,12 +99,25 @@ fn read_tier(word: &str) -> Result<Tier, StoreError> {
     }
 }
 
-const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, unsettled";
+const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, unsettled, limited_at, limited_shell, leaving_at";
 
-type Row = (String, String, Option<String>, Option<i64>, String, Option<String>, Option<i64>, i64);
+type Row = (
+    String,
+    String,
+    Option<String>,
+    Option<i64>,
+    String,
+    Option<String>,
+    Option<i64>,
+    i64,
+    Option<i64>,
+    Option<String>,
+    Option<i64>,
+);
 
 fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
-    let (issuer, subject, name, uid, phase, tier, suspended_at, unsettled) = row;
+    let (issuer, subject, name, uid, phase, tier, suspended_at, unsettled, limited, shell, leaving) =
+        row;
     let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
     let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
     let name = name.map(UserName::new).transpose().map_err(|_| StoreError::Corrupt("name"))?;
@@ -106,18 +135,22 @@ fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
         phase: Phase::read(&phase)?,
         tier: tier.as_deref().map(read_tier).transpose()?,
         suspended_at: suspended_at.map(Timestamp),
+        limited_at: limited.map(Timestamp),
+        limited_shell: shell,
+        leaving_at: leaving.map(Timestamp),
         unsettled: unsettled != 0,
     })
 }
 
-type Query<'a> = sqlx::query::QueryAs<'a, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
+pub(super) type Query<'a> =
+    sqlx::query::QueryAs<'a, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
 
 impl Store {
     async fn one(&self, query: Query<'_>) -> Result<Option<AccountRecord>, StoreError> {
         query.fetch_optional(&self.pool).await?.map(read_row).transpose()
     }
 
-    async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
+    pub(super) async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
         query.fetch_all(&self.pool).await?.into_iter().map(read_row).collect()
     }
 
@@ -175,7 +208,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn unfinished(&self) -> Result<Vec<AccountRecord>, StoreError> {
-        self.many(select("WHERE phase = 'reserved' OR unsettled <> 0 ORDER BY created_at")).await
+        self.many(select(
+            "WHERE phase = 'reserved' OR unsettled <> 0 OR leaving_at IS NOT NULL ORDER BY created_at",
+        ))
+        .await
     }
 
     /// The next uid that nobody was ever promised, at least `first`.
@@ -199,7 +235,8 @@ impl Store {
         Ok(names.into_iter().collect())
     }
 
-    /// Promises a name and uid to an identity, in one transaction.
+    /// Promises a name and uid to an identity, in one transaction. Who had an account that was taken
+    /// away is promised the name and uid of that one.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -218,9 +255,20 @@ impl Store {
             .await?
             .map(read_row)
             .transpose()?;
-        if let Some(record) = known
-            && record.phase != Phase::None
+        if let Some(mut record) = known
+            && record.name.is_some()
         {
+            if record.phase == Phase::None {
+                sqlx::query(
+                    "UPDATE account SET phase = 'reserved' WHERE issuer = $1 AND subject = $2",
+                )
+                .bind(identity.issuer.to_string())
+                .bind(identity.subject.to_string())
+                .execute(&mut *transaction)
+                .await?;
+                transaction.commit().await?;
+                record.phase = Phase::Reserved;
+            }
             return Ok(Reservation::Held(Box::new(record)));
         }
         for (what, query) in [
@@ -337,7 +385,7 @@ fn promise(
         .bind(now.0)
 }
 
-fn select(condition: &'static str) -> Query<'static> {
+pub(super) fn select(condition: &'static str) -> Query<'static> {
     // Both parts are constants of this file; nothing from outside becomes part of the statement.
     sqlx::query_as(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM account {condition}")))
 }

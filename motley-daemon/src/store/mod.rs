@@ -5,9 +5,11 @@
 mod account;
 mod code;
 mod knock;
+mod mark;
 mod notice;
 mod one_time_password;
 mod recent;
+mod report;
 mod spelling;
 mod suspension;
 
@@ -16,6 +18,7 @@ pub use code::{CodeKind, SealedCode};
 pub use knock::MAX_KNOCKS;
 pub use notice::{Lease, Notice};
 pub use one_time_password::{Put, SealedToken};
+pub use report::{Marked, Marks};
 pub use spelling::spellings;
 
 use sqlx::{
@@ -96,6 +99,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "accounts and one-time passwords",
         include_str!("../../migrations/0001_accounts_and_one_time_passwords.sql"),
     ),
+    (2, "limits and removals", include_str!("../../migrations/0002_limits_and_removals.sql")),
     (3, "login codes", include_str!("../../migrations/0003_login_codes.sql")),
     (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
 ];

@@ -60,7 +60,11 @@ impl Store {
             .await
     }
 
-    async fn update(&self, statement: &'static str, identity: &Identity) -> Result<(), StoreError> {
+    pub(super) async fn update(
+        &self,
+        statement: &'static str,
+        identity: &Identity,
+    ) -> Result<(), StoreError> {
         sqlx::query(statement)
             .bind(identity.issuer.to_string())
             .bind(identity.subject.to_string())

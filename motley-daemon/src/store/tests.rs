@@ -135,3 +135,75 @@ async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
     assert_eq!(store.drop_one_time_passwords(&identity("b")).await.unwrap(), 0);
     assert_eq!(store.drop_one_time_passwords(&identity("a")).await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn r23_who_had_an_account_is_promised_its_name_and_uid_again() {
+    let (store, _folder) = store().await;
+    store.commit(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
+    store.begin_removal(&identity("a"), "admin", NOW).await.unwrap();
+    assert_eq!(store.unfinished().await.unwrap().len(), 1);
+    store.end_removal(&identity("a"), NOW).await.unwrap();
+    assert!(store.unfinished().await.unwrap().is_empty());
+    for (taken, tried) in [("jdoe", 1002), ("other", 1001)] {
+        let tried = store.reserve(&identity("b"), &name(taken), uid(tried), NOW).await.unwrap();
+        assert!(!matches!(tried, Reservation::Held(_)), "{taken}");
+    }
+    let again = store.reserve(&identity("a"), &name("third"), uid(1003), NOW).await.unwrap();
+    let Reservation::Held(held) = again else { panic!("not held") };
+    assert_eq!(
+        (held.name, held.uid, held.phase),
+        (Some(name("jdoe")), Some(uid(1001)), Phase::Reserved)
+    );
+}
+
+#[tokio::test]
+async fn rows_come_in_pages_whose_ends_meet() {
+    let (store, _folder) = store().await;
+    for number in 0..25u32 {
+        store
+            .commit(
+                &identity(&format!("s{number:02}")),
+                &name(&format!("n{number}")),
+                uid(1001 + number),
+                NOW,
+            )
+            .await
+            .unwrap();
+    }
+    let other =
+        Identity::new(Issuer::new("https://other.example/").unwrap(), Subject::new("s").unwrap());
+    store.suspend(&other, "admin", NOW).await.unwrap();
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.page(after.as_ref(), None, 10).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.identity.clone());
+        seen.extend(page.into_iter().map(|record| record.identity));
+    }
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!((seen.len(), &seen), (26, &sorted));
+    let one_slash_less = Issuer::new("https://other.example").unwrap();
+    let page = store.page(None, Some(&one_slash_less), 10).await.unwrap();
+    assert_eq!(page.len(), 1);
+}
+
+#[tokio::test]
+async fn tables_of_the_first_release_are_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/db", folder.path().display());
+    let options = SqliteConnectOptions::from_str(&url).unwrap().create_if_missing(true);
+    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
+    let first = Migrator::with_migrations(migrator().iter().take(1).cloned().collect());
+    first.run(&pool).await.unwrap();
+    sqlx::query("INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ('https://op.example', 'a', 'jdoe', 1001, 'deployed', 1)")
+        .execute(&pool)
+        .await
+        .unwrap();
+    pool.close().await;
+    let record =
+        Store::open(&url).await.unwrap().account_of(&identity("a")).await.unwrap().unwrap();
+    assert!(!record.is_limited() && !record.is_leaving() && record.phase == Phase::Deployed);
+}

@@ -5,7 +5,8 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use motley_proto::admin::{AdminAnswer, AdminRequest, Target};
+use motley_proto::Identity;
+use motley_proto::admin::{AdminAnswer, AdminRequest, Change, Target};
 use motley_proto::client::Connection;
 use motley_proto::frame::Cap;
 use motley_tests::sandbox::{ADMIN_SOCKET, check_run};
@@ -95,7 +96,7 @@ impl Accounts {
     /// When a command fails, or the daemon does not lift a suspension.
     pub(crate) fn put(&mut self, setup: &Setup, user: &str, state: State) -> Result<()> {
         if self.marked.remove(user) {
-            ask_daemon(AdminRequest::Resume { target: Target::Identity(setup.identity(user)?) })?;
+            change(Change::Resume, setup.identity(user)?)?;
         }
         let name = setup.username(user).with_context(|| format!("no user {user}"))?;
         let found = Entry::find(name)?;
@@ -135,7 +136,7 @@ impl Accounts {
         }
         self.put(setup, user, State::Deployed)?;
         self.note_suspended(user);
-        ask_daemon(AdminRequest::Suspend { target: Target::Identity(setup.identity(user)?) })
+        change(Change::Suspend, setup.identity(user)?)
     }
 
     fn make(&mut self, setup: &Setup, user: &str, name: &str, shell: &str) -> Result<()> {
@@ -180,8 +181,9 @@ fn today() -> Result<String> {
     Ok((seconds / 86_400).to_string())
 }
 
-/// Has the daemon do something, as `motleyctl` does.
-fn ask_daemon(request: AdminRequest) -> Result<()> {
+/// Has the daemon change somebody's account, as `motleyctl` does.
+fn change(change: Change, whose: Identity) -> Result<()> {
+    let request = AdminRequest::Change { change, target: Target::Identity(whose), reason: None };
     let deadline = Instant::now() + Duration::from_secs(30);
     let mut connection = Connection::open(ADMIN_SOCKET.as_ref(), Cap::ADMIN, deadline)?;
     connection.send(&request)?;

@@ -1,96 +1,93 @@
-//! `motleyctl knocks` and `motleyctl notify`: who tried without being authorised, and how admins
-//! learn of it.
+//! `knocks` and `notify`: who tried without being authorised, and how admins learn of it.
 
-use clap::Args;
+use super::{
+    ask::{Daemon, Failure, unexpected},
+    show::{Output, date},
+};
 use motley_proto::{
     admin::{AdminAnswer, AdminRequest},
     knock::{Knock, KnockPage, NotifyStatus},
-    text::escape,
 };
-use time::{OffsetDateTime, macros::format_description};
+use std::process::ExitCode;
 
-/// What to do with the list.
-#[derive(Args)]
-pub(super) struct Which {
-    /// Forget everybody on it.
-    #[arg(long)]
-    clear: bool,
-}
-
-impl Which {
-    /// The first question.
-    pub(super) fn request(&self) -> AdminRequest {
-        if self.clear { AdminRequest::ClearKnocks } else { AdminRequest::Knocks { after: None } }
+/// Everybody who knocked, the last one first.
+pub(crate) fn list(daemon: &Daemon, output: Output) -> Result<ExitCode, Failure> {
+    let rows = all(daemon)?;
+    match (output.json, rows.is_empty()) {
+        (true, _) => output.write_json(&rows)?,
+        (false, true) => output.write_line("nobody knocked")?,
+        (false, false) => rows.iter().try_for_each(|row| output.write_facts(&facts(row)))?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// What to do about mail.
-#[derive(Args)]
-pub(super) struct Notify {
-    /// Send a test mail now, and say what the mail server answered.
-    #[arg(long, required = true)]
-    test: bool,
-}
-
-/// Asks for the other pages and puts who knocked last first.
-pub(super) fn complete(
-    first: KnockPage,
-    ask: impl Fn(&AdminRequest) -> Result<AdminAnswer, String>,
-) -> Result<AdminAnswer, String> {
-    let KnockPage { mut rows, mut more } = first;
-    while more {
+fn all(daemon: &Daemon) -> Result<Vec<Knock>, Failure> {
+    let mut rows: Vec<Knock> = Vec::new();
+    loop {
         let after = rows.last().map(|row| row.identity.clone());
-        let AdminAnswer::Knocks(next) = ask(&AdminRequest::Knocks { after })? else {
-            return Err("the daemon answered something else".to_owned());
+        let answer = daemon.ask(&AdminRequest::Knocks { after })?;
+        let AdminAnswer::Knocks(KnockPage { rows: page, more }) = answer else {
+            return unexpected();
         };
-        more = next.more && !next.rows.is_empty();
-        rows.extend(next.rows);
+        let is_last = !more || page.is_empty();
+        rows.extend(page);
+        if is_last {
+            break;
+        }
     }
     rows.sort_by(|a, b| b.last_at.cmp(&a.last_at).then_with(|| a.identity.cmp(&b.identity)));
-    Ok(AdminAnswer::Knocks(KnockPage { rows, more: false }))
+    Ok(rows)
 }
 
-/// Prints one block for each person.
-pub(super) fn show(rows: &[Knock]) {
-    if rows.is_empty() {
-        println!("nobody knocked");
-    }
-    for row in rows {
-        let names = [&row.name, &row.preferred_username, &row.email];
-        let names: Vec<String> = names.into_iter().flatten().map(|it| escape(it, 300)).collect();
-        let missing: Vec<&str> = row.missing.iter().map(|it| it.sentence()).collect();
-        println!("{}", escape(&row.identity.to_string(), 500));
-        println!(
-            "    names    {}",
-            if names.is_empty() { "-".to_owned() } else { names.join(", ") }
-        );
-        println!("    missing  {}", missing.join("; "));
-        println!(
-            "    tried    {} times, {} to {}",
-            row.count,
-            moment(row.first_at),
-            moment(row.last_at)
-        );
-        println!("    mailed   {}", if row.mailed { "yes" } else { "no" });
-    }
+fn facts(row: &Knock) -> Vec<(&'static str, String)> {
+    let names = [&row.name, &row.preferred_username, &row.email];
+    let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).collect();
+    let missing: Vec<&str> = row.missing.iter().map(|it| it.sentence()).collect();
+    vec![
+        ("subject", row.identity.subject.to_string()),
+        ("issuer", row.identity.issuer.to_string()),
+        ("calls itself", if names.is_empty() { "-".to_owned() } else { names.join(", ") }),
+        ("missing", missing.join("; ")),
+        ("tried", format!("{} times", row.count)),
+        ("first", date(row.first_at)),
+        ("last", date(row.last_at)),
+        ("mailed", if row.mailed { "yes" } else { "no" }.to_owned()),
+    ]
 }
 
-/// Prints how mail to the admins goes.
-pub(super) fn show_status(status: &NotifyStatus) {
-    let sent = status.sent_at.map_or_else(|| "never".to_owned(), moment);
-    println!("digest       {}, last sent {sent}", escape(&status.unauthorised, 20));
+/// Forgets everybody who knocked.
+pub(crate) fn clear(daemon: &Daemon, output: Output) -> Result<ExitCode, Failure> {
+    let AdminAnswer::KnocksCleared(count) = daemon.ask(&AdminRequest::ClearKnocks)? else {
+        return unexpected();
+    };
+    if output.json {
+        output.write_json(&count)?;
+    } else {
+        output.write_line(&format!("{count} forgotten"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends a mail now and tells what the mail server said.
+pub(crate) fn test_mail(daemon: &Daemon, output: Output) -> Result<ExitCode, Failure> {
+    let AdminAnswer::Notified(said) = daemon.ask(&AdminRequest::TestNotify)? else {
+        return unexpected();
+    };
+    if output.json {
+        output.write_json(&said)?;
+    } else {
+        output.write_line(&said)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How mail to the admins goes; a part of what `status` tells.
+pub(crate) fn mail_facts(status: &NotifyStatus) -> Vec<(&'static str, String)> {
+    let sent = status.sent_at.map_or_else(|| "never".to_owned(), date);
+    let mut facts = vec![("digest", format!("{}, last sent {sent}", status.unauthorised))];
     if let Some(why) = &status.last_error {
-        println!("DIGEST FAILS {} times: {}", status.failures, escape(why, 1000));
+        facts.push(("DIGEST FAILS", format!("{} times: {why}", status.failures)));
     }
-    if let Some(retry) = status.retry_at {
-        println!("next try     {}", moment(retry));
-    }
-}
-
-fn moment(seconds: i64) -> String {
-    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .and_then(|time| time.format(form).ok())
-        .unwrap_or_else(|| format!("second {seconds}"))
+    facts.extend(status.retry_at.map(|at| ("next try", date(at))));
+    facts
 }

@@ -1,0 +1,105 @@
+//! Removal of accounts: the mark first, then everything that the account still has.
+//!
+//! Name and uid stay with their identity: who comes back gets the same ones, with an empty home.
+
+use super::{AccountError, Accounts, Order, suspend::unchanged};
+use crate::{
+    audit::Event,
+    store::{AccountRecord, spellings},
+};
+use feudal_plugins::BackendError;
+use motley_proto::{
+    Identity, UserName,
+    admin::Receipt,
+    rest::AccountState,
+    task::{HomeFate, Removal},
+};
+
+impl Accounts {
+    /// Takes the account of an identity away. A suspension or limit of the person stays.
+    ///
+    /// From the mark on the account counts as not deployed, so a crash or a failing back end leaves
+    /// the person out. What fails is named in the receipt and retried.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], or when audit log, store or back end do not answer before anything
+    /// was changed.
+    pub async fn undeploy(
+        &self,
+        identity: &Identity,
+        order: impl Into<Order>,
+        request: &str,
+    ) -> Result<Receipt, AccountError> {
+        let by = order.into().to_string();
+        let _held = self.locks.hold(identity).await;
+        let (identity, _) = self.account_in_use(identity).await?;
+        self.audit.record(Event::Undeployed {
+            request: request.to_owned(),
+            identity: identity.clone(),
+            by: by.clone(),
+        })?;
+        self.store.begin_removal(&identity, &by, self.clock.now()).await?;
+        let record = self.store.account_of(&identity).await?;
+        let receipt = match record {
+            Some(record) => self.take_away(&record, request).await,
+            None => unchanged(&identity, AccountState::NotDeployed),
+        };
+        Ok(receipt)
+    }
+
+    /// Does everything that follows from the mark of a removal. Repeating it is harmless.
+    pub(super) async fn take_away(&self, record: &AccountRecord, request: &str) -> Receipt {
+        let identity = &record.identity;
+        let mut receipt = unchanged(identity, AccountState::NotDeployed);
+        for spelling in spellings(identity) {
+            self.drop_credentials(&spelling, &mut receipt).await;
+        }
+        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
+            match self.backend.remove(identity, &name).await {
+                Ok(removal) => {
+                    self.note_removal(identity, &name, removal, &mut receipt, request).await
+                }
+                Err(BackendError::NoAccount) => {}
+                Err(error) => receipt.pending.push(format!("remove the account: {error}")),
+            }
+            receipt.name = Some(name);
+        }
+        if receipt.pending.is_empty() {
+            if let Err(error) = self.store.end_removal(identity, self.clock.now()).await {
+                receipt.pending.push(format!("note that all is done: {error}"));
+            }
+        } else {
+            tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "removal is not complete; retrying");
+        }
+        if record.is_suspended() {
+            receipt.state = AccountState::Suspended;
+        }
+        receipt
+    }
+
+    async fn note_removal(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        removal: Removal,
+        receipt: &mut Receipt,
+        request: &str,
+    ) {
+        let home = match &removal.home {
+            HomeFate::Nothing => None,
+            HomeFate::Archived(path) => Some(format!("put aside as {path}")),
+            HomeFate::Left(path) => Some(format!("left at {path}")),
+        };
+        let event = Event::AccountRemoved {
+            request: request.to_owned(),
+            identity: identity.clone(),
+            name: name.clone(),
+            home,
+        };
+        if let Err(error) = self.audit.record(event) {
+            receipt.pending.push(format!("write it down: {error}"));
+        }
+        receipt.sessions = removal.ended;
+        receipt.home = Some(removal.home);
+    }
+}
