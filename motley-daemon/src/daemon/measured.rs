@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use feudal_plugins::{Account, Backend, BackendError, Deployed, Intent, backend::GroupChanges};
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
-    task::{AccountPath, SessionsEnded},
+    task::{AccountPath, AccountSessions, Removal, SessionsEnded},
 };
 use std::{future::Future, time::Instant};
 
@@ -114,6 +114,22 @@ impl<B: Backend> Backend for Measured<B> {
         shell: &AccountPath,
     ) -> Result<(), BackendError> {
         measure("unlimit", self.0.unlimit(identity, name, shell)).await
+    }
+
+    async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {
+        measure("managed_groups", self.0.managed_groups(name)).await
+    }
+
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError> {
+        measure("sessions", self.0.sessions(identity, name)).await
+    }
+
+    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
+        measure("remove", self.0.remove(identity, name)).await
     }
 
     async fn end_sessions(
