@@ -95,10 +95,12 @@ impl WhoMay for AdminRequest {
             | AdminRequest::RotateTrail
             | AdminRequest::Reconcile
             | AdminRequest::Reload
-            | AdminRequest::IssueCode { .. }
             | AdminRequest::Knocks { .. }
             | AdminRequest::ClearKnocks
             | AdminRequest::TestNotify => Who::Admin,
+            // A code opens the account like its owner's token: who may give it to himself could
+            // become anybody, which the admin group is not meant to.
+            AdminRequest::IssueCode { .. } => Who::Root,
         }
     }
 }
@@ -123,5 +125,14 @@ mod tests {
         assert_eq!(admitted(Who::Daemon, false), [DAEMON]);
         assert_eq!(admitted(Who::Admin, false), [0]);
         assert_eq!(admitted(Who::Admin, true), peers);
+    }
+
+    #[test]
+    fn r01_a_code_for_another_is_given_out_by_root_alone() {
+        let name = crate::UserName::new("kim").unwrap();
+        let target = crate::admin::Target::Name(name);
+        let request = AdminRequest::IssueCode { target };
+        assert_eq!(request.who_may(), Who::Root);
+        assert_eq!(AdminRequest::Status.who_may(), Who::Admin);
     }
 }

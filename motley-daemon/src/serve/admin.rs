@@ -93,7 +93,7 @@ async fn converse(stream: UnixStream, admin: &Admin) -> Result<(), ExchangeError
     let answer = if request.who_may().admits(peer, judge) {
         admin.answer(request, peer).await
     } else {
-        AdminAnswer::Refused("only root and the admin group may ask this".to_owned())
+        AdminAnswer::Refused("you may not ask this; become root".to_owned())
     };
     match exchange.send(&answer, deadline).await {
         Err(ExchangeError::Frame(FrameError::Length(..))) => {
