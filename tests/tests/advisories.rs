@@ -52,8 +52,11 @@ const ADVISORIES: &[&str] = &[
     "open-bastion #49, #174, #175, #189, #222",
 ];
 
+/// Major, minor and patch.
+type Version = (u64, u64, u64);
+
 /// Crates that must not be linked below a version; `None`: in no version.
-const BANNED: &[(&str, Option<(u64, u64, u64)>)] = &[
+const BANNED: &[(&str, Option<Version>)] = &[
     ("bincode", None),
     ("jsonwebtoken", Some((10, 3, 0))),
     ("native-tls", None),
@@ -126,7 +129,7 @@ fn linked() -> Vec<(String, String)> {
     crates
 }
 
-fn numbers(version: &str) -> (u64, u64, u64) {
+fn numbers(version: &str) -> Version {
     let plain = version.split(['-', '+']).next().unwrap_or_default();
     let mut parts = plain.split('.').map(|part| part.parse().unwrap());
     let mut next = || parts.next().unwrap();
