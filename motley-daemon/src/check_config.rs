@@ -63,10 +63,11 @@ impl CheckConfig {
     /// Checks and tells. Problems go to standard error, what holds to standard output.
     pub fn run(&self, form: Form) -> ExitCode {
         let paths = Paths { config: self.config.clone(), adapter: self.adapter_config.clone() };
-        let loaded = config::load(&paths, &surroundings());
+        let around = surroundings();
+        let loaded = config::load(&paths, &around);
         let report = ConfigReport::of(&loaded);
         let online = match &loaded {
-            Ok((config, _)) if self.online => Some(ask(config)),
+            Ok((config, _)) if self.online => Some(ask(config, around.owners)),
             _ => None,
         };
         let code = match (&report.valid, &online) {
@@ -119,10 +120,10 @@ fn surroundings() -> Surroundings<'static> {
     around
 }
 
-fn ask(config: &Config) -> OnlineReport {
+fn ask(config: &Config, owners: Owners) -> OnlineReport {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(online::ask(config)),
+        Ok(runtime) => runtime.block_on(online::ask(config, owners)),
         Err(error) => OnlineReport::failed(&error.to_string()),
     }
 }

@@ -2,9 +2,12 @@
 
 use crate::{
     clock::SystemClock,
-    config::Config,
+    config::{Config, Digest, OpConfig, Owners, TlsFiles},
     identity::{ProviderStatus, TokenVerifier},
+    notify::Smtp,
+    serve::tls::Tls,
 };
+use motley_proto::facts::ProviderFeatures;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -54,35 +57,133 @@ fn answer(what: &str, outcome: Outcome, says: impl Into<String>) -> Answer {
     Answer { what: what.to_owned(), outcome, says: says.into() }
 }
 
-/// Asks every provider for its metadata and keys.
-pub(super) async fn ask(config: &Config) -> OnlineReport {
+/// Asks every provider for its metadata and keys, greets the mail server where mail is wanted, and
+/// reads the certificate where TLS is spoken. In bounded time.
+pub(super) async fn ask(config: &Config, owners: Owners) -> OnlineReport {
     let verifier = TokenVerifier::with_settings(
         config.providers(),
         &config.http_settings(),
         Arc::new(SystemClock),
         config.verifier_settings(),
     );
-    let verifier = match verifier {
-        Ok(verifier) => verifier,
+    let statuses = match verifier {
+        Ok(verifier) => verifier.probe().await,
         Err(error) => return OnlineReport::failed(&error.to_string()),
     };
-    verifier.warm_up().await;
-    let answers = verifier.providers_status().iter().map(judge).collect();
+    let asked = config.ops.iter().zip(&statuses);
+    let mut answers: Vec<Answer> = asked.flat_map(|(op, status)| judge(op, status)).collect();
+    if config.notify.unauthorised != Digest::Off {
+        answers.push(match Smtp::new(config).greet().await {
+            Ok(said) => answer(MAIL, Outcome::Well, said),
+            Err(error) => answer(MAIL, Outcome::Wrong, error.to_string()),
+        });
+    }
+    answers.extend(config.server.tls.as_ref().map(|files| certificate(files, owners)));
     OnlineReport { answers }
 }
 
-fn judge(status: &ProviderStatus) -> Answer {
+const MAIL: &str = "[notifier.email]";
+
+/// Only the daemon's own user can tell for sure whether the daemon may read its key.
+fn certificate(files: &TlsFiles, owners: Owners) -> Answer {
+    let what = "[server] tls_certificate";
+    let is_daemon = nix::unistd::geteuid().as_raw() == owners.service;
+    match Tls::load(files, owners) {
+        Ok(_) => answer(what, Outcome::Well, "certificate and key belong together"),
+        Err(error) if is_daemon => answer(what, Outcome::Wrong, error.to_string()),
+        Err(error) => answer(what, Outcome::Doubtful, error.to_string()),
+    }
+}
+
+/// Whether a provider is there, and offers what its section builds on.
+fn judge(op: &OpConfig, status: &ProviderStatus) -> Vec<Answer> {
     let what = status.issuer.to_string();
-    match (&status.last_failure, status.key_count) {
-        (Some(failure), _) => answer(&what, Outcome::Wrong, failure.why.as_str()),
-        (None, 0) => answer(&what, Outcome::Wrong, "it publishes no key that can verify tokens"),
-        (None, keys) if status.features.as_ref().is_some_and(|features| !features.userinfo) => {
-            let says = format!(
-                "it answers, and has {keys} keys, but no userinfo, so that it can't tell when a \
-                 token is revoked"
-            );
-            answer(&what, Outcome::Doubtful, says)
-        }
-        (None, keys) => answer(&what, Outcome::Well, format!("it answers, and has {keys} keys")),
+    if let Some(failure) = &status.last_failure {
+        return vec![answer(&what, Outcome::Wrong, failure.why.as_str())];
+    }
+    if status.key_count == 0 {
+        return vec![answer(&what, Outcome::Wrong, "it publishes no key that can verify tokens")];
+    }
+    let mut answers = vec![answer(
+        &what,
+        Outcome::Well,
+        format!("it answers, and has {} keys", status.key_count),
+    )];
+    let features = status.features.clone().unwrap_or_default();
+    let doubts = doubts(op, &features);
+    answers.extend(doubts.into_iter().map(|(outcome, says)| answer(&what, outcome, says)));
+    answers
+}
+
+/// What a section counts on and the provider does not offer.
+fn doubts(op: &OpConfig, features: &ProviderFeatures) -> Vec<(Outcome, String)> {
+    let mut found = Vec::new();
+    if op.introspection.is_some() && !features.introspection {
+        let says = "introspection_client_id is set, but it offers no introspection";
+        found.push((Outcome::Doubtful, says.to_owned()));
+    }
+    let opens_opaque = features.userinfo || (op.introspection.is_some() && features.introspection);
+    if op.opaque_tokens && !opens_opaque {
+        let says =
+            "opaque_tokens is set, but it offers neither userinfo nor introspection for them";
+        found.push((Outcome::Wrong, says.to_owned()));
+    } else if !features.userinfo {
+        let says = "it offers no userinfo, so it can't tell that a token was revoked, and only \
+                    claims in the token count";
+        found.push((Outcome::Doubtful, says.to_owned()));
+    }
+    if op.client_id.is_some() && features.device_flow.is_none() {
+        let says = "client_id is told to clients for the device flow, which it does not offer";
+        found.push((Outcome::Doubtful, says.to_owned()));
+    }
+    let unknown: Vec<&str> = op
+        .scopes
+        .iter()
+        .filter(|scope| !features.scopes.is_empty() && !features.scopes.contains(scope))
+        .map(String::as_str)
+        .collect();
+    if !unknown.is_empty() {
+        let says = format!("it does not name these scopes: {}", unknown.join(", "));
+        found.push((Outcome::Doubtful, says));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, validate};
+
+    fn op(lines: &str) -> OpConfig {
+        let source = |text: String| Source { path: "c".into(), text, is_public: false };
+        let text = format!("[authorisation.a]\nop_url = https://op.example\n{lines}");
+        let files = (source(text), source(String::new()));
+        validate(files.0, files.1, Owners { service: 0 }).unwrap().0.ops.remove(0)
+    }
+
+    fn found(lines: &str, features: &ProviderFeatures) -> Vec<Outcome> {
+        doubts(&op(lines), features).into_iter().map(|(outcome, _)| outcome).collect()
+    }
+
+    #[test]
+    fn what_a_section_counts_on_is_held_against_what_the_provider_offers() {
+        let none = ProviderFeatures::default();
+        let some = ProviderFeatures {
+            userinfo: true,
+            scopes: vec!["openid".to_owned()],
+            ..ProviderFeatures::default()
+        };
+        assert_eq!(found("scopes = [openid]\n", &some), []);
+        assert_eq!(found("scopes = [openid, groups]\n", &some), [Outcome::Doubtful]);
+        assert_eq!(
+            found("scopes = [groups]\n", &none),
+            [Outcome::Doubtful],
+            "no list, no userinfo"
+        );
+        assert_eq!(found("client_id = c\n", &some), [Outcome::Doubtful]);
+        assert_eq!(found("opaque_tokens = yes\n", &some), []);
+        assert_eq!(found("opaque_tokens = yes\n", &none), [Outcome::Wrong]);
+        let introspection = "introspection_client_id = c\nintrospection_client_secret = s\n";
+        assert_eq!(found(introspection, &some), [Outcome::Doubtful]);
     }
 }

@@ -3,7 +3,7 @@
 use super::finding::{FindingKind, Findings, quoted};
 use super::network::Network;
 use super::raw::{RawFile, Settings};
-use reqwest::Url;
+use crate::identity::ProxyUrl;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
 
@@ -60,7 +60,7 @@ pub struct TokensConfig {
     /// Opaque tokens are shown to each marked provider in turn.
     pub offer_opaque_tokens_to_all: bool,
     /// Proxy through which providers are asked; `None`: the environment decides.
-    pub proxy: Option<Url>,
+    pub proxy: Option<ProxyUrl>,
     /// Age from which keys and metadata are fetched anew.
     pub keys_max_age: Duration,
     /// Age up to which old ones serve.
@@ -342,11 +342,11 @@ fn tokens(settings: &Settings, found: &mut Findings) -> TokensConfig {
     }
 }
 
-fn proxy(settings: &Settings, found: &mut Findings) -> Option<Url> {
-    let text = settings.filled("proxy")?;
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+fn proxy(settings: &Settings, found: &mut Findings) -> Option<ProxyUrl> {
+    let url = ProxyUrl::parse(settings.secret("proxy")?.expose());
     if url.is_none() {
-        let what = format!("{} is no URL of an HTTP proxy", quoted(text));
+        // What it is stays untold: there may be a password in it.
+        let what = "it is no URL of an HTTP proxy";
         let cure = "write http://HOST:PORT";
         found.problem(settings.finding(FindingKind::Value, "proxy", what, cure));
     }

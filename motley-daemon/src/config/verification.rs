@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(settings.freshness.stale_bound, Duration::from_secs(1000));
         let http = config.http_settings();
         assert_eq!(http.ca_file, Some("/etc/ca.pem".into()));
-        assert_eq!(http.proxy.unwrap().host_str(), Some("proxy.example"));
+        assert_eq!(format!("{:?}", http.proxy.unwrap()), "ProxyUrl(proxy.example)");
     }
 
     #[test]

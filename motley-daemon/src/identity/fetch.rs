@@ -15,6 +15,24 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// URL of an HTTP proxy. It may hold a password, so it is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ProxyUrl(Url);
+
+impl ProxyUrl {
+    /// Reads `http://` or `https://`, host and port; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Self(url))
+    }
+}
+
+impl std::fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ProxyUrl({})", self.0.host_str().unwrap_or_default())
+    }
+}
+
 /// How providers are reached.
 #[derive(Debug, Clone, Default)]
 pub struct HttpSettings {
@@ -23,7 +41,7 @@ pub struct HttpSettings {
     pub ca_file: Option<PathBuf>,
     /// HTTP proxy through which https providers are asked (RFC 9110 §9.3.6, CONNECT). Without one,
     /// `HTTPS_PROXY` and `NO_PROXY` of the environment count.
-    pub proxy: Option<Url>,
+    pub proxy: Option<ProxyUrl>,
 }
 
 /// Why the HTTP client can't be made.
@@ -185,7 +203,7 @@ impl Fetcher {
             .pool_max_idle_per_host(8);
         let builder = match &settings.proxy {
             Some(proxy) => builder.proxy(
-                Proxy::https(proxy.clone())
+                Proxy::https(proxy.0.clone())
                     .map_err(|why| HttpError::Proxy(causes(&why.without_url())))?,
             ),
             None => builder,

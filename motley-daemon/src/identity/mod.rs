@@ -39,7 +39,7 @@ mod upstream;
 mod userinfo;
 mod verify;
 
-pub use fetch::{FetchError, HttpError, HttpSettings, install_crypto};
+pub use fetch::{FetchError, HttpError, HttpSettings, ProxyUrl, install_crypto};
 pub use inspect::Inspection;
 pub use kept::Freshness;
 pub use motley_proto::facts::ProviderStatus;

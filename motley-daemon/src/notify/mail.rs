@@ -100,6 +100,21 @@ impl Smtp {
         Self { email, to, authorities: config.mapper.ca_file.clone() }
     }
 
+    /// Greets the server, logs in where there is a password, and leaves without sending anything.
+    ///
+    /// # Errors
+    /// When the server is not there or will not have us, or an address is none.
+    pub async fn greet(&self) -> Result<String, MailError> {
+        self.message(&super::test_mail())?;
+        let transport = self.transport()?;
+        let greeted = tokio::time::timeout(WHOLE_TIME, transport.test_connection()).await;
+        let answers = greeted
+            .map_err(|_| MailError::Time { server: self.server() })?
+            .map_err(|error| self.refused(&error))?;
+        let said = if answers { "answers" } else { "answers, but not to a greeting" };
+        Ok(format!("{} {said}", self.server()))
+    }
+
     fn server(&self) -> String {
         format!("mail server {}:{}", escape(&self.email.server, 200), self.email.port)
     }

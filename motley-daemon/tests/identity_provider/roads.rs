@@ -3,7 +3,7 @@
 use crate::double::{HandClock, Op};
 use motley_daemon::clock::Clock;
 use motley_daemon::identity::{
-    FetchError, HttpSettings, NoKey, Provider, TokenRefusal, TokenVerifier,
+    FetchError, HttpSettings, NoKey, Provider, ProxyUrl, TokenRefusal, TokenVerifier,
 };
 use motley_proto::Issuer;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
@@ -149,7 +149,7 @@ async fn the_proxy_of_the_configuration_carries_everything_and_names_are_left_to
     let issuer = "https://op.invalid/realm".to_owned();
     let op = Op::serve(TlsListener(listener, authority.acceptor("op.invalid")), issuer);
     let settings =
-        HttpSettings { ca_file: Some(authority.file()), proxy: Some(proxy.url.parse().unwrap()) };
+        HttpSettings { ca_file: Some(authority.file()), proxy: ProxyUrl::parse(&proxy.url) };
     let verified = verifier(&op, &settings).verify(&op.token("alice"), None).await.unwrap();
     assert!(verified.sources().userinfo.is_some());
     let asked = proxy.asked.lock().unwrap().clone();
@@ -167,8 +167,7 @@ async fn a_proxy_that_is_down_is_a_failure_of_a_moment_and_nothing_goes_around_i
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://user:hunter2@{}", free.local_addr().unwrap())
     };
-    let settings =
-        HttpSettings { ca_file: Some(authority.file()), proxy: Some(gone.parse().unwrap()) };
+    let settings = HttpSettings { ca_file: Some(authority.file()), proxy: ProxyUrl::parse(&gone) };
     let refused = verifier(&op, &settings).verify(&op.token("alice"), None).await.unwrap_err();
     assert!(refused.is_transient(), "{refused}");
     // R06: the proxy's password is nobody's business.

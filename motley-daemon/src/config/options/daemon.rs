@@ -144,7 +144,7 @@ const TOKENS: &[OptionSpec] = &[
     ),
     OptionSpec::unset(
         "proxy",
-        Kind::OptionalText,
+        Kind::Secret,
         "URL of the HTTP proxy through which providers are asked. Not set: HTTPS_PROXY and \
          NO_PROXY of the environment count.",
     ),
