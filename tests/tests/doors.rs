@@ -10,7 +10,6 @@ const SHIPPED: [&str; 5] =
 
 /// Where code is built on a condition other than `test`, with the condition.
 const CONDITIONS: &[(&str, &str)] = &[
-    ("motley-daemon/src/identity/fetch.rs", "fuzzing"),
     ("motley-daemon/src/identity/mod.rs", "fuzzing"),
     ("motley-daemon/src/serve/rest/mod.rs", "fuzzing"),
     ("pam-oidc/src/hooks.rs", "feature = \"test-panic\""),
@@ -20,7 +19,7 @@ const CONDITIONS: &[(&str, &str)] = &[
 
 /// Where the environment is read, with the variables. The module inside sshd reads none.
 const VARIABLES: &[(&str, &[&str])] = &[
-    ("motley-daemon/src/bin/motley-daemon.rs", &["JOURNAL_STREAM"]),
+    ("motley-daemon/src/log/mod.rs", &["JOURNAL_STREAM"]),
     (
         "motley-daemon/src/config/search.rs",
         &[

@@ -23,13 +23,16 @@ enum Verb {
     /// Run the service in the foreground until SIGTERM.
     Serve(Files),
     /// Read both configuration files, show what holds or everything that is wrong, and end.
-    CheckConfig {
-        #[command(flatten)]
-        check: CheckConfig,
-        /// Print the report as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    CheckConfig(Check),
+}
+
+#[derive(Args)]
+struct Check {
+    #[command(flatten)]
+    check: CheckConfig,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Clone)]
@@ -66,7 +69,9 @@ impl Files {
 
 fn main() -> ExitCode {
     match Command::parse().verb {
-        Verb::CheckConfig { check, json } => check.run(if json { Form::Json } else { Form::Text }),
+        Verb::CheckConfig(Check { check, json }) => {
+            check.run(if json { Form::Json } else { Form::Text })
+        }
         Verb::Serve(files) => match files.load() {
             Ok(config) => match serve(config, files) {
                 Ok(()) => ExitCode::SUCCESS,
