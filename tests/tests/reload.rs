@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use motley_tests::op::{Endpoint, Fault};
-use motley_tests::sandbox::{PamStack, Rest, Sandbox, World, built, until};
+use motley_tests::sandbox::{Answer, PamStack, Rest, Sandbox, Ssh, World, built, until};
 use motley_tests::sandbox_test;
 use nix::sys::signal::Signal;
 
@@ -90,6 +90,27 @@ sandbox_test! {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains(&*world.daemon.config_path().to_string_lossy()), "{said}");
         assert_eq!(status_of(&world, &token)?, 403);
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn r41_who_waits_at_the_prompt_is_judged_by_what_holds_when_the_answer_comes(sb) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").sign();
+        let alice = world.deploy(&token)?;
+        edit(&world, "authorise_all = yes", "authorised_users = [nobody-at-all]")?;
+        let reloading = std::thread::spawn(|| {
+            std::thread::sleep(Duration::from_millis(1500));
+            reload()
+        });
+        let ssh = Ssh::to(&alice).prompts(1).command("true");
+        let ssh = ssh.option("-oPreferredAuthentications=keyboard-interactive");
+        let slow = Answer::line("Access Token:", &token).after(Duration::from_secs(4));
+        let outcome = ssh.with_askpass(sb, &[slow])?;
+        assert_eq!(reloading.join().expect("the thread")?.0, Some(0));
+        assert_eq!(outcome.prompts.len(), 1, "the prompt came before the reload");
+        assert!(!outcome.is_success(), "the old policy decided");
         Ok(())
     }
 }

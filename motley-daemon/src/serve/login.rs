@@ -82,10 +82,10 @@ pub async fn serve(listener: UnixListener, login: Live<Login>, mut stop: watch::
         };
         match (stream, places.clone().try_acquire_owned()) {
             (Ok(stream), Ok(place)) => {
-                let login = login.get();
+                let login = login.clone();
                 tokio::spawn(async move {
                     let _place = place;
-                    converse(stream, &login).await;
+                    converse(stream, login).await;
                 });
             }
             // Dropping the stream tells the module at once that nobody will answer.
@@ -98,16 +98,17 @@ pub async fn serve(listener: UnixListener, login: Live<Login>, mut stop: watch::
     }
 }
 
-async fn converse(stream: UnixStream, login: &Login) {
+async fn converse(stream: UnixStream, login: Live<Login>) {
     let mut conversation = Conversation::new(stream, login);
     if let Err(error) = conversation.run().await {
         tracing::warn!(request = conversation.request, %error, "login conversation ended");
     }
 }
 
-pub(super) struct Conversation<'a> {
+pub(super) struct Conversation {
     exchange: Exchange,
-    login: &'a Login,
+    live: Live<Login>,
+    login: Arc<Login>,
     deadline: Instant,
     request: String,
 }
@@ -119,11 +120,13 @@ enum Typed {
     Malformed(&'static str),
 }
 
-impl<'a> Conversation<'a> {
+impl Conversation {
     /// Begins with the module's first message.
-    pub(super) fn new(stream: UnixStream, login: &'a Login) -> Self {
+    pub(super) fn new(stream: UnixStream, live: Live<Login>) -> Self {
+        let login = live.get();
         let deadline = Instant::now() + login.limits.deadline;
-        Self { exchange: Exchange::new(stream, Cap::LOGIN), login, deadline, request: request_id() }
+        let exchange = Exchange::new(stream, Cap::LOGIN);
+        Self { exchange, live, login, deadline, request: request_id() }
     }
 
     /// When a message that the module owes at once must be there.
@@ -166,7 +169,12 @@ impl<'a> Conversation<'a> {
             LoginResult::TooManyTries
         } else {
             match self.ask(&hello).await? {
-                Typed::Credential(credential) => self.decide(&hello, &credential, &source).await,
+                Typed::Credential(credential) => {
+                    // Who waits at the prompt must not be judged by a policy that an admin has
+                    // replaced meanwhile.
+                    self.login = self.live.get();
+                    self.decide(&hello, &credential, &source).await
+                }
                 Typed::Withheld(why) => {
                     self.login.throttle.failed(&source);
                     self.note_refusal(&hello, "withheld", withheld_reason(why));

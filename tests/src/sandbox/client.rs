@@ -48,13 +48,20 @@ impl Outcome {
 pub struct Answer {
     prompt: String,
     reply: String,
+    delay: Duration,
 }
 
 impl Answer {
     /// Answers `reply` and Enter to a prompt that contains `prompt`.
     #[must_use]
     pub fn line(prompt: &str, reply: &str) -> Self {
-        Self { prompt: prompt.to_owned(), reply: reply.to_owned() }
+        Self { prompt: prompt.to_owned(), reply: reply.to_owned(), delay: Duration::ZERO }
+    }
+
+    /// The same, but only so long after the prompt. An askpass program waits; a terminal does not.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self { delay, ..self }
     }
 
     /// The text to wait for.
@@ -236,8 +243,10 @@ impl Askpass {
             let reply = dir.join(format!("reply-{number}"));
             fs::write(&reply, format!("{}\n", answer.reply))?;
             let prompt = answer.prompt.replace('\'', "'\\''");
-            let reply = reply.display();
-            script += &format!("case \"$1\" in *'{prompt}'*) cat {reply}; exit 0;; esac\n");
+            let (reply, delay) = (reply.display(), answer.delay.as_secs());
+            script += &format!(
+                "case \"$1\" in *'{prompt}'*) sleep {delay}; cat {reply}; exit 0;; esac\n"
+            );
         }
         script += "exit 1\n";
         fs::write(&program, script)?;

@@ -80,7 +80,9 @@ machine_test! {
         let log = machine.run("journalctl -u motley-cue.service --no-pager")?;
         ensure!(log.contains("motley_cue.conf:"), "the log does not say where: {log}");
         let same = machine.run("systemctl show -P MainPID motley-cue.service")?;
-        ensure!(same == pid && machine.run("motleyctl status")? == status, "the old one does not hold");
+        let after = machine.run("motleyctl status")?;
+        let holds = after.contains("https://localhost:9443");
+        ensure!(same == pid && holds, "the old one does not hold: {after}");
         Ok(())
     }
 }

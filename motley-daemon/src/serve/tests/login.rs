@@ -5,6 +5,7 @@ use crate::{
     clock::SystemClock,
     serve::{
         exchange::Exchange,
+        live::Live,
         login::{Conversation, Login, LoginLimits},
     },
     throttle::{Throttle, ThrottleLimits},
@@ -22,11 +23,11 @@ use tokio::{
 
 const SOON: Duration = Duration::from_secs(20);
 
-async fn login(limits: LoginLimits, burst: u32) -> (Arc<Login>, crate::account::tests::Bench) {
+async fn login(limits: LoginLimits, burst: u32) -> (Live<Login>, crate::account::tests::Bench) {
     let (admission, bench) = admission().await;
     let limits_of_sources = ThrottleLimits { burst, per_minute: burst, sources: 100 };
     let throttle = Arc::new(Throttle::new(limits_of_sources, Arc::new(SystemClock)));
-    (Arc::new(Login { admission, throttle, limits, own_uid: 990 }), bench)
+    (Live::new(Login { admission, throttle, limits, own_uid: 990 }), bench)
 }
 
 fn hello(user: &str) -> Hello {
@@ -41,16 +42,16 @@ fn hello(user: &str) -> Hello {
 }
 
 /// Says hello and withholds the answer; tells how it ended, and whether there was a prompt at all.
-async fn fail_as(login: &Arc<Login>, user: &str) -> (bool, LoginResult) {
+async fn fail_as(login: &Live<Login>, user: &str) -> (bool, LoginResult) {
     answer_as(login, user, LoginRequest::Withheld(Withheld::Shape)).await
 }
 
 /// The same with this answer at every prompt.
-async fn answer_as(login: &Arc<Login>, user: &str, answer: LoginRequest) -> (bool, LoginResult) {
+async fn answer_as(login: &Live<Login>, user: &str, answer: LoginRequest) -> (bool, LoginResult) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (login, hello) = (login.clone(), hello(user));
     let served = tokio::spawn(async move {
-        Conversation::new(ours, &login).log_in(hello).await.unwrap();
+        Conversation::new(ours, login).log_in(hello).await.unwrap();
     });
     let mut module = Exchange::new(theirs, Cap::LOGIN);
     let deadline = Instant::now() + SOON;
@@ -98,7 +99,7 @@ async fn r04_one_deadline_bounds_the_whole_conversation_typing_included() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let began = Instant::now();
     let served =
-        tokio::spawn(async move { Conversation::new(ours, &login).log_in(hello("alice")).await });
+        tokio::spawn(async move { Conversation::new(ours, login).log_in(hello("alice")).await });
     // The module is alive and says nothing.
     let ended = timeout(SOON, served).await;
     drop(theirs);

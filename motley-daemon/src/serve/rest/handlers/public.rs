@@ -81,7 +81,6 @@ pub(in crate::serve::rest) async fn user() -> Answer {
                 "/user/generate_otp",
                 "Make a one-time password for an access token too long for a prompt.",
             ),
-            ("/user/otp", "Get a short code to type instead of an access token (POST only)."),
         ],
     )
 }
