@@ -183,6 +183,26 @@ sandbox_test! {
 }
 
 sandbox_test! {
+    fn r30_a_token_of_somebody_that_is_no_good_here_keeps_the_good_one_out_for_nobody(sb) {
+        let world = World::with(sb, "authorise_all = yes\naudience = here", PamStack::shipped(), |daemon| {
+            daemon.section("[limits]\nrequests_per_source = 20\nrequests_per_identity = 20")
+        })?;
+        let alice = || world.op.token("alice");
+        let elsewhere = alice().claim("aud", "elsewhere").sign();
+        let id_token = alice().header("typ", "JWT").claim("aud", "here").claim("at_hash", "x").sign();
+        let good = alice().claim("aud", "here").sign();
+        for (bad, early) in [(&elsewhere, "403"), (&id_token, "401")] {
+            let answers = (0..60).map(|_| status_for("198.51.100.1", bad)).collect::<Result<Vec<_>>>()?;
+            assert_eq!(answers.first().map(String::as_str), Some(early));
+            assert_eq!(answers.last().map(String::as_str), Some("429"));
+        }
+        assert_eq!(status_for("198.51.100.1", &good)?, "200", "behind the same address");
+        assert_eq!(status_for("198.51.100.2", &good)?, "200");
+        Ok(())
+    }
+}
+
+sandbox_test! {
     fn health_and_metrics_are_told_to_those_who_watch_and_to_nobody_else(sb) {
         let mut world = World::with(sb, "authorise_all = yes", PamStack::token_only(), |daemon| {
             daemon.option("admin", &format!("listen = {WATCH}"))

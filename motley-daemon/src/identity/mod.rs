@@ -45,5 +45,6 @@ pub use kept::Freshness;
 pub use motley_proto::facts::ProviderStatus;
 pub use provider::{ClientCredentials, DEFAULT_TIMEOUT, Provider, UserinfoMode};
 pub use refusal::{Cure, NoIdentity, NoKey, TokenFault, TokenRefusal};
+pub(crate) use remembered::TokenHash;
 pub use token::MAX_TOKEN_BYTES;
 pub use verify::{Known, OpaqueOffer, TokenVerifier, VerifierError, VerifierSettings};

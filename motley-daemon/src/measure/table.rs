@@ -67,7 +67,7 @@ pub const METRICS: &[Metric] = &[
     counter(
         "motley_http_refused_total",
         &["whose"],
-        "REST requests answered 429, by whose limit it was: source or identity",
+        "REST requests answered 429, by whose limit it was: source, identity or token",
     ),
     counter("motley_tls_handshakes_total", &["outcome"], "TLS handshakes: done, failed or slow"),
     gauge(

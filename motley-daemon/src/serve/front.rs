@@ -88,6 +88,13 @@ impl Front {
                 too_many(wait)
             }
             Passage::Free => rest.answer(request).await,
+            Passage::Known(identity) => {
+                let response = rest.answer(request).await;
+                if request::is_granted() {
+                    self.gate.granted(&identity);
+                }
+                response
+            }
             Passage::Counted(key) => {
                 let response = rest.answer(request).await;
                 if gate::is_failure(response.status()) {

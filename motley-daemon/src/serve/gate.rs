@@ -13,17 +13,20 @@
 //!   ones of good people, and only while somebody behind the same address floods this very service.
 //!   They may come again after `Retry-After`, over ssh nothing of this applies to them, and an
 //!   opaque token that was good once is known for a day.
-//! - Requests with verified tokens are counted by identity, after the verification: nobody can use
-//!   up what another person may ask. Identities enter the table only by good tokens, so it can't be
-//!   filled with invented ones.
+//! - Requests with tokens that are recognised are counted by the token. By the identity they are
+//!   counted only once the service has granted what was asked: a service elsewhere to which somebody
+//!   showed a token, or who holds one that was revoked, has a token that names this person and whose
+//!   signature holds, and must not use up by it what the person may ask here. Tokens and identities
+//!   enter their tables only by what a provider signed or vouched for, so they can't be filled with
+//!   invented ones.
 //! - The host itself is not counted.
 //!
-//! Time is that of a clock which nobody sets. Both tables are bounded; when one is full, those who
+//! Time is that of a clock which nobody sets. All tables are bounded; when one is full, those who
 //! owe least are forgotten, so a flood from ever new addresses can't wash out the debt of one.
 
 use super::source::{Source, SourceKey};
 use crate::{
-    identity::{Known, TokenVerifier},
+    identity::{Known, TokenHash, TokenVerifier},
     throttle::Debts,
 };
 use axum::http::StatusCode;
@@ -35,7 +38,7 @@ use std::{
 
 /// What a bad token costs its source beside the request itself.
 const FAILURE_COST: f64 = 9.0;
-/// Sources, and identities, that are remembered.
+/// Sources, identities and tokens that are remembered, of each so many.
 const MOST_REMEMBERED: usize = 20_000;
 
 /// How much is allowed.
@@ -43,9 +46,9 @@ const MOST_REMEMBERED: usize = 20_000;
 pub struct GateLimits {
     /// Requests with unknown tokens from one source, at once and in a minute.
     pub per_source: u32,
-    /// Requests of one person, at once and in a minute.
+    /// Requests of one person, and with one token, at once and in a minute.
     pub per_identity: u32,
-    /// Sources, and identities, that are remembered.
+    /// Sources, identities and tokens that are remembered, of each so many.
     pub remembered: usize,
 }
 
@@ -57,12 +60,14 @@ impl GateLimits {
 }
 
 /// What the gate says about a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Passage {
     /// It may pass; its outcome does not matter.
     Free,
     /// It may pass; if its token turns out bad, tell [`Gate::failed`].
     Counted(SourceKey),
+    /// It may pass; if what it asks is granted to this person, tell [`Gate::granted`].
+    Known(Identity),
     /// Not now.
     Refused {
         /// How long to wait.
@@ -78,6 +83,7 @@ pub struct Gate {
     now: Box<dyn Fn() -> Duration + Send + Sync>,
     sources: Mutex<Debts<SourceKey>>,
     identities: Mutex<Debts<Identity>>,
+    tokens: Mutex<Debts<TokenHash>>,
 }
 
 impl Gate {
@@ -94,6 +100,7 @@ impl Gate {
             now,
             sources: Mutex::new(Debts::new(limits.remembered)),
             identities: Mutex::new(Debts::new(limits.remembered)),
+            tokens: Mutex::new(Debts::new(limits.remembered)),
         }
     }
 
@@ -119,12 +126,12 @@ impl Gate {
     ) -> Passage {
         let (Some(token), Some(key)) = (token, source.key()) else { return Passage::Free };
         if let Known::Identity(identity) = verifier.remembers(token).await {
-            return self.count_identity(&identity);
+            return self.pass_identity(identity, token);
         }
         let Err(wait) = self.count_source(key) else { return Passage::Counted(key) };
         match verifier.recognises(token).await {
-            Known::Identity(identity) => self.count_identity(&identity),
-            Known::Provider => Passage::Free,
+            Known::Identity(identity) => self.pass_identity(identity, token),
+            Known::Provider => self.pass_token(token, Passage::Free),
             Known::Nothing => Passage::Refused { wait, whose: "source" },
         }
     }
@@ -135,6 +142,12 @@ impl Gate {
         sources.add(&key, FAILURE_COST, self.now(), self.limits().per_source);
     }
 
+    /// Notes that a person who passed as known was granted what was asked.
+    pub fn granted(&self, identity: &Identity) {
+        let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
+        identities.add(identity, 1.0, self.now(), self.limits().per_identity);
+    }
+
     /// Forgets who owes nothing any more.
     pub fn sweep(&self) {
         let (now, limits) = (self.now(), self.limits());
@@ -143,6 +156,9 @@ impl Gate {
         drop(sources);
         let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
         identities.sweep(now, limits.per_identity);
+        drop(identities);
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.sweep(now, limits.per_identity);
     }
 
     /// How many sources and how many identities are remembered.
@@ -166,14 +182,27 @@ impl Gate {
         }
     }
 
-    fn count_identity(&self, identity: &Identity) -> Passage {
+    /// Lets a token of this person pass unless he was granted too much, or it was used too often.
+    fn pass_identity(&self, identity: Identity, token: &Secret) -> Passage {
         let (now, limit) = (self.now(), self.limits().per_identity);
         let mut identities = self.identities.lock().unwrap_or_else(PoisonError::into_inner);
-        match beyond(identities.owed(identity, now, limit), limit) {
+        let owed = identities.owed(&identity, now, limit);
+        drop(identities);
+        match beyond(owed, limit) {
             Some(wait) => Passage::Refused { wait, whose: "identity" },
+            None => self.pass_token(token, Passage::Known(identity)),
+        }
+    }
+
+    /// Counts a use of this token, which passes so unless it was used too often.
+    fn pass_token(&self, token: &Secret, so: Passage) -> Passage {
+        let (now, limit, hash) = (self.now(), self.limits().per_identity, TokenHash::of(token));
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        match beyond(tokens.owed(&hash, now, limit), limit) {
+            Some(wait) => Passage::Refused { wait, whose: "token" },
             None => {
-                identities.add(identity, 1.0, now, limit);
-                Passage::Free
+                tokens.add(&hash, 1.0, now, limit);
+                so
             }
         }
     }
@@ -250,16 +279,37 @@ mod tests {
     #[tokio::test]
     async fn r30_one_person_who_asks_too_much_waits_and_nobody_else_does() {
         let (gate, clock) = gate(GateLimits::new(10, 60));
-        for _ in 0..60 {
-            assert_eq!(gate.count_identity(&identity("a")), Passage::Free);
+        let ask = |who: &str, token: u32| {
+            gate.pass_identity(identity(who), &Secret::new(format!("token-{who}-{token}")))
+        };
+        for i in 0..60 {
+            assert_eq!(ask("a", i), Passage::Known(identity("a")));
+            gate.granted(&identity("a"));
         }
-        assert!(matches!(
-            gate.count_identity(&identity("a")),
-            Passage::Refused { whose: "identity", .. }
-        ));
-        assert_eq!(gate.count_identity(&identity("b")), Passage::Free);
+        assert!(matches!(ask("a", 60), Passage::Refused { whose: "identity", .. }));
+        assert_eq!(ask("b", 0), Passage::Known(identity("b")));
         clock.fetch_add(2000, Ordering::Relaxed);
-        assert_eq!(gate.count_identity(&identity("a")), Passage::Free);
+        assert_eq!(ask("a", 60), Passage::Known(identity("a")));
+    }
+
+    #[test]
+    fn r30_a_token_to_which_nothing_is_granted_uses_up_itself_and_nothing_of_its_person() {
+        let (gate, _) = gate(GateLimits::new(10, 60));
+        let token = |text: &str| Secret::new(text.to_owned());
+        let (stray, good) = (token("stray"), token("good"));
+        for _ in 0..60 {
+            assert_eq!(gate.pass_identity(identity("a"), &stray), Passage::Known(identity("a")));
+        }
+        let again = gate.pass_identity(identity("a"), &stray);
+        assert!(matches!(again, Passage::Refused { whose: "token", .. }), "{again:?}");
+        assert_eq!(gate.pass_identity(identity("a"), &good), Passage::Known(identity("a")));
+        assert_eq!(gate.sizes().1, 0, "the person owes nothing");
+        for i in 0..60 {
+            gate.pass_token(&token(&format!("opaque-{i}")), Passage::Free);
+            gate.pass_token(&token("ended"), Passage::Free);
+        }
+        let ended = gate.pass_token(&token("ended"), Passage::Free);
+        assert!(matches!(ended, Passage::Refused { whose: "token", .. }), "{ended:?}");
     }
 
     #[tokio::test]

@@ -6,8 +6,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use motley_daemon::clock::Timestamp;
 use motley_daemon::identity::{Known, TokenRefusal};
+use motley_daemon::serve::{
+    gate::{Gate, GateLimits, Passage},
+    source::Source,
+};
 use motley_proto::{Issuer, Secret};
 use serde_json::{Value, json};
+use std::net::IpAddr;
 
 fn with(mut claims: Value, name: &str, value: Value) -> Value {
     claims[name] = value;
@@ -310,4 +315,34 @@ async fn r30_a_remembered_token_is_counted_for_its_owner() {
     assert_eq!(verifier.remembers(&token).await, Known::Identity(verified.identity().clone()));
     verifier.forget(verified.identity());
     assert_eq!(verifier.remembers(&token).await, Known::Nothing);
+}
+
+#[tokio::test]
+async fn r30_tokens_of_a_person_that_are_no_good_here_use_up_nothing_of_what_the_person_may_ask() {
+    let op = Op::start().await;
+    let (verifier, _) = verifier_of(vec![op.configured()]);
+    let id_token = op.sign(&with(op.claims("alice"), "at_hash", json!("x")));
+    let elsewhere = op.sign(&with(op.claims("alice"), "aud", json!("elsewhere")));
+    let good = op.token("alice");
+    verifier.verify(&elsewhere, None).await.unwrap();
+    assert_eq!(verifier.recognises(&id_token).await, Known::Nothing);
+    let gate = Gate::new(GateLimits::new(10, 20));
+    let from = |last: u8| Source::Peer(IpAddr::from([192, 0, 2, last]));
+    for _ in 0..9 {
+        let Passage::Counted(key) = gate.judge(from(1), Some(&id_token), &verifier).await else {
+            break;
+        };
+        gate.failed(key);
+    }
+    let refused = gate.judge(from(1), Some(&id_token), &verifier).await;
+    assert!(matches!(refused, Passage::Refused { whose: "source", .. }), "{refused:?}");
+    // The policy refuses this one each time, so nobody tells the gate that anything was granted.
+    for _ in 0..20 {
+        let passed = gate.judge(from(2), Some(&elsewhere), &verifier).await;
+        assert!(matches!(passed, Passage::Known(_)), "{passed:?}");
+    }
+    let refused = gate.judge(from(2), Some(&elsewhere), &verifier).await;
+    assert!(matches!(refused, Passage::Refused { whose: "token", .. }), "{refused:?}");
+    let passed = gate.judge(from(1), Some(&good), &verifier).await;
+    assert!(matches!(passed, Passage::Known(_)), "{passed:?}");
 }

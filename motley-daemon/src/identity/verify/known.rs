@@ -1,8 +1,9 @@
 //! What can be told about a token without asking anybody and without fetching anything.
 
 use super::super::claims;
+use super::super::kind;
 use super::super::remembered::TokenHash;
-use super::super::token::{self, Presented};
+use super::super::token::{self, Presented, Unverified};
 use super::TokenVerifier;
 use motley_proto::{Identity, Secret};
 
@@ -32,18 +33,7 @@ impl TokenVerifier {
         }
         match token::read(token.expose()) {
             Ok(Presented::Signed(unverified)) => {
-                let upstream = self.responsible(unverified.issuer()).map(|(_, upstream)| upstream);
-                let Some(upstream) = upstream.filter(|it| it.has_signed(&unverified)) else {
-                    return Known::Nothing;
-                };
-                let issuer = upstream.config.issuer.clone();
-                let claims = unverified.into_claims();
-                let now = self.clock.now();
-                let times = claims::check_times(&claims, now, self.time_rules());
-                match (claims::subject(&claims), times) {
-                    (Ok(subject), Ok(_)) => Known::Identity(Identity::new(issuer, subject)),
-                    _ => Known::Nothing,
-                }
+                self.signer_and_subject(*unverified).map_or(Known::Nothing, Known::Identity)
             }
             Ok(Presented::Opaque) => match self.remembered.provider(&TokenHash::of(token)) {
                 Some(_) => Known::Provider,
@@ -51,6 +41,21 @@ impl TokenVerifier {
             },
             Err(_) => Known::Nothing,
         }
+    }
+
+    /// Whose an access token is whose signature holds by the keys at hand. An ID token is none: it
+    /// is shown to others by design, so whoever holds it need not be the person it names.
+    fn signer_and_subject(&self, unverified: Unverified<'_>) -> Option<Identity> {
+        let (_, upstream) = self.responsible(unverified.issuer())?;
+        if !upstream.has_signed(&unverified) {
+            return None;
+        }
+        let declared = unverified.declared();
+        let claims = unverified.into_claims();
+        kind::check(declared, &claims).ok()?;
+        claims::check_times(&claims, self.clock.now(), self.time_rules()).ok()?;
+        let subject = claims::subject(&claims).ok()?;
+        Some(Identity::new(upstream.config.issuer.clone(), subject))
     }
 
     /// True when tokens of some provider can be verified now, or none is configured.

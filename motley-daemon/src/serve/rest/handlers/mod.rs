@@ -13,6 +13,7 @@ use super::{
 use crate::{
     admission::Identified,
     policy::{self, Advice, Decision},
+    request,
     verified::Verified,
 };
 use axum::{
@@ -65,7 +66,10 @@ fn require_authorised(rest: &Shared, verified: &Verified) -> Step<()> {
 #[allow(clippy::result_large_err)]
 fn require(decision: Decision, description: String, advice: Advice<'_>) -> Step<()> {
     match decision {
-        Decision::Grant { .. } => Ok(()),
+        Decision::Grant { .. } => {
+            request::note_granted();
+            Ok(())
+        }
         Decision::Refuse(refusal) => {
             tracing::info!(reason = %refusal.reason, "not authorised");
             let explanation = policy::advise(&refusal.missing, advice);
