@@ -14,7 +14,7 @@ pub use code::{Behind, CodeFor, NewCode, RedeemedCode};
 use crate::{
     chance::{Chance, NoChance, SystemChance},
     clock::{Clock, Timestamp},
-    store::{Put, SealedToken, Store, StoreError},
+    store::{Bounds, Put, SealedToken, Store, StoreError},
     verified::Verified,
 };
 use aws_lc_rs::digest;
@@ -24,6 +24,13 @@ use std::{fmt::Write, sync::Arc};
 
 /// Most passwords that one identity may hold at a time; clients need one for each host prompt.
 const LIMIT_PER_IDENTITY: i64 = 32;
+/// Most unused passwords of all identities, and as many codes.
+const LIMIT_IN_TOTAL: i64 = 20_000;
+/// Most bytes that the tokens behind passwords take, and as many those behind codes.
+const LIMIT_OF_BYTES: i64 = 256 * 1024 * 1024;
+/// What is kept of passwords.
+const BOUNDS: Bounds =
+    Bounds { per_identity: LIMIT_PER_IDENTITY, total: LIMIT_IN_TOTAL, bytes: LIMIT_OF_BYTES };
 
 /// Why no password was issued or redeemed.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +50,8 @@ pub enum OtpError {
     /// The token ends at once.
     #[error("the access token has expired")]
     Expired,
-    /// All identities together hold too many codes.
-    #[error("too many codes are unused; they end by themselves")]
+    /// All identities together hold too many.
+    #[error("too many one-time passwords or codes are unused; they end by themselves")]
     Full,
     /// There is no randomness.
     #[error(transparent)]
@@ -96,7 +103,7 @@ impl OneTimePasswords {
         let digest = PASSWORD.digest(&password);
         let sealed = PASSWORD.seal(&password, &digest, token.expose())?;
         let row = SealedToken { identity: verified.identity().clone(), sealed, expires_at };
-        match self.store.put_one_time_password(&digest, &row, LIMIT_PER_IDENTITY).await? {
+        match self.store.put_one_time_password(&digest, &row, BOUNDS).await? {
             Put::Done => Ok(expires_at),
             Put::TooMany => Err(OtpError::TooMany),
             Put::Full => Err(OtpError::Full),

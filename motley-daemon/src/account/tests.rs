@@ -22,6 +22,9 @@ use motley_proto::{Issuer, Subject};
 use serde_json::json;
 use std::sync::Mutex;
 
+/// Room for one-time passwords.
+const ROOM: crate::store::Bounds = crate::store::Bounds { per_identity: 9, total: 99, bytes: 9999 };
+
 #[derive(Default)]
 struct Forgotten(Mutex<Vec<Identity>>);
 impl Forget for Forgotten {

@@ -4,10 +4,10 @@
 //! the kind, the identity and the name in the row, so that who can write the database, but knows no
 //! code, can't turn one person's code into another's.
 
-use super::{OneTimePasswords, OtpError, seal::CODE};
+use super::{LIMIT_IN_TOTAL, LIMIT_OF_BYTES, OneTimePasswords, OtpError, seal::CODE};
 use crate::{
     clock::Timestamp,
-    store::{CodeKind, Put, SealedCode},
+    store::{Bounds, CodeKind, Put, SealedCode},
     verified::Verified,
 };
 use motley_proto::{Code, Identity, Secret, UserName, code::CODE_BYTES};
@@ -15,8 +15,12 @@ use zeroize::Zeroizing;
 
 /// Most unused codes of one identity.
 const LIMIT_PER_IDENTITY: i64 = 8;
-/// Most unused codes of all identities.
-const LIMIT_IN_TOTAL: i64 = 20_000;
+/// What is kept of codes.
+const BOUNDS: Bounds =
+    Bounds { per_identity: LIMIT_PER_IDENTITY, total: LIMIT_IN_TOTAL, bytes: LIMIT_OF_BYTES };
+/// The same where an admin vouches, who must be able to help while users have filled the table.
+const VOUCHED: Bounds =
+    Bounds { per_identity: LIMIT_PER_IDENTITY, total: i64::MAX, bytes: i64::MAX };
 
 /// For whom a code is given out.
 pub enum CodeFor<'a> {
@@ -84,14 +88,13 @@ impl OneTimePasswords {
         whose: CodeFor<'_>,
         name: &UserName,
     ) -> Result<NewCode, OtpError> {
-        let (identity, kind, text, token_ends, total) = match whose {
+        let (identity, kind, text, token_ends, bounds) = match whose {
             CodeFor::Holder { token, verified } => {
                 let ends = verified.expires();
-                (verified.identity(), CodeKind::Token, token.expose(), ends, LIMIT_IN_TOTAL)
+                (verified.identity(), CodeKind::Token, token.expose(), ends, BOUNDS)
             }
-            // An admin must be able to help while users have filled the table.
             CodeFor::Vouched { identity, by } => {
-                (identity, CodeKind::Vouched { by }, "", None, i64::MAX)
+                (identity, CodeKind::Vouched { by }, "", None, VOUCHED)
             }
         };
         let expires_at = self.end(token_ends)?;
@@ -106,7 +109,7 @@ impl OneTimePasswords {
             expires_at,
         };
         let now = self.clock.now();
-        match self.store.put_code(&digest, &row, LIMIT_PER_IDENTITY, total, now).await? {
+        match self.store.put_code(&digest, &row, bounds, now).await? {
             Put::Done => Ok(NewCode { code, expires_at, lifetime: expires_at.0 - now.0 }),
             Put::TooMany => Err(OtpError::TooMany),
             Put::Full => Err(OtpError::Full),

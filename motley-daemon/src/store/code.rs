@@ -1,6 +1,6 @@
 //! Login codes in the store: put once, taken at most once by whichever process comes first.
 
-use super::{Put, Store, StoreError, spelling::issuer_texts, suspension::is_suspended};
+use super::{Bounds, Put, Store, StoreError, spelling::issuer_texts, suspension::is_suspended};
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject, UserName};
 
@@ -61,8 +61,8 @@ pub struct SealedCode {
 type Row = (String, Option<i64>, String, String, String, Vec<u8>, i64);
 
 impl Store {
-    /// Stores a code under its digest, unless this identity already holds `limit` that are good,
-    /// or all identities together hold `total`, or the identity is suspended.
+    /// Stores a code under its digest, unless this identity already holds as many that are good as
+    /// it may, or all identities together do, or the identity is suspended.
     ///
     /// As with one-time passwords, the suspension is looked at in the same transaction.
     ///
@@ -72,8 +72,7 @@ impl Store {
         &self,
         digest: &[u8; 32],
         code: &SealedCode,
-        limit: i64,
-        total: i64,
+        bounds: Bounds,
         now: Timestamp,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -90,14 +89,16 @@ impl Store {
         .bind(now.0)
         .fetch_one(&mut *transaction)
         .await?;
-        if held >= limit {
+        if held >= bounds.per_identity {
             return Ok(Put::TooMany);
         }
-        let all: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM login_code WHERE expires_at > $1")
-            .bind(now.0)
-            .fetch_one(&mut *transaction)
-            .await?;
-        if all >= total {
+        let all: (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM login_code WHERE expires_at > $1",
+        )
+        .bind(now.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+        if bounds.are_reached(all, code.sealed.len()) {
             return Ok(Put::Full);
         }
         sqlx::query(

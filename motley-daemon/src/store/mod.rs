@@ -17,7 +17,7 @@ pub use account::{AccountRecord, Known, Phase, Reservation};
 pub use code::{CodeKind, SealedCode};
 pub use knock::MAX_KNOCKS;
 pub use notice::{Lease, Notice};
-pub use one_time_password::{Put, SealedToken};
+pub use one_time_password::{Bounds, Put, SealedToken};
 pub use report::{Marked, Marks};
 pub use spelling::spellings;
 

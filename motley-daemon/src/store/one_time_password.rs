@@ -28,9 +28,29 @@ pub enum Put {
     Suspended,
 }
 
+/// How much is kept of one kind of password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Most that one identity may hold.
+    pub per_identity: i64,
+    /// Most that all identities together may hold.
+    pub total: i64,
+    /// Most bytes that all tokens together may take, sealed: a token may be long, and the disk of
+    /// the database is what a suspension and an account are written to as well.
+    pub bytes: i64,
+}
+
+impl Bounds {
+    /// True when there is no room for so many bytes beside `count` others with `bytes` bytes.
+    pub(super) fn are_reached(&self, (count, bytes): (i64, i64), more: usize) -> bool {
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        count >= self.total || bytes.saturating_add(more) > self.bytes
+    }
+}
+
 impl Store {
     /// Stores or renews a one-time password under its digest, unless this identity already holds
-    /// `limit` others or is suspended.
+    /// as many others as it may, or all together do, or it is suspended.
     ///
     /// The suspension is looked at in the same transaction: a password is either stored before the
     /// mark, and dropped with the others, or not at all.
@@ -41,7 +61,7 @@ impl Store {
         &self,
         digest: &[u8; 32],
         token: &SealedToken,
-        limit: i64,
+        bounds: Bounds,
     ) -> Result<Put, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         if is_suspended(&mut transaction, &token.identity).await? {
@@ -55,8 +75,17 @@ impl Store {
         .bind(digest.to_vec())
         .fetch_one(&mut *transaction)
         .await?;
-        if held >= limit {
+        if held >= bounds.per_identity {
             return Ok(Put::TooMany);
+        }
+        let others: (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM one_time_password WHERE digest <> $1",
+        )
+        .bind(digest.to_vec())
+        .fetch_one(&mut *transaction)
+        .await?;
+        if bounds.are_reached(others, token.sealed.len()) {
+            return Ok(Put::Full);
         }
         sqlx::query(
             "INSERT INTO one_time_password (digest, issuer, subject, sealed, expires_at) VALUES ($1, $2, $3, $4, $5)

@@ -18,6 +18,11 @@ fn uid(id: u32) -> Uid {
     Uid::new(id).unwrap()
 }
 
+/// So many of one identity, and room for any number of others.
+fn bounds(per_identity: i64) -> Bounds {
+    Bounds { per_identity, total: i64::MAX, bytes: i64::MAX }
+}
+
 async fn store() -> (Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
@@ -106,7 +111,7 @@ async fn r18_one_password_is_taken_once_by_64_racing_tasks_on_two_connections() 
     let stores = [Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()];
     let token =
         SealedToken { identity: identity("a"), sealed: vec![1, 2, 3], expires_at: NOW.plus(60) };
-    let put = stores[0].put_one_time_password(&[7; 32], &token, 16).await.unwrap();
+    let put = stores[0].put_one_time_password(&[7; 32], &token, bounds(16)).await.unwrap();
     assert_eq!(put, Put::Done);
     let racing = (0..64).map(|i| {
         let store = stores[i % 2].clone();
@@ -127,13 +132,45 @@ async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
     let token = SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
     for digest in 0..3u8 {
         assert_eq!(
-            store.put_one_time_password(&[digest; 32], &token, 2).await.unwrap(),
+            store.put_one_time_password(&[digest; 32], &token, bounds(2)).await.unwrap(),
             if digest < 2 { Put::Done } else { Put::TooMany }
         );
     }
     assert_eq!(store.take_one_time_password(&[0; 32], NOW.plus(60)).await.unwrap(), None);
     assert_eq!(store.drop_one_time_passwords(&identity("b")).await.unwrap(), 0);
     assert_eq!(store.drop_one_time_passwords(&identity("a")).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn r18_passwords_and_codes_of_all_people_together_fill_no_disk() {
+    let (store, _folder) = store().await;
+    let few = Bounds { per_identity: 9, total: 2, bytes: 1000 };
+    let small = Bounds { per_identity: 9, total: 9, bytes: 250 };
+    let token = |who: &str| SealedToken {
+        identity: identity(who),
+        sealed: vec![1; 100],
+        expires_at: NOW.plus(60),
+    };
+    let code = |who: &str| SealedCode {
+        kind: CodeKind::Token,
+        identity: identity(who),
+        name: name("jdoe"),
+        sealed: vec![1; 100],
+        expires_at: NOW.plus(60),
+    };
+    for (n, who) in (0..).zip(["a", "b"]) {
+        let put = store.put_one_time_password(&[n; 32], &token(who), few).await.unwrap();
+        assert_eq!(put, Put::Done);
+        assert_eq!(store.put_code(&[n; 32], &code(who), few, NOW).await.unwrap(), Put::Done);
+    }
+    for bounds in [few, small] {
+        let put = store.put_one_time_password(&[9; 32], &token("c"), bounds).await.unwrap();
+        assert_eq!(put, Put::Full);
+        let put = store.put_code(&[9; 32], &code("c"), bounds, NOW).await.unwrap();
+        assert_eq!(put, Put::Full);
+        let renewed = store.put_one_time_password(&[1; 32], &token("b"), bounds).await.unwrap();
+        assert_eq!(renewed, Put::Done, "what takes its own place needs no room");
+    }
 }
 
 #[tokio::test]

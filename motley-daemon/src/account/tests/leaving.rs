@@ -22,7 +22,7 @@ async fn r23_a_removed_account_leaves_its_name_to_nobody_and_comes_back_to_its_o
         sealed: vec![1],
         expires_at: Timestamp(i64::MAX),
     };
-    bench.accounts.store().put_one_time_password(&[1; 32], &sealed, 9).await.unwrap();
+    bench.accounts.store().put_one_time_password(&[1; 32], &sealed, ROOM).await.unwrap();
     let receipt = bench.accounts.undeploy(jane.identity(), HOST, "r").await.unwrap();
     assert_eq!((receipt.state, receipt.pending.len()), (AccountState::NotDeployed, 0));
     assert_eq!((receipt.one_time_passwords, receipt.sessions.sessions), (1, 2));

@@ -115,7 +115,7 @@ async fn r18_a_password_that_was_asked_for_before_the_suspension_is_not_stored_a
     bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
     for identity in [jane.identity().clone(), slashed(&jane)] {
         let row = SealedToken { identity, sealed: vec![1], expires_at: SystemClock.now().plus(60) };
-        let put = bench.accounts.store().put_one_time_password(&[1; 32], &row, 9).await.unwrap();
+        let put = bench.accounts.store().put_one_time_password(&[1; 32], &row, ROOM).await.unwrap();
         assert_eq!(put, Put::Suspended);
     }
     assert_eq!(bench.accounts.passwords.drop_all_of(jane.identity()).await.unwrap(), 0);
