@@ -2,6 +2,7 @@
 
 use super::json::parse_object;
 use crate::verified::ClaimMap;
+use aws_lc_rs::digest;
 use motley_proto::{Issuer, Secret};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Certificate, Client, Proxy, RequestBuilder, Response, StatusCode, Url};
@@ -182,9 +183,37 @@ impl Endpoint {
     }
 }
 
+/// By whose word and through whose hands answers come: a digest of the further authorities, the proxy
+/// and the reach. What was fetched on one way says nothing about what comes on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way([u8; 32]);
+
+impl Way {
+    fn of(authorities: &[u8], proxy: Option<&ProxyUrl>, reach: Reach) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let reach: &[u8] = match reach {
+            Reach::Internet => b"internet",
+            Reach::Loopback => b"loopback",
+        };
+        let proxy = proxy.map_or("", |proxy| proxy.0.as_str());
+        for part in [reach, proxy.as_bytes(), authorities] {
+            context.update(&part.len().to_be_bytes());
+            context.update(part);
+        }
+        let mut way = [0; 32];
+        for (to, from) in way.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        Self(way)
+    }
+}
+
 /// The client that all providers share: one pool, one trust store.
 #[derive(Debug, Clone)]
-pub(crate) struct Fetcher(Client);
+pub(crate) struct Fetcher {
+    client: Client,
+    way: Way,
+}
 
 impl Fetcher {
     /// Sets up the client.
@@ -192,7 +221,8 @@ impl Fetcher {
     /// # Errors
     /// When the CA file is no good, or the system has no certificate authorities and some are needed.
     pub(crate) fn new(settings: &HttpSettings, reach: Reach) -> Result<Self, HttpError> {
-        let extra = read_ca_file(settings)?;
+        let (extra, authorities) = read_ca_file(settings)?;
+        let way = Way::of(&authorities, settings.proxy.as_ref(), reach);
         let builder = Client::builder()
             .user_agent(concat!("motley-daemon/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
@@ -212,7 +242,13 @@ impl Fetcher {
             Reach::Internet => builder.tls_certs_merge(extra),
             Reach::Loopback => builder.tls_certs_only(extra).no_proxy(),
         };
-        builder.build().map(Self).map_err(|why| HttpError::Client(causes(&why)))
+        let client = builder.build().map_err(|why| HttpError::Client(causes(&why)))?;
+        Ok(Self { client, way })
+    }
+
+    /// The way on which it asks.
+    pub(crate) fn way(&self) -> Way {
+        self.way
     }
 
     /// Fetches a public document.
@@ -222,7 +258,7 @@ impl Fetcher {
         from: &Endpoint,
         limit: Duration,
     ) -> Result<ClaimMap, FetchError> {
-        exchange(place, self.0.get(from.0.clone()), limit).await
+        exchange(place, self.client.get(from.0.clone()), limit).await
     }
 
     /// Asks userinfo with the token as bearer (OpenID Connect Core 1.0 §5.3.1).
@@ -236,7 +272,7 @@ impl Fetcher {
         let mut header = HeaderValue::from_str(&bearer)
             .map_err(|_| FetchError::Connection("the token fits no header".to_owned()))?;
         header.set_sensitive(true);
-        let request = self.0.get(from.0.clone()).header(AUTHORIZATION, header);
+        let request = self.client.get(from.0.clone()).header(AUTHORIZATION, header);
         exchange("userinfo", request, limit).await
     }
 
@@ -252,7 +288,7 @@ impl Fetcher {
         let quote = motley_proto::identity::quote_plus;
         let password = Zeroizing::new(quote(client_secret.expose()));
         let request = self
-            .0
+            .client
             .post(at.0.clone())
             .basic_auth(quote(client_id), Some(password.as_str()))
             .form(&[("token", token.expose()), ("token_type_hint", "access_token")]);
@@ -276,11 +312,12 @@ pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn read_ca_file(settings: &HttpSettings) -> Result<Vec<Certificate>, HttpError> {
-    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
+/// The further authorities, and the text that names them.
+fn read_ca_file(settings: &HttpSettings) -> Result<(Vec<Certificate>, Vec<u8>), HttpError> {
+    let Some(path) = &settings.ca_file else { return Ok((Vec::new(), Vec::new())) };
     let pem = std::fs::read(path).map_err(|why| HttpError::CaFile { path: path.clone(), why })?;
     match Certificate::from_pem_bundle(&pem) {
-        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(found) if !found.is_empty() => Ok((found, pem)),
         _ => Err(HttpError::NoCertificate { path: path.clone() }),
     }
 }

@@ -78,8 +78,16 @@ impl Upstream {
         }
     }
 
-    /// Begins with the metadata and keys that another one of the same issuer has.
+    /// Begins with the metadata and keys that another one of the same issuer has, if they came on the
+    /// way on which this one would fetch them. An admin who takes an authority out of the CA file
+    /// does not want to believe for another day what it vouched for.
     pub(crate) fn take_over(&self, before: &Self) {
+        let same_way = self.fetcher.way() == before.fetcher.way()
+            && self.config.allow_http == before.config.allow_http;
+        if !same_way {
+            tracing::info!(issuer = %self.config.issuer, "reached in another way now; its keys are fetched anew");
+            return;
+        }
         self.metadata.seed(before.metadata.current());
         self.keys.seed(before.keys.current());
     }

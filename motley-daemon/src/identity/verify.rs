@@ -175,7 +175,8 @@ impl TokenVerifier {
     }
 
     /// Begins with the metadata and keys that another verifier has fetched, so that a new
-    /// configuration needs no provider that is down right now. What it found out about tokens is
+    /// configuration needs no provider that is down right now; not where the way to the provider
+    /// (CA file, proxy, http) is another one. What it found out about tokens is
     /// left behind.
     pub fn take_over(&self, before: &Self) {
         for upstream in &self.upstreams {

@@ -174,3 +174,27 @@ async fn a_proxy_that_is_down_is_a_failure_of_a_moment_and_nothing_goes_around_i
     assert!(!refused.reason().contains("hunter2"), "{refused}");
     assert_eq!(op.asked_at_all(), 0);
 }
+
+#[tokio::test]
+async fn r15_keys_outlive_a_reload_only_while_the_way_to_their_provider_is_the_same() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let op = Op::start().await;
+    let plain = HttpSettings { ca_file: Some(authority.file()), proxy: None };
+    let build = |settings: &HttpSettings| {
+        let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
+        TokenVerifier::new(vec![op.configured()], settings, clock).unwrap()
+    };
+    let before = build(&plain);
+    before.warm_up().await;
+    let keeps = |settings: &HttpSettings| {
+        let next = build(settings);
+        next.take_over(&before);
+        next.is_ready()
+    };
+    assert!(keeps(&plain));
+    let proxied = HttpSettings { proxy: ProxyUrl::parse("http://127.0.0.1:9"), ..plain.clone() };
+    assert!(!keeps(&proxied), "through other hands");
+    assert!(!keeps(&HttpSettings::default()), "without the authority");
+    std::fs::copy(other.file(), authority.file()).unwrap();
+    assert!(!keeps(&plain), "another authority in the same file");
+}
