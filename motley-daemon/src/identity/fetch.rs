@@ -13,6 +13,8 @@ use zeroize::Zeroizing;
 
 /// Longest answer that is read, in bytes.
 const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// How long the body of a refusal is waited for: its status alone says enough.
+const REFUSAL_TIME: Duration = Duration::from_millis(500);
 /// How long a connection may take to come up.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -331,7 +333,7 @@ async fn exchange(
         let response =
             request.header(ACCEPT, "application/json").send().await.map_err(connection_error)?;
         if response.status() != StatusCode::OK {
-            return Err(read_refusal(response).await);
+            return Err(read_refusal(place, response).await);
         }
         check_is_json(place, &response)?;
         let body = read_body(response).await?;
@@ -340,27 +342,37 @@ async fn exchange(
     tokio::time::timeout(limit, whole).await.unwrap_or(Err(FetchError::Timeout(limit)))
 }
 
-async fn read_refusal(response: Response) -> FetchError {
+async fn read_refusal(place: &'static str, response: Response) -> FetchError {
     let status = response.status();
     if status.is_redirection() {
         return FetchError::Redirect(status.as_u16());
     }
-    if status == StatusCode::UNAUTHORIZED && says_invalid_token(response).await {
+    // At other places a 401 is about ourselves.
+    let is_about_token = place == "userinfo" && status == StatusCode::UNAUTHORIZED;
+    if is_about_token && !lacks_only_a_scope(response).await {
         return FetchError::InvalidToken;
     }
     FetchError::Status(status.as_u16())
 }
 
-/// RFC 6750 §3 puts the reason into the challenge; some providers put it into the body.
-async fn says_invalid_token(response: Response) -> bool {
-    let in_challenge = response.headers().get_all(WWW_AUTHENTICATE).iter().any(|challenge| {
-        challenge.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("invalid_token"))
-    });
-    in_challenge
-        || read_body(response).await.is_ok_and(|body| {
-            let said = parse_object(&body).ok().and_then(|said| said.get("error").cloned());
-            said == Some(Value::from("invalid_token"))
-        })
+/// True when a 401 says that the token is good but may not do this, for which there is 403
+/// (RFC 6750 §3.1). Without that word a 401 means that the token is not valid: many providers give no
+/// reason, or one of their own. The reason belongs into the challenge; some put it into the body.
+async fn lacks_only_a_scope(response: Response) -> bool {
+    let challenges = response.headers().get_all(WWW_AUTHENTICATE).iter();
+    let challenges: String =
+        challenges.filter_map(|it| it.to_str().ok()).collect::<String>().to_ascii_lowercase();
+    if challenges.contains("invalid_token") {
+        return false;
+    }
+    if challenges.contains("insufficient_scope") {
+        return true;
+    }
+    let body = tokio::time::timeout(REFUSAL_TIME, read_body(response)).await;
+    body.is_ok_and(|body| {
+        let said = body.ok().and_then(|body| parse_object(&body).ok());
+        said.is_some_and(|said| said.get("error") == Some(&Value::from("insufficient_scope")))
+    })
 }
 
 /// Signed userinfo (`application/jwt`) is not asked for and not read.

@@ -11,7 +11,9 @@
 //!   §3.3.2.11); no access token has them. `nonce` and `auth_time` tell nothing: some providers write
 //!   them into access tokens too.
 //! - Some providers name the use in the payload: `typ` is `ID`, `Refresh`, `Offline` or `Logout`, or
-//!   `token_use` is `id`.
+//!   `token_use` is `id` or `refresh`.
+//! - Of an opaque token introspection may tell the type (RFC 7662 §2.2), `Bearer` as a rule. One that
+//!   is bound to a key (`DPoP`) is no bearer token, and a refresh token is active, too.
 
 use super::refusal::TokenFault;
 use crate::verified::ClaimMap;
@@ -29,8 +31,12 @@ pub(crate) enum Declared {
 /// Claims that only ID tokens have.
 const ID_TOKEN_CLAIMS: [&str; 2] = ["at_hash", "c_hash"];
 /// Claims that name the use, and their values, in lower case, for other uses.
-const OTHER_USES: [(&str, &[&str]); 2] =
-    [("typ", &["id", "refresh", "offline", "logout"]), ("token_use", &["id"])];
+const OTHER_USES: [(&str, &[&str]); 2] = [
+    ("typ", &["id", "refresh", "offline", "logout"]),
+    ("token_use", &["id", "id_token", "refresh", "refresh_token"]),
+];
+/// What introspection may call an access token, in lower case.
+const BEARER_TYPES: [&str; 2] = ["bearer", "access_token"];
 /// Claims of RFC 9068 §2.2 that are texts.
 const TEXTS: [&str; 2] = ["client_id", "jti"];
 
@@ -54,6 +60,20 @@ pub(crate) fn check(declared: Declared, claims: &ClaimMap) -> Result<(), TokenFa
     bound.or_else(named).map_or(Ok(()), |name| Err(TokenFault::NotAnAccessToken(name)))
 }
 
+/// Refuses what introspection tells not to be an access token that whoever bears it may use.
+///
+/// # Errors
+/// Names the claim that tells.
+pub(crate) fn check_introspected(claims: &ClaimMap) -> Result<(), TokenFault> {
+    let is_bearer = |kind: &str| BEARER_TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known));
+    match claims.get("token_type") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(kind)) if is_bearer(kind) => {}
+        Some(_) => return Err(TokenFault::NotAnAccessToken("token_type")),
+    }
+    check(Declared::Something, claims)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,9 +93,33 @@ mod tests {
             (json!({"typ": "Refresh"}), "typ"),
             (json!({"typ": "offline"}), "typ"),
             (json!({"token_use": "id"}), "token_use"),
+            (json!({"token_use": "refresh_token"}), "token_use"),
         ] {
             let refused = judge(Declared::Something, claims.clone());
             assert_eq!(refused, Err(TokenFault::NotAnAccessToken(tells)), "{claims}");
+        }
+    }
+
+    #[test]
+    fn r12_introspection_of_a_refresh_token_or_of_one_bound_to_a_key_does_not_pass() {
+        let judge = |claims: Value| {
+            let Value::Object(claims) = claims else { panic!("an object") };
+            check_introspected(&claims)
+        };
+        for good in [json!({}), json!({"token_type": "bearer"}), json!({"token_type": null})] {
+            assert_eq!(judge(good.clone()), Ok(()), "{good}");
+        }
+        for good in ["Bearer", "access_token"] {
+            assert_eq!(judge(json!({"token_type": good, "token_use": "access_token"})), Ok(()));
+        }
+        for (bad, tells) in [
+            (json!({"token_type": "refresh_token"}), "token_type"),
+            (json!({"token_type": "DPoP"}), "token_type"),
+            (json!({"token_type": ["Bearer"]}), "token_type"),
+            (json!({"token_type": "Bearer", "token_use": "refresh_token"}), "token_use"),
+            (json!({"token_type": "Bearer", "typ": "Refresh"}), "typ"),
+        ] {
+            assert_eq!(judge(bad.clone()), Err(TokenFault::NotAnAccessToken(tells)), "{bad}");
         }
     }
 

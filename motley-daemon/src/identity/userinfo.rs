@@ -2,6 +2,7 @@
 
 use super::claims::{self, Ends, TimeRules};
 use super::fetch::{Endpoint, FetchError};
+use super::kind;
 use super::provider::{ClientCredentials, Metadata};
 use super::refusal::{Cure, NoIdentity, TokenRefusal};
 use super::tally::Place;
@@ -38,8 +39,8 @@ pub(crate) struct Question<'a> {
 
 /// Asks userinfo about a token whose signature holds.
 ///
-/// Userinfo that can't be reached or refuses for want of a scope only means fewer claims. The answer
-/// that the token is not valid means that it was revoked.
+/// Userinfo that can't be reached or refuses for want of a scope (403, or 401 with that word) only
+/// means fewer claims. Any other 401 means that the token was revoked.
 ///
 /// # Errors
 /// When the provider says that the token is not valid, or its answer is about somebody else
@@ -146,6 +147,7 @@ async fn introspect(
         return Err(not_accepted(upstream, "introspection says that it is not active".to_owned()));
     }
     check_issuer(upstream, metadata, &claims)?;
+    kind::check_introspected(&claims).map_err(|fault| not_accepted(upstream, fault.to_string()))?;
     Ok(claims)
 }
 

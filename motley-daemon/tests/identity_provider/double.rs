@@ -59,6 +59,8 @@ pub(crate) enum Fault {
     Status(u16),
     InvalidToken,
     InvalidTokenInBody,
+    /// 401 where 403 belongs, with this in the challenge or, if it is JSON, in the body.
+    Unauthorized(&'static str),
     Hang,
     /// As it should, but after this time.
     Late(Duration),
@@ -332,6 +334,13 @@ async fn misbehave(fault: Fault) -> Response {
         Fault::InvalidTokenInBody => {
             (StatusCode::UNAUTHORIZED, axum::Json(json!({"error": "invalid_token"})))
                 .into_response()
+        }
+        Fault::Unauthorized(body) if body.starts_with('{') => {
+            (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body)
+                .into_response()
+        }
+        Fault::Unauthorized(challenge) => {
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)]).into_response()
         }
         Fault::Hang | Fault::Late(_) => std::future::pending().await,
         Fault::Endless => {

@@ -45,7 +45,8 @@ async fn r17_userinfo_that_names_nobody_is_not_used() {
 async fn a_good_token_stands_for_itself_when_userinfo_refuses_or_fails() {
     for fault in [
         Fault::Status(403),
-        Fault::Status(401),
+        Fault::Unauthorized(r#"Bearer error="insufficient_scope", scope="openid""#),
+        Fault::Unauthorized(r#"{"error":"insufficient_scope"}"#),
         Fault::Status(404),
         Fault::Status(429),
         Fault::Status(500),
@@ -65,7 +66,19 @@ async fn a_good_token_stands_for_itself_when_userinfo_refuses_or_fails() {
 
 #[tokio::test]
 async fn a_token_that_its_provider_calls_invalid_is_refused_as_revoked() {
-    for fault in [Fault::InvalidToken, Fault::InvalidTokenInBody] {
+    for fault in [
+        Fault::InvalidToken,
+        Fault::InvalidTokenInBody,
+        // Many providers give no reason, or one of their own.
+        Fault::Status(401),
+        Fault::Unauthorized("Bearer"),
+        Fault::Unauthorized(r#"Bearer error="token_expired""#),
+        Fault::Unauthorized(
+            r#"Bearer error="invalid_token", error_description="insufficient_scope""#,
+        ),
+        Fault::Unauthorized(r#"{"error":"unauthorized"}"#),
+        Fault::Unauthorized("{"),
+    ] {
         let op = Op::start().await;
         op.break_down(Place::Userinfo, fault);
         let (verifier, _) = verifier_of(vec![op.configured()]);

@@ -209,6 +209,9 @@ async fn introspection_decides_where_there_are_credentials_for_it() {
         ("expired", json!({"sub": "alice", "exp": NOW})),
         ("odd-end", json!({"sub": "alice", "exp": "later"})),
         ("number", json!({"sub": 4711})),
+        ("refresh", json!({"sub": "alice", "token_type": "refresh_token"})),
+        ("bound-to-a-key", json!({"sub": "alice", "token_type": "DPoP"})),
+        ("for-a-client", json!({"sub": "alice", "typ": "ID"})),
     ] {
         let before = op.asked(Place::Userinfo);
         assert!(verifier.verify(&op.opaque(name, says), None).await.is_err(), "{name}");
