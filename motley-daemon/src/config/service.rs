@@ -96,6 +96,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsFiles>,
     /// Web servers in front, whose word about the client's address counts.
     pub trusted_proxies: Vec<Network>,
+    /// Users as which web servers on this host run, whose word counts on Unix sockets.
+    pub proxy_users: Vec<String>,
     /// Directory with the public keys of sshd.
     pub ssh_host_keys: Option<PathBuf>,
 }
@@ -418,6 +420,7 @@ fn server(settings: &Settings, found: &mut Findings) -> ServerConfig {
         get_mutations: settings.is_on("get_mutations"),
         tls: tls(settings, found),
         trusted_proxies,
+        proxy_users: settings.list("proxy_users").to_vec(),
         ssh_host_keys: settings.filled("ssh_host_keys").map(PathBuf::from),
     }
 }

@@ -7,7 +7,7 @@ use super::{
     http::{Arrival, Service},
     live::Live,
     rest::RestService,
-    source::{Peer, Scheme, Source, SourceKey},
+    source::{Peer, Scheme, Source},
     strict,
 };
 use crate::request;
@@ -57,14 +57,7 @@ impl Service for Front {
     }
 
     fn guest(&self, peer: Peer) -> Guest {
-        match peer {
-            Peer::Internet(address)
-                if !peer.is_host() && !peer.is_proxy(self.rest.get().proxies()) =>
-            {
-                Guest::Counted(SourceKey::of(address))
-            }
-            _ => Guest::Uncounted,
-        }
+        peer.key(self.rest.get().proxies()).map_or(Guest::Uncounted, Guest::Counted)
     }
 }
 

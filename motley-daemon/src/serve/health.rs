@@ -197,7 +197,7 @@ impl Service for Live<Health> {
     fn guest(&self, peer: Peer) -> Guest {
         match peer {
             Peer::Internet(address) => Guest::Counted(SourceKey::of(address)),
-            Peer::Local => Guest::Uncounted,
+            Peer::User(uid) => Guest::Counted(SourceKey::User(uid)),
         }
     }
 }

@@ -122,7 +122,9 @@ impl<S: Service> Door<S> {
                 Ok((Box::new(stream), Peer::of(address)))
             }
             HttpListener::Unix(listener, _) => {
-                Ok((Box::new(listener.accept().await?.0), Peer::Local))
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Peer::User(uid)))
             }
         }
     }

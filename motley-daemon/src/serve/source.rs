@@ -2,6 +2,7 @@
 
 use crate::config::Network;
 use axum::http::HeaderMap;
+use nix::unistd::{Uid, User};
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -15,8 +16,8 @@ const MAX_CHAIN: usize = 32;
 pub enum Peer {
     /// Over TCP.
     Internet(IpAddr),
-    /// Over a Unix socket: somebody on this host, who is a web server if it names a client.
-    Local,
+    /// Over a Unix socket: this user of this host, as the kernel says.
+    User(u32),
 }
 
 impl Peer {
@@ -25,25 +26,49 @@ impl Peer {
         Self::Internet(address.ip().to_canonical())
     }
 
-    /// True when it is this host itself.
-    pub fn is_host(self) -> bool {
-        match self {
-            Self::Internet(address) => address.is_loopback(),
-            Self::Local => true,
-        }
+    /// True when it is this host itself and nobody in particular on it.
+    fn is_host(self) -> bool {
+        matches!(self, Self::Internet(address) if address.is_loopback())
     }
 
     /// True when it may say for whom it speaks.
-    pub fn is_proxy(self, proxies: &[Network]) -> bool {
+    pub fn is_proxy(self, proxies: &Proxies) -> bool {
         match self {
-            Self::Internet(address) => is_trusted(proxies, address),
-            Self::Local => true,
+            Self::Internet(address) => proxies.are_at(address),
+            Self::User(uid) => proxies.users.contains(&uid),
         }
+    }
+
+    /// What its connections are counted by; those of this host and of proxies are not counted.
+    pub fn key(self, proxies: &Proxies) -> Option<SourceKey> {
+        let is_counted = !self.is_host() && !self.is_proxy(proxies);
+        is_counted.then(|| match self {
+            Self::Internet(address) => SourceKey::of(address),
+            Self::User(uid) => SourceKey::User(uid),
+        })
     }
 }
 
-fn is_trusted(proxies: &[Network], address: IpAddr) -> bool {
-    proxies.iter().any(|network| network.contains(address))
+/// Whose word about the client counts. The Unix socket is open to every user of the host, so there it
+/// depends on who has connected.
+#[derive(Debug, Clone, Default)]
+pub struct Proxies {
+    networks: Vec<Network>,
+    users: Vec<u32>,
+}
+
+impl Proxies {
+    /// Those at these addresses, and on Unix sockets root, the daemon's own user and these; names
+    /// that nobody has on this host are left out.
+    pub fn new(networks: &[Network], names: &[String]) -> Self {
+        let named = names.iter().filter_map(|name| User::from_name(name).ok().flatten());
+        let users = named.map(|user| user.uid.as_raw()).chain([0, Uid::effective().as_raw()]);
+        Self { networks: networks.to_vec(), users: users.collect() }
+    }
+
+    fn are_at(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(address))
+    }
 }
 
 /// Whence a request comes.
@@ -55,17 +80,32 @@ pub enum Source {
     Peer(IpAddr),
     /// From a client that a trusted proxy names.
     Client(IpAddr),
+    /// From a client that somebody on this host names over TCP: a web server, or any user who speaks
+    /// like one, since nothing tells them apart.
+    Claimed {
+        /// Whom it names.
+        client: IpAddr,
+        /// Whence it came.
+        via: IpAddr,
+    },
+    /// From a user of this host, over a Unix socket.
+    User(u32),
 }
 
-/// The part of an address that counts as one source: IPv4 addresses each, IPv6 ones by their /64,
-/// since whoever has one of those has all of them (RFC 6177 §2).
+/// What counts as one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceKey(IpAddr);
+pub enum SourceKey {
+    /// The part of an address that does: IPv4 addresses each, IPv6 ones by their /64, since whoever
+    /// has one of those has all of them (RFC 6177 §2).
+    Address(IpAddr),
+    /// A user of this host.
+    User(u32),
+}
 
 impl SourceKey {
     /// The key of an address.
     pub fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
+        Self::Address(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => {
                 IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
@@ -82,14 +122,19 @@ impl Source {
     /// walk goes from right to left over trusted proxies and ends at the first other address. It
     /// also ends at anything that is no address: what stands left of that has no witness.
     /// `Forwarded` (RFC 7239) is not read: a proxy that sets the one header hands the other through.
-    pub fn of(peer: Peer, headers: &HeaderMap, proxies: &[Network]) -> Self {
+    pub fn of(peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let itself = match peer {
             Peer::Internet(address) if !peer.is_host() => Self::Peer(address),
+            Peer::User(uid) if !peer.is_proxy(proxies) => Self::User(uid),
             _ => Self::Host,
         };
         if !peer.is_proxy(proxies) {
             return itself;
         }
+        let client = |client| match peer {
+            Peer::Internet(via) if via.is_loopback() => Self::Claimed { client, via },
+            _ => Self::Client(client),
+        };
         let lines: Vec<&[u8]> =
             headers.get_all("x-forwarded-for").iter().map(|value| value.as_bytes()).collect();
         let chain = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
@@ -97,17 +142,17 @@ impl Source {
         for element in chain.take(MAX_CHAIN) {
             let Some(address) = read_address(element) else { break };
             farthest = Some(address);
-            if !is_trusted(proxies, address) {
-                return Self::Client(address);
+            if !proxies.are_at(address) {
+                return client(address);
             }
         }
         match farthest {
-            Some(address) if !address.is_loopback() => Self::Client(address),
+            Some(address) if !address.is_loopback() => client(address),
             // Garbage from a proxy on this host must not pass for the host itself.
-            None if !lines.is_empty() => Self::Peer(match peer {
-                Peer::Internet(address) => address,
-                Peer::Local => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            }),
+            None if !lines.is_empty() => match peer {
+                Peer::Internet(address) => Self::Peer(address),
+                Peer::User(uid) => Self::User(uid),
+            },
             _ => itself,
         }
     }
@@ -116,7 +161,10 @@ impl Source {
     pub fn key(self) -> Option<SourceKey> {
         match self {
             Self::Host => None,
-            Self::Peer(address) | Self::Client(address) => Some(SourceKey::of(address)),
+            Self::Peer(address) | Self::Client(address) | Self::Claimed { client: address, .. } => {
+                Some(SourceKey::of(address))
+            }
+            Self::User(uid) => Some(SourceKey::User(uid)),
         }
     }
 }
@@ -126,6 +174,8 @@ impl fmt::Display for Source {
         match self {
             Self::Host => f.write_str("host"),
             Self::Peer(address) | Self::Client(address) => address.fmt(f),
+            Self::Claimed { client, via } => write!(f, "{client} via {via}"),
+            Self::User(uid) => write!(f, "uid {uid}"),
         }
     }
 }
@@ -149,7 +199,7 @@ impl Scheme {
     }
 
     /// Finds out how the client came, over a connection of scheme `own`.
-    pub fn of(own: Self, peer: Peer, headers: &HeaderMap, proxies: &[Network]) -> Self {
+    pub fn of(own: Self, peer: Peer, headers: &HeaderMap, proxies: &Proxies) -> Self {
         let told = headers.get_all("x-forwarded-proto").iter().next_back();
         let last = told.and_then(|value| value.as_bytes().rsplit(|byte| *byte == b',').next());
         match last.map(|word| word.trim_ascii().to_ascii_lowercase()).as_deref() {
@@ -179,10 +229,11 @@ mod tests {
     use super::*;
     use axum::http::HeaderValue;
 
-    fn proxies() -> Vec<Network> {
-        ["127.0.0.1", "::1", "192.0.2.0/28", "2001:db8:aa::/48"]
-            .map(|it| it.parse().unwrap())
-            .into()
+    const WEB_SERVER: Peer = Peer::User(33);
+
+    fn proxies() -> Proxies {
+        let networks = ["127.0.0.1", "::1", "192.0.2.0/28", "2001:db8:aa::/48"];
+        Proxies { networks: networks.map(|it| it.parse().unwrap()).into(), users: vec![0, 33] }
     }
 
     fn headers(lines: &[&[u8]]) -> HeaderMap {
@@ -195,14 +246,18 @@ mod tests {
 
     fn source(peer: &str, lines: &[&str]) -> String {
         let peer = match peer {
-            "unix" => Peer::Local,
+            "unix" => WEB_SERVER,
+            "user" => Peer::User(1000),
             address => Peer::Internet(address.parse().unwrap()),
         };
         let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
         match Source::of(peer, &headers(&lines), &proxies()) {
             Source::Host => "host".to_owned(),
             Source::Peer(address) => format!("peer {address}"),
-            Source::Client(address) => format!("client {address}"),
+            Source::Client(address) | Source::Claimed { client: address, .. } => {
+                format!("client {address}")
+            }
+            Source::User(uid) => format!("user {uid}"),
         }
     }
 
@@ -212,6 +267,33 @@ mod tests {
             assert_eq!(source("203.0.113.5", &[spoofed]), "peer 203.0.113.5", "{spoofed}");
         }
         assert_eq!(source("203.0.113.5", &[]), "peer 203.0.113.5");
+    }
+
+    #[test]
+    fn r30_a_user_of_the_host_is_counted_as_himself_on_the_socket_whatever_he_says() {
+        for spoofed in ["198.51.100.9", "127.0.0.1", "unknown", ""] {
+            assert_eq!(source("user", &[spoofed]), "user 1000", "{spoofed}");
+        }
+        let own = Source::of(Peer::User(1000), &headers(&[]), &proxies());
+        assert_eq!(own.key(), Some(SourceKey::User(1000)));
+        assert_eq!(own.to_string(), "uid 1000");
+        assert_eq!(Peer::User(1000).key(&proxies()), own.key(), "his connections, too");
+        assert_eq!(WEB_SERVER.key(&proxies()), None);
+        let by_name = Proxies::new(&[], &["root".to_owned(), "nobody-has-this-name".to_owned()]);
+        assert!(Peer::User(0).is_proxy(&by_name));
+        assert!(Peer::User(Uid::effective().as_raw()).is_proxy(&by_name));
+        assert!(!Peer::User(u32::MAX - 2).is_proxy(&by_name));
+    }
+
+    #[test]
+    fn r30_what_somebody_on_this_host_claims_over_tcp_is_written_with_whence_it_came() {
+        let told =
+            |peer: Peer| Source::of(peer, &headers(&[b"198.51.100.9"]), &proxies()).to_string();
+        let peer = |text: &str| Peer::Internet(text.parse().unwrap());
+        assert_eq!(told(peer("127.0.0.1")), "198.51.100.9 via 127.0.0.1");
+        assert_eq!(told(peer("::1")), "198.51.100.9 via ::1");
+        assert_eq!(told(peer("192.0.2.3")), "198.51.100.9");
+        assert_eq!(told(WEB_SERVER), "198.51.100.9");
     }
 
     #[test]
@@ -288,7 +370,8 @@ mod tests {
         };
         let peer = |text: &str| Peer::Internet(text.parse().unwrap());
         assert_eq!(scheme(peer("127.0.0.1"), &["https"]), Scheme::Https);
-        assert_eq!(scheme(Peer::Local, &["HTTPS"]), Scheme::Https);
+        assert_eq!(scheme(WEB_SERVER, &["HTTPS"]), Scheme::Https);
+        assert_eq!(scheme(Peer::User(1000), &["https"]), Scheme::Http);
         assert_eq!(scheme(peer("203.0.113.5"), &["https"]), Scheme::Http);
         assert_eq!(scheme(peer("127.0.0.1"), &["https", "http"]), Scheme::Http);
         assert_eq!(scheme(peer("127.0.0.1"), &["https\t, junk"]), Scheme::Http);
@@ -302,7 +385,7 @@ mod tests {
             let stranger = Peer::Internet("203.0.113.5".parse().unwrap());
             let own = Source::Peer("203.0.113.5".parse().unwrap());
             proptest::prop_assert_eq!(Source::of(stranger, &told, &proxies()), own);
-            let by_proxy = Source::of(Peer::Local, &told, &proxies());
+            let by_proxy = Source::of(WEB_SERVER, &told, &proxies());
             let local: std::net::IpAddr = "127.0.0.1".parse().unwrap();
             proptest::prop_assert_ne!(by_proxy, Source::Client(local));
         }

@@ -8,6 +8,7 @@ mod login;
 mod rest;
 mod smuggling;
 mod tls;
+mod unix;
 
 use crate::{
     account::tests::{Bench, bench, friendly},

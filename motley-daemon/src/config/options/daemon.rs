@@ -190,8 +190,16 @@ const SERVER: &[OptionSpec] = &[
         Kind::Items,
         "127.0.0.1, ::1",
         "Addresses or networks of the web servers in front. What they say in \
-         X-Forwarded-For and X-Forwarded-Proto is believed, and so is a web server on a unix \
-         socket.",
+         X-Forwarded-For and X-Forwarded-Proto is believed.",
+    ),
+    OptionSpec::new(
+        "proxy_users",
+        Kind::Items,
+        "www-data, nginx, caddy, apache",
+        "Users as which web servers on this host run. On a unix socket the same is believed of \
+         them, of root and of the daemon itself; any other user is counted as one source. Names \
+         that this host does not have are ignored. Under systemd it takes PrivateUsers=no in a \
+         drop-in for motley-cue.service: the daemon can't tell users apart otherwise.",
     ),
     OptionSpec::new(
         "ssh_host_keys",

@@ -23,9 +23,9 @@ use tower::ServiceExt;
 
 use super::{
     paths::{Destination, Mount, destination},
-    source::Scheme,
+    source::{Proxies, Scheme},
 };
-use crate::{config::Network, identity::TokenVerifier};
+use crate::identity::TokenVerifier;
 use handlers::{admin, code, person, public};
 use motley_proto::Secret;
 use pages::Pages;
@@ -68,6 +68,7 @@ pub struct RestService {
     pages: Arc<Pages>,
     get_mutations: bool,
     rest: Shared,
+    proxies: Arc<Proxies>,
 }
 
 impl RestService {
@@ -75,6 +76,8 @@ impl RestService {
     pub fn new(rest: Rest) -> Self {
         let get_mutations = rest.config.server.get_mutations;
         let (limit, body_limit) = (rest.time_limit, rest.config.limits.body);
+        let server = &rest.config.server;
+        let proxies = Arc::new(Proxies::new(&server.trusted_proxies, &server.proxy_users));
         let rest: Shared = Arc::new(rest);
         let pages = Arc::new(Pages::new(rest.config.clone()));
         let router = Router::new()
@@ -102,12 +105,12 @@ impl RestService {
             ))
             .layer(tower_http::limit::RequestBodyLimitLayer::new(body_limit))
             .with_state(Parts { rest: rest.clone(), pages: pages.clone() });
-        Self { router, pages, get_mutations, rest }
+        Self { router, pages, get_mutations, rest, proxies }
     }
 
     /// Proxies whose word about the client counts.
-    pub(super) fn proxies(&self) -> &[Network] {
-        &self.rest.config.server.trusted_proxies
+    pub(super) fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Verifies the tokens of this service.
