@@ -1,8 +1,8 @@
 //! Short random codes for people to type: for the holder of a token, or on an admin's word.
 //!
 //! A row is found by one digest of the code and opened by another. What is sealed opens only with
-//! the kind, the identity and the name in the row, so that who can write the database, but knows no
-//! code, can't turn one person's code into another's.
+//! the kind, the identity, the name and the end in the row, so that who can write the database, but knows no
+//! code, can't turn one person's code into another's or make one last longer.
 
 use super::{LIMIT_IN_TOTAL, LIMIT_OF_BYTES, OneTimePasswords, OtpError, seal::CODE};
 use crate::{
@@ -100,7 +100,7 @@ impl OneTimePasswords {
         let expires_at = self.end(token_ends)?;
         let code = self.draw()?;
         let digest = CODE.digest(code.canonical());
-        let bound = bound(&digest, kind, identity, name);
+        let bound = bound(&digest, kind, identity, name, expires_at);
         let row = SealedCode {
             kind,
             identity: identity.clone(),
@@ -126,7 +126,7 @@ impl OneTimePasswords {
         let Some(row) = self.store.take_code(&digest, self.clock.now()).await? else {
             return Ok(None);
         };
-        let bound = bound(&digest, row.kind, &row.identity, &row.name);
+        let bound = bound(&digest, row.kind, &row.identity, &row.name, row.expires_at);
         let text = CODE.open(code.canonical(), &bound, row.sealed)?;
         let behind = match row.kind {
             CodeKind::Token => Behind::Token(text),
@@ -144,7 +144,13 @@ impl OneTimePasswords {
 
 /// Everything in a row that must not change between giving out and use, each part ended by a byte
 /// that occurs in none of them.
-fn bound(digest: &[u8; 32], kind: CodeKind, identity: &Identity, name: &UserName) -> Vec<u8> {
+fn bound(
+    digest: &[u8; 32],
+    kind: CodeKind,
+    identity: &Identity,
+    name: &UserName,
+    expires_at: Timestamp,
+) -> Vec<u8> {
     let kind = match kind {
         CodeKind::Token => "token".to_owned(),
         CodeKind::Vouched { by } => format!("vouched {by}"),
@@ -153,7 +159,7 @@ fn bound(digest: &[u8; 32], kind: CodeKind, identity: &Identity, name: &UserName
     let subject = identity.subject.to_string();
     let parts = [kind.as_str(), &issuer, &subject, name.as_str()];
     let texts = parts.into_iter().flat_map(|part| part.bytes().chain([0]));
-    digest.iter().copied().chain(texts).collect()
+    digest.iter().copied().chain(expires_at.0.to_be_bytes()).chain(texts).collect()
 }
 
 #[cfg(test)]

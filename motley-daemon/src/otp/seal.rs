@@ -25,7 +25,7 @@ pub(super) const PASSWORD: Domain = Domain {
 
 /// A short random code. 80 random bits need no slow derivation.
 pub(super) const CODE: Domain =
-    Domain { lookup: b"motley login code lookup v1\0", seal: b"motley login code seal v1\0" };
+    Domain { lookup: b"motley login code lookup v1\0", seal: b"motley login code seal v2\0" };
 
 impl Domain {
     /// Under what the row is found.

@@ -170,6 +170,7 @@ async fn r18_who_can_write_the_database_can_not_turn_a_code_into_one_for_somebod
         "subject = 'b'",
         "issuer = 'https://other.example'",
         "kind = 'vouched', vouched_by = 0",
+        "expires_at = expires_at + 1",
     ] {
         let bench = bench().await;
         let new = for_holder(&bench.codes, None).await.unwrap();
