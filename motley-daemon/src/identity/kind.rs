@@ -10,6 +10,8 @@
 //! - `at_hash` and `c_hash` bind an ID token to what was issued beside it (OpenID Connect Core 1.0
 //!   §3.3.2.11); no access token has them. `nonce` and `auth_time` tell nothing: some providers write
 //!   them into access tokens too.
+//! - `events` makes a security event token, logout tokens among them (RFC 8417 §2.2, OpenID Connect
+//!   Back-Channel Logout 1.0 §2.4), which is sent to others and names a person, too.
 //! - Some providers name the use in the payload: `typ` is `ID`, `Refresh`, `Offline` or `Logout`, or
 //!   `token_use` is `id` or `refresh`.
 //! - Of an opaque token introspection may tell the type (RFC 7662 §2.2), `Bearer` as a rule. One that
@@ -28,8 +30,8 @@ pub(crate) enum Declared {
     Something,
 }
 
-/// Claims that only ID tokens have.
-const ID_TOKEN_CLAIMS: [&str; 2] = ["at_hash", "c_hash"];
+/// Claims that only ID tokens and security event tokens have.
+const FOREIGN_CLAIMS: [&str; 3] = ["at_hash", "c_hash", "events"];
 /// Claims that name the use, and their values, in lower case, for other uses.
 const OTHER_USES: [(&str, &[&str]); 2] = [
     ("typ", &["id", "refresh", "offline", "logout"]),
@@ -49,7 +51,7 @@ pub(crate) fn check(declared: Declared, claims: &ClaimMap) -> Result<(), TokenFa
         let is_odd = |name: &&&str| claims.get(**name).is_some_and(|value| !value.is_string());
         return TEXTS.iter().find(is_odd).map_or(Ok(()), |name| Err(TokenFault::NotAText(name)));
     }
-    let bound = ID_TOKEN_CLAIMS.iter().find(|name| claims.contains_key(**name));
+    let bound = FOREIGN_CLAIMS.iter().find(|name| claims.contains_key(**name));
     let named = || {
         let is_other = |(name, uses): &&(&str, &[&str])| {
             let used = claims.get(*name).and_then(Value::as_str);
@@ -89,6 +91,10 @@ mod tests {
         for (claims, tells) in [
             (json!({"at_hash": "x", "nonce": "n"}), "at_hash"),
             (json!({"c_hash": null}), "c_hash"),
+            (
+                json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+                "events",
+            ),
             (json!({"typ": "ID"}), "typ"),
             (json!({"typ": "Refresh"}), "typ"),
             (json!({"typ": "offline"}), "typ"),

@@ -16,6 +16,7 @@ async fn r12_an_id_token_is_refused_before_anybody_is_asked_about_it() {
     let (verifier, _) = verifier_of(vec![op.configured()]);
     for (more, claim) in [
         (json!({"at_hash": "x", "nonce": "n", "aud": "client"}), "at_hash"),
+        (json!({"events": {"https://schemas.openid.net/secevent/caep": {}}}), "events"),
         (json!({"typ": "ID"}), "typ"),
         (json!({"typ": "Refresh"}), "typ"),
         (json!({"token_use": "id"}), "token_use"),
