@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Longest answer that is read, in bytes.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Longest public document that is read, in bytes.
+const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+/// Longest answer about one token that is read, in bytes. There may be many of them at a time, and
+/// they are remembered.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// How long the body of a refusal is waited for: its status alone says enough.
 const REFUSAL_TIME: Duration = Duration::from_millis(500);
 /// How long a connection may take to come up.
@@ -104,8 +107,8 @@ pub enum FetchError {
     #[error("it says that the token is not valid")]
     InvalidToken,
     /// The answer is longer than one that is read.
-    #[error("its answer is longer than {} bytes", MAX_BODY_BYTES)]
-    TooLarge,
+    #[error("its answer is longer than {0} bytes")]
+    TooLarge(usize),
     /// The answer is not what the standard says.
     #[error("its answer at {place} {why}")]
     Unusable {
@@ -129,7 +132,7 @@ impl FetchError {
             Self::Status(_) if self.is_final() => "refused",
             Self::Status(_) => "status",
             Self::InvalidToken => "refused",
-            Self::TooLarge => "too_large",
+            Self::TooLarge(_) => "too_large",
             Self::Unusable { .. } => "unusable",
         }
     }
@@ -260,7 +263,7 @@ impl Fetcher {
         from: &Endpoint,
         limit: Duration,
     ) -> Result<ClaimMap, FetchError> {
-        exchange(place, self.client.get(from.0.clone()), limit).await
+        exchange((place, MAX_DOCUMENT_BYTES), self.client.get(from.0.clone()), limit).await
     }
 
     /// Asks userinfo with the token as bearer (OpenID Connect Core 1.0 §5.3.1).
@@ -275,7 +278,7 @@ impl Fetcher {
             .map_err(|_| FetchError::Connection("the token fits no header".to_owned()))?;
         header.set_sensitive(true);
         let request = self.client.get(from.0.clone()).header(AUTHORIZATION, header);
-        exchange("userinfo", request, limit).await
+        exchange(("userinfo", MAX_ANSWER_BYTES), request, limit).await
     }
 
     /// Asks introspection with our own credentials (RFC 7662 §2.1, RFC 6749 §2.3.1).
@@ -294,7 +297,7 @@ impl Fetcher {
             .post(at.0.clone())
             .basic_auth(quote(client_id), Some(password.as_str()))
             .form(&[("token", token.expose()), ("token_type_hint", "access_token")]);
-        exchange("introspection", request, limit).await
+        exchange(("introspection", MAX_ANSWER_BYTES), request, limit).await
     }
 }
 
@@ -325,7 +328,7 @@ fn read_ca_file(settings: &HttpSettings) -> Result<(Vec<Certificate>, Vec<u8>), 
 }
 
 async fn exchange(
-    place: &'static str,
+    (place, most): (&'static str, usize),
     request: RequestBuilder,
     limit: Duration,
 ) -> Result<ClaimMap, FetchError> {
@@ -336,7 +339,7 @@ async fn exchange(
             return Err(read_refusal(place, response).await);
         }
         check_is_json(place, &response)?;
-        let body = read_body(response).await?;
+        let body = read_body(response, most).await?;
         parse_object(&body).map_err(|why| FetchError::Unusable { place, why: why.to_string() })
     };
     tokio::time::timeout(limit, whole).await.unwrap_or(Err(FetchError::Timeout(limit)))
@@ -368,7 +371,7 @@ async fn lacks_only_a_scope(response: Response) -> bool {
     if challenges.contains("insufficient_scope") {
         return true;
     }
-    let body = tokio::time::timeout(REFUSAL_TIME, read_body(response)).await;
+    let body = tokio::time::timeout(REFUSAL_TIME, read_body(response, MAX_ANSWER_BYTES)).await;
     body.is_ok_and(|body| {
         let said = body.ok().and_then(|body| parse_object(&body).ok());
         said.is_some_and(|said| said.get("error") == Some(&Value::from("insufficient_scope")))
@@ -389,15 +392,16 @@ fn check_is_json(place: &'static str, response: &Response) -> Result<(), FetchEr
     Err(FetchError::Unusable { place, why: "is not JSON by its content type".to_owned() })
 }
 
-async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, FetchError> {
+/// The whole body, unless it is longer than `most` bytes.
+async fn read_body(mut response: Response, most: usize) -> Result<Zeroizing<Vec<u8>>, FetchError> {
     let announced = response.content_length().unwrap_or(0);
-    if usize::try_from(announced).map_or(true, |length| length > MAX_BODY_BYTES) {
-        return Err(FetchError::TooLarge);
+    if usize::try_from(announced).map_or(true, |length| length > most) {
+        return Err(FetchError::TooLarge(most));
     }
     let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            return Err(FetchError::TooLarge);
+        if body.len() + chunk.len() > most {
+            return Err(FetchError::TooLarge(most));
         }
         body.extend_from_slice(&chunk);
     }

@@ -54,6 +54,8 @@ async fn a_good_token_stands_for_itself_when_userinfo_refuses_or_fails() {
         Fault::Text("application/jwt", "eyJ.eyJ.x"),
         Fault::Text("application/json", r#"{"sub":"alice","sub":"bob"}"#),
         Fault::Endless,
+        Fault::Answer(json!({"sub": "alice", "pad": "x".repeat(256 * 1024)})),
+        Fault::Answer(json!({"sub": "alice", "pad": vec![0; 20_000]})),
     ] {
         let op = Op::start().await;
         op.break_down(Place::Userinfo, fault.clone());
