@@ -5,7 +5,7 @@ use super::kind::{self, Declared};
 use super::provider::{Provider, UserinfoMode};
 use super::refusal::{Cure, NoIdentity, NoKey, TokenRefusal};
 use super::token::Unverified;
-use super::upstream::Upstream;
+use super::upstream::{Standing, Upstream};
 use super::userinfo::{Question, Told, ask_about_signed, open_opaque};
 use super::verify::TokenVerifier;
 use crate::clock::Timestamp;
@@ -74,7 +74,8 @@ impl TokenVerifier {
             Some(why) => Told::NotAsked(why),
             None => {
                 let limit = time_left(upstream, begin);
-                let question = Question { upstream, metadata: &metadata, token, limit };
+                let standing = Standing::Vouched;
+                let question = Question { upstream, metadata: &metadata, token, standing, limit };
                 let cure = || cure(&upstream.config, &claims);
                 // On the heap, so that what is not asked takes no room in every verification.
                 Box::pin(ask_about_signed(question, &subject, cure)).await?
@@ -87,16 +88,18 @@ impl TokenVerifier {
         Ok(Found { verified, refused_from: ends.refused_from, asked })
     }
 
+    /// `standing`: vouched for, if this provider has known the token before.
     pub(super) async fn examine_opaque(
         &self,
         upstream: &Upstream,
         token: &Secret,
+        standing: Standing,
     ) -> Result<Found, TokenRefusal> {
         let begin = Instant::now();
         let unreachable = |why| NoIdentity::Unreachable { issuer: upstream.name(), why };
         let metadata = upstream.metadata().await.map_err(unreachable)?;
         let limit = time_left(upstream, begin);
-        let question = Question { upstream, metadata: &metadata, token, limit };
+        let question = Question { upstream, metadata: &metadata, token, standing, limit };
         let opened = open_opaque(question, self.clock.now(), self.time_rules());
         let opened = Box::pin(opened).await?;
         let (userinfo, asked) = Asked::take_claims(opened.told);

@@ -65,13 +65,15 @@ impl TokenVerifier {
                 }
             },
             Ok(Presented::Opaque) => {
-                let named = match self.named_providers(&TokenHash::of(token), hint) {
+                let hash = TokenHash::of(token);
+                let named = match self.named_providers(&hash, hint) {
                     Ok(named) => named,
                     Err(why) => return (Err(why.into()), None),
                 };
                 let mut last = (Err(super::refusal::NoIdentity::ProviderUnknown.into()), None);
-                for (_, upstream) in named {
-                    last = (self.examine_opaque(upstream, token).await, Some(upstream));
+                for (at, upstream) in named {
+                    let standing = self.standing(&hash, at);
+                    last = (self.examine_opaque(upstream, token, standing).await, Some(upstream));
                     if last.0.is_ok() {
                         break;
                     }

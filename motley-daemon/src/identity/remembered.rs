@@ -209,6 +209,13 @@ impl Remembered {
         self.providers.get(hash)
     }
 
+    /// Notes that this provider does not vouch for an opaque token any more.
+    pub(crate) fn forget_provider(&self, hash: &TokenHash, provider: usize) {
+        if self.provider(hash) == Some(provider) {
+            self.providers.invalidate(hash);
+        }
+    }
+
     /// Notes which provider vouches for an opaque token.
     pub(crate) fn note_provider(&self, hash: TokenHash, provider: usize) {
         self.providers.insert(hash, provider);

@@ -33,6 +33,8 @@ pub(crate) struct Question<'a> {
     pub(crate) upstream: &'a Upstream,
     pub(crate) metadata: &'a Metadata,
     pub(crate) token: &'a Secret,
+    /// What is known about the token.
+    pub(crate) standing: Standing,
     /// The time for each single question.
     pub(crate) limit: Duration,
 }
@@ -51,7 +53,8 @@ pub(crate) async fn ask_about_signed(
     cure: impl FnOnce() -> Cure,
 ) -> Result<Told, TokenRefusal> {
     let Question { upstream, metadata, .. } = question;
-    let claims = match ask_userinfo(question, Standing::Vouched, subject.as_str()).await {
+    let question = Question { standing: Standing::Vouched, ..question };
+    let claims = match ask_userinfo(question, subject.as_str()).await {
         None => return Ok(Told::NotAsked("the provider has no userinfo")),
         Some(Ok(claims)) => claims,
         Some(Err(FetchError::InvalidToken)) => {
@@ -113,8 +116,9 @@ pub(crate) async fn open_opaque(
         return Ok(Opened { subject, told, introspection, ends });
     }
     // Introspection that found it active has vouched for it.
-    let standing = if introspection.is_some() { Standing::Vouched } else { Standing::Unknown };
-    let claims = match ask_userinfo(question, standing, question.token.expose()).await {
+    let standing = if introspection.is_some() { Standing::Vouched } else { question.standing };
+    let question = Question { standing, ..question };
+    let claims = match ask_userinfo(question, question.token.expose()).await {
         Some(answer) => answer.map_err(|why| not_opened(upstream, why))?,
         None => return Err(NoIdentity::NoEndpoint { issuer: upstream.name() }.into()),
     };
@@ -128,10 +132,10 @@ async fn introspect(
     place: &Endpoint,
     credentials: &ClientCredentials,
 ) -> Result<ClaimMap, TokenRefusal> {
-    let Question { upstream, metadata, token, limit } = question;
+    let Question { upstream, metadata, token, standing, limit } = question;
     let ClientCredentials { id, secret } = credentials;
     let fetcher = &upstream.fetcher;
-    let about = (Standing::Unknown, mark(token.expose()));
+    let about = (standing, mark(token.expose()));
     let answer = upstream.ask(Place::Introspection, about, limit, |left| {
         fetcher.introspection(place, id, secret, token, left)
     });
@@ -152,12 +156,8 @@ async fn introspect(
 }
 
 /// Nothing when there is no userinfo endpoint.
-async fn ask_userinfo(
-    question: Question<'_>,
-    standing: Standing,
-    about: &str,
-) -> Option<Result<ClaimMap, FetchError>> {
-    let Question { upstream, metadata, token, limit } = question;
+async fn ask_userinfo(question: Question<'_>, about: &str) -> Option<Result<ClaimMap, FetchError>> {
+    let Question { upstream, metadata, token, standing, limit } = question;
     let place = metadata.userinfo.as_ref()?;
     let fetcher = &upstream.fetcher;
     let ask = upstream.ask(Place::Userinfo, (standing, mark(about)), limit, |left| {

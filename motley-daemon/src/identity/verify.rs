@@ -12,7 +12,7 @@ use super::provider::{Provider, without_slash};
 use super::refusal::{NoIdentity, TokenRefusal};
 use super::remembered::{Origin, Outcome, Remembered, TokenHash};
 use super::token::{self, Presented, Unverified};
-use super::upstream::Upstream;
+use super::upstream::{Standing, Upstream};
 use crate::clock::Clock;
 use crate::verified::Verified;
 use motley_proto::facts::ProviderStatus;
@@ -244,8 +244,9 @@ impl TokenVerifier {
         };
         let mut refusals = Vec::new();
         for (at, upstream) in named {
+            let standing = self.standing(&hash, at);
             let work = Box::pin(async {
-                let found = self.examine_opaque(upstream, token).await;
+                let found = self.examine_opaque(upstream, token, standing).await;
                 self.judge(found)
             });
             match self.remembered.once((hash, at), begun, work).await {
@@ -253,10 +254,24 @@ impl TokenVerifier {
                     self.remembered.note_provider(hash, at);
                     return (Ok(verified), origin);
                 }
-                (Err(refusal), origin) => refusals.push((refusal, origin)),
+                (Err(refusal), origin) => {
+                    if !refusal.is_transient() {
+                        self.remembered.forget_provider(&hash, at);
+                    }
+                    refusals.push((refusal, origin));
+                }
             }
         }
         nobody_knows(refusals)
+    }
+
+    /// An opaque token that this provider has known before is no invention, so the questions about it
+    /// don't queue behind those about inventions.
+    pub(super) fn standing(&self, hash: &TokenHash, at: usize) -> Standing {
+        match self.remembered.provider(hash) {
+            Some(provider) if provider == at => Standing::Vouched,
+            _ => Standing::Unknown,
+        }
     }
 
     /// The configured provider of an issuer; one slash at the end is left to discovery to decide.

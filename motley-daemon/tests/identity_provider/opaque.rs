@@ -3,7 +3,7 @@
 use crate::double::{Fault, NOW, Op, Place, verifier_of, verifier_with};
 use futures_util::future::join_all;
 use motley_daemon::identity::{
-    ClientCredentials, HttpSettings, NoIdentity, Provider, TokenRefusal, TokenVerifier,
+    ClientCredentials, HttpSettings, Known, NoIdentity, Provider, TokenRefusal, TokenVerifier,
     VerifierError, VerifierSettings,
 };
 use motley_proto::{Issuer, Secret};
@@ -257,4 +257,57 @@ async fn a_configuration_that_could_confuse_providers_is_refused() {
         TokenVerifier::new(Vec::new(), &HttpSettings { ca_file, proxy: None }, clock as _);
     let message = missing.err().unwrap().to_string();
     assert!(message.contains("/nonexistent/ca.pem"), "{message}");
+}
+
+#[tokio::test]
+async fn r30_an_opaque_token_that_was_good_once_does_not_queue_behind_made_up_ones() {
+    let op = Op::start().await;
+    let remember_verified = Duration::from_millis(20);
+    let settings = VerifierSettings { remember_verified, ..VerifierSettings::default() };
+    let (verifier, _) = verifier_with(vec![op.configured()], settings);
+    let token = op.opaque("opaque-1", json!({"sub": "alice"}));
+    verifier.verify(&token, None).await.unwrap();
+    while verifier.remembers(&token).await != Known::Nothing {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let before = op.asked(Place::Userinfo);
+    op.break_down(Place::Userinfo, Fault::Hang);
+    let made_up: Vec<Secret> = (0..100).map(|n| Secret::new(format!("made-up-{n}"))).collect();
+    let flood = join_all(made_up.iter().map(|token| verifier.verify(token, None)));
+    let good = async {
+        while op.asked(Place::Userinfo) < before + 32 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        op.mend();
+        let begin = Instant::now();
+        verifier.verify(&token, None).await.unwrap();
+        begin.elapsed()
+    };
+    let (flood, took) = tokio::join!(flood, good);
+    assert!(flood.iter().take(32).all(Result::is_err));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn r30_an_opaque_token_that_its_provider_does_not_know_any_more_is_as_unknown_as_any() {
+    let op = Op::start().await;
+    let remember_verified = Duration::from_millis(20);
+    let settings = VerifierSettings { remember_verified, ..VerifierSettings::default() };
+    let (verifier, _) = verifier_with(vec![op.configured()], settings);
+    let token = op.opaque("opaque-1", json!({"sub": "alice"}));
+    verifier.verify(&token, None).await.unwrap();
+    while verifier.remembers(&token).await != Known::Nothing {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    op.break_down(Place::Userinfo, Fault::Status(503));
+    assert!(verifier.verify(&token, None).await.is_err());
+    assert_eq!(verifier.recognises(&token).await, Known::Provider, "it could not be asked");
+    op.break_down(Place::Userinfo, Fault::InvalidToken);
+    let begin = Instant::now();
+    while verifier.recognises(&token).await == Known::Provider {
+        assert!(verifier.verify(&token, None).await.is_err());
+        assert!(begin.elapsed() < Duration::from_secs(10), "still known");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(verifier.recognises(&token).await, Known::Nothing);
 }
