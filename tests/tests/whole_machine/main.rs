@@ -137,7 +137,7 @@ machine_test! {
         let machine = &node.machine;
         node.trust_the_provider()?;
         machine.run("systemctl start motley-cue.service motley-root.service")?;
-        for (unit, most) in [("motley-cue.service", 1.3), ("motley-root.service", 1.9)] {
+        for (unit, most) in [("motley-cue.service", 1.5), ("motley-root.service", 1.9)] {
             let exposure = login_node::exposure(&machine.run(&format!("systemd-analyze security {unit}"))?)?;
             ensure!(exposure <= most, "{unit} is rated {exposure}, more than {most}");
         }

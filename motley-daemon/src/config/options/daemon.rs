@@ -198,8 +198,7 @@ const SERVER: &[OptionSpec] = &[
         "www-data, nginx, caddy, apache",
         "Users as which web servers on this host run. On a unix socket the same is believed of \
          them, of root and of the daemon itself; any other user is counted as one source. Names \
-         that this host does not have are ignored. Under systemd it takes PrivateUsers=no in a \
-         drop-in for motley-cue.service: the daemon can't tell users apart otherwise.",
+         that this host does not have are ignored.",
     ),
     OptionSpec::new(
         "ssh_host_keys",
