@@ -10,13 +10,14 @@ use motley_root::{
 };
 use std::{
     fs,
+    io::Read,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown, symlink},
         process::CommandExt,
     },
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    process::{Child, Command},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 use support::{
@@ -299,6 +300,31 @@ fn sessions_and_processes_are_listed_without_their_arguments_and_ended_by_a_remo
     let removal = removed(remove(&accounts, "jdoe"));
     assert_eq!((removal.ended.processes, removal.ended.remaining), (1, 0));
     assert!(!running.wait().unwrap().success());
+}
+
+#[test]
+fn r28_a_process_whose_name_is_no_text_is_listed_and_ended() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    let script = r"printf 'a\377' > /proc/$$/comm; echo; read -r never";
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]).uid(5001).gid(5001).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut hidden = command.spawn().unwrap();
+    let mut said = [0];
+    hidden.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    let comm = fs::read(format!("/proc/{}/comm", hidden.id())).unwrap();
+    assert_eq!(comm, b"a\xff\n", "it has that name");
+    let (identity, name) = (|| identity("jdoe"), || user("jdoe"));
+    let listed = accounts.carry_out(&Task::Sessions { identity: identity(), name: name() });
+    let Ok(TaskDone::SessionList(list)) = listed else { panic!("{listed:?}") };
+    assert_eq!(list.processes.len(), 1, "{list:?}");
+    let ended = accounts.carry_out(&Task::EndSessions { identity: identity(), name: name() });
+    let Ok(TaskDone::Sessions(ended)) = ended else { panic!("{ended:?}") };
+    assert_eq!((ended.processes, ended.remaining), (1, 0));
+    assert!(!hidden.wait().unwrap().success());
 }
 
 #[test]

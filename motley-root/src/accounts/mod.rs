@@ -17,12 +17,12 @@ use crate::{
     homes::HomeError,
     ledger::{Book, Event, Ledger, LedgerError, Record, Stage},
     runner::{CommandRunner, Finished, Program, RunError},
-    sessions,
+    sessions::{self, SightError},
 };
 use motley_proto::{
-    Identity, UserName,
+    Identity, Uid, UserName,
     names::GroupName,
-    task::{AccountFacts, Task, TaskAnswer, TaskDone, TaskRefusal},
+    task::{AccountFacts, SessionsEnded, Task, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
 use std::{
@@ -138,9 +138,7 @@ impl Accounts {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
                 let (record, _) = self.recorded(identity, name)?;
-                let World { root, runner, .. } = &self.world;
-                let ended = sessions::end_sessions(root, runner.as_ref(), record.uid.get());
-                Ok(TaskDone::Sessions(ended))
+                self.end_sessions(record.uid).map(TaskDone::Sessions)
             }
             Task::Sessions { identity, name } => {
                 let (record, _) = self.recorded(identity, name)?;
@@ -153,6 +151,12 @@ impl Accounts {
                 self.change(change)
             }
         }
+    }
+
+    fn end_sessions(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+        let World { root, runner, .. } = &self.world;
+        let ended = sessions::end_sessions(root, runner.as_ref(), uid.get());
+        ended.map_err(|error: SightError| failed("end sessions", error))
     }
 
     fn change(&self, task: &Task) -> TaskAnswer {

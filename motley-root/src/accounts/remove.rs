@@ -11,7 +11,6 @@ use crate::{
     homes::Seen,
     ledger::{Event, RemovalPlan, Stage},
     runner::Program,
-    sessions,
 };
 use motley_proto::{
     Identity, Uid, UserName,
@@ -126,8 +125,7 @@ impl Accounts {
     }
 
     fn end_all(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
-        let world = &self.world;
-        let ended = sessions::end_sessions(&world.root, world.runner.as_ref(), uid.get());
+        let ended = self.end_sessions(uid)?;
         match ended.remaining {
             0 => Ok(ended),
             left => Err(failed("end sessions", format!("{left} processes still run"))),

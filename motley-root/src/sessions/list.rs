@@ -1,9 +1,9 @@
 //! Lists sessions and processes of one uid, for an admin who wants to know who is there.
 
-use super::{belongs_to, is_dead};
+use super::table;
 use crate::ffi;
 use motley_proto::task::{AccountSessions, ProcessFact, SessionFact};
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, path::Path};
 
 /// Most of each that one answer holds: it must fit into a frame of the task socket.
 const MAX_SESSIONS: usize = 24;
@@ -44,7 +44,8 @@ fn logind_sessions(root: &Path, uid: u32) -> Vec<SessionFact> {
     let files =
         listing.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     let facts = files.filter_map(|entry| {
-        let text = fs::read_to_string(entry.path()).ok()?;
+        let text = fs::read(entry.path()).ok()?;
+        let text = String::from_utf8_lossy(&text);
         logind_session(&entry.file_name().to_string_lossy(), &text, uid)
     });
     facts.collect()
@@ -91,19 +92,12 @@ fn processes(root: &Path, uid: u32, now: i64) -> Vec<Seen> {
 
 fn process(root: &Path, pid: u32, uid: u32, booted: Option<i64>) -> Option<Seen> {
     let directory = root.join("proc").join(pid.to_string());
-    // The owner of the directory is the effective uid; it spares reading most of the table.
-    let owner = fs::metadata(&directory).ok()?.uid();
-    if owner != uid && owner != 0 {
-        return None;
-    }
-    let status = fs::read_to_string(directory.join("status")).ok()?;
-    if !belongs_to(&status, uid) || is_dead(&status) {
+    if !table::is_theirs(&directory, uid).ok()? {
         return None;
     }
     let stat = fs::read(directory.join("stat")).ok()?;
     let stat = String::from_utf8_lossy(&stat);
-    let title = fs::read(directory.join("cmdline")).unwrap_or_default();
-    let title = String::from_utf8_lossy(&title);
+    let title = table::title(&directory);
     let connection = title.strip_prefix("sshd: ").or_else(|| title.strip_prefix("sshd-session: "));
     let connection = connection.and_then(|rest| rest.split('\0').next()).map(str::to_owned);
     let (command, tty, start) = parts(&stat)?;

@@ -4,20 +4,18 @@
 //! master that was opened before, which no account check would stop.
 
 pub mod list;
+mod table;
 
-use crate::{
-    ffi,
-    runner::{CommandRunner, Program},
-};
+use crate::runner::{CommandRunner, Program};
 use motley_proto::task::SessionsEnded;
 use nix::sys::signal::Signal;
 use std::{
     collections::HashSet,
-    fs,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    fs, io,
     path::Path,
     time::{Duration, Instant},
 };
+use table::Found;
 
 /// How long processes may take to end by themselves.
 const GRACE: Duration = Duration::from_millis(800);
@@ -26,37 +24,74 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// How long logind may take to answer.
 const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
 
-#[derive(Debug)]
-struct Process {
-    pid: i32,
-    handle: OwnedFd,
-    session: u32,
-    serves_ssh: bool,
+/// Why it can't be told who is there. Nobody then counts as gone.
+#[derive(Debug, thiserror::Error)]
+pub enum SightError {
+    /// The process table can't be read.
+    #[error("the process table can't be read: {0}")]
+    Unreadable(io::Error),
+    /// It does not show the processes of others.
+    #[error("/proc shows not all processes: {0}; mount it without hidepid, or let this helper see all")]
+    Hidden(io::Error),
+}
+
+/// What was met so far. Numbers only: a handle for each of many processes would use up all that
+/// this process may hold open.
+#[derive(Debug, Default)]
+struct Tally {
+    signalled: HashSet<i32>,
+    kernel_sessions: HashSet<u32>,
+    connections: HashSet<i32>,
+}
+
+impl Tally {
+    /// Sessions by the process table: connections of ssh, else kernel sessions.
+    fn sessions(&self) -> u32 {
+        let connections = self.connections.len();
+        count(if connections > 0 { connections } else { self.kernel_sessions.len() })
+    }
 }
 
 /// Ends every session and process of this uid. `root` holds `proc` and `run`.
 ///
 /// They are asked first and killed after that; the search is repeated until it finds nobody, for a
-/// process may fork while it is looked for.
-pub fn end_sessions(root: &Path, runner: &dyn CommandRunner, uid: u32) -> SessionsEnded {
+/// process may fork while it is looked for. A process that can't be looked at counts as remaining.
+///
+/// # Errors
+/// When the process table can't be read or hides processes.
+pub fn end_sessions(
+    root: &Path,
+    runner: &dyn CommandRunner,
+    uid: u32,
+) -> Result<SessionsEnded, SightError> {
     let begun = Instant::now();
-    let first = find(root, uid);
+    table::require_sight(root)?;
+    let mut tally = Tally::default();
+    sweep(root, uid, &[], &mut tally)?;
     let known_to_logind = count_logind_sessions(root, uid);
-    let sessions = known_to_logind.max(count_sessions(&first));
-    let mut signalled = HashSet::new();
+    let sessions = known_to_logind.max(tally.sessions());
     if known_to_logind > 0 {
         // A failure is made good by the signals below.
         let _ = runner.run(Program::Loginctl, &["terminate-user", &uid.to_string()], LOGIND_LIMIT);
     }
-    signal_all(&first, Signal::SIGTERM, &mut signalled);
     // A stopped process would not see the request.
-    signal_all(&first, Signal::SIGCONT, &mut signalled);
-    let mut left = wait_for_end(root, uid, begun + GRACE);
-    while !left.is_empty() && begun.elapsed() < LIMIT {
-        signal_all(&left, Signal::SIGKILL, &mut signalled);
-        left = wait_for_end(root, uid, Instant::now() + Duration::from_millis(20));
+    sweep(root, uid, &[Signal::SIGTERM, Signal::SIGCONT], &mut tally)?;
+    let mut left = wait_for_end(root, uid, begun + GRACE)?;
+    while left > 0 && begun.elapsed() < LIMIT {
+        sweep(root, uid, &[Signal::SIGKILL], &mut tally)?;
+        left = wait_for_end(root, uid, Instant::now() + Duration::from_millis(20))?;
     }
-    SessionsEnded { sessions, processes: count(signalled.len()), remaining: count(left.len()) }
+    let processes = count(tally.signalled.len());
+    Ok(SessionsEnded { sessions, processes, remaining: count(left) })
+}
+
+/// How many processes of this uid there are, those that can't be looked at included.
+///
+/// # Errors
+/// As [`end_sessions`].
+pub fn remaining(root: &Path, uid: u32) -> Result<u32, SightError> {
+    table::require_sight(root)?;
+    sweep(root, uid, &[], &mut Tally::default()).map(count)
 }
 
 fn count(number: usize) -> u32 {
@@ -70,96 +105,73 @@ fn count_logind_sessions(root: &Path, uid: u32) -> u32 {
     // Beside the files logind keeps a FIFO for each session, and to open one waits for its end.
     let files =
         listing.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
-    let texts = files.filter_map(|entry| fs::read_to_string(entry.path()).ok());
-    count(texts.filter(|text| text.lines().any(|line| line == wanted)).count())
+    let texts = files.filter_map(|entry| fs::read(entry.path()).ok());
+    let is_theirs = |text: &Vec<u8>| String::from_utf8_lossy(text).lines().any(|l| l == wanted);
+    count(texts.filter(is_theirs).count())
 }
 
-/// Sessions by the process table: connections of ssh, else kernel sessions.
-fn count_sessions(processes: &[Process]) -> u32 {
-    let ssh = processes.iter().filter(|process| process.serves_ssh).count();
-    if ssh > 0 {
-        return count(ssh);
-    }
-    count(processes.iter().map(|process| process.session).collect::<HashSet<_>>().len())
-}
-
-fn signal_all(processes: &[Process], signal: Signal, signalled: &mut HashSet<i32>) {
-    for process in processes {
-        if ffi::signal_process(&process.handle, signal).is_ok() {
-            signalled.insert(process.pid);
-        }
-    }
-}
-
-fn wait_for_end(root: &Path, uid: u32, until: Instant) -> Vec<Process> {
+fn wait_for_end(root: &Path, uid: u32, until: Instant) -> Result<usize, SightError> {
     loop {
-        let left = find(root, uid);
-        if left.is_empty() || Instant::now() >= until {
-            return left;
+        let left = sweep(root, uid, &[], &mut Tally::default())?;
+        if left == 0 || Instant::now() >= until {
+            return Ok(left);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// All living processes of which a uid (real, effective, saved or file system) is this one.
-fn find(root: &Path, uid: u32) -> Vec<Process> {
-    let Ok(listing) = fs::read_dir(root.join("proc")) else { return Vec::new() };
-    let pids = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| open_if_of(root, pid, uid)).collect()
-}
-
-/// The handle is taken before the uid is read: a number used again for another process in between
-/// would otherwise be signalled.
-fn open_if_of(root: &Path, pid: i32, uid: u32) -> Option<Process> {
-    let directory = root.join("proc").join(pid.to_string());
-    // The owner of the directory is the effective uid; it spares reading most of the table.
-    let owner = fs::metadata(&directory).ok()?.uid();
-    if pid <= 1 || (owner != uid && owner != 0) {
-        return None;
+/// Goes once through the process table, sends the signals to every process of this uid, and yields
+/// how many were there.
+fn sweep(
+    root: &Path,
+    uid: u32,
+    signals: &[Signal],
+    tally: &mut Tally,
+) -> Result<usize, SightError> {
+    let mut left = 0;
+    for entry in fs::read_dir(root.join("proc")).map_err(SightError::Unreadable)? {
+        let name = entry.map_err(SightError::Unreadable)?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        match table::meet(root, pid, uid, signals) {
+            Ok(Found::Nobody) => {}
+            Ok(Found::Theirs { kernel_session, serves_ssh, signalled }) => {
+                left += 1;
+                tally.kernel_sessions.insert(kernel_session);
+                if serves_ssh {
+                    tally.connections.insert(pid);
+                }
+                if signalled {
+                    tally.signalled.insert(pid);
+                }
+            }
+            // Nobody may count as gone of whom nothing is known.
+            Err(_) => left += 1,
+        }
     }
-    let handle = ffi::open_process(pid).ok()?;
-    let status = fs::read_to_string(directory.join("status")).ok()?;
-    if !belongs_to(&status, uid) || is_dead(&status) {
-        return None;
-    }
-    let session = fs::read_to_string(directory.join("stat"));
-    let session = session.ok().and_then(|text| session_of(&text)).unwrap_or_default();
-    let title = fs::read(directory.join("cmdline")).unwrap_or_default();
-    Some(Process { pid, handle, session, serves_ssh: title.starts_with(b"sshd") })
-}
-
-fn belongs_to(status: &str, uid: u32) -> bool {
-    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
-    ids.split_whitespace().any(|id| id.parse() == Ok(uid))
-}
-
-fn is_dead(status: &str) -> bool {
-    let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or_default();
-    matches!(state.trim_start().chars().next(), Some('Z' | 'X'))
-}
-
-/// Field 6 of proc_pid_stat(5); the command in field 2 may hold anything, also `)`.
-fn session_of(stat: &str) -> Option<u32> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(3)?.parse().ok()
+    Ok(left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runner::{Finished, RunError};
 
-    #[test]
-    fn a_process_belongs_to_a_uid_by_any_of_its_four() {
-        let status = "Name:\tx\nState:\tS (sleeping)\nUid:\t1001\t0\t0\t0\nGid:\t5001\t5001\n";
-        assert!(belongs_to(status, 1001) && belongs_to(status, 0));
-        assert!(!belongs_to(status, 5001) && !belongs_to("", 0));
-        assert!(is_dead("State:\tZ (zombie)\n") && !is_dead(status));
+    struct NoPrograms;
+    impl CommandRunner for NoPrograms {
+        fn run(&self, _: Program, _: &[&str], _: Duration) -> Result<Finished, RunError> {
+            Ok(Finished { status: Some(1), complaint: String::new() })
+        }
     }
 
-    #[test]
-    fn the_session_is_found_behind_a_command_that_tries_to_hide_it() {
-        assert_eq!(session_of("7 (a) S 9 9 ) S 1 7 42 34816 7"), Some(42));
-        assert_eq!(session_of("7 (x"), None);
+    /// A process table of our own, with nobody in it but the first process and this one.
+    fn table() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for pid in ["1", "self"] {
+            let directory = root.path().join("proc").join(pid);
+            fs::create_dir_all(&directory).unwrap();
+            fs::write(directory.join("status"), "State:\tS\nUid:\t0\t0\t0\t0\n").unwrap();
+        }
+        root
     }
 
     #[test]
@@ -172,5 +184,24 @@ mod tests {
         // Opening this one would hang until somebody writes to it.
         nix::unistd::mkfifo(&directory.join("1.ref"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(count_logind_sessions(root.path(), 5001), 1);
+    }
+
+    #[test]
+    fn r28_nobody_counts_as_gone_while_the_process_table_can_not_be_read() {
+        let uid = nix::unistd::geteuid().as_raw();
+        let root = table();
+        let ended = end_sessions(root.path(), &NoPrograms, uid).unwrap();
+        assert_eq!((ended.processes, ended.remaining), (0, 0));
+        // A process whose status can't be read is there all the same.
+        fs::create_dir_all(root.path().join("proc/4000000/status")).unwrap();
+        let ended = end_sessions(root.path(), &NoPrograms, uid).unwrap();
+        assert_eq!((ended.processes, ended.remaining), (0, 1));
+        assert_eq!(remaining(root.path(), uid).unwrap(), 1);
+        // As with hidepid: others are not shown at all.
+        fs::remove_dir_all(root.path().join("proc/1")).unwrap();
+        let blind = end_sessions(root.path(), &NoPrograms, uid);
+        assert!(matches!(blind, Err(SightError::Hidden(_))), "{blind:?}");
+        fs::remove_dir_all(root.path().join("proc")).unwrap();
+        assert!(end_sessions(root.path(), &NoPrograms, uid).is_err());
     }
 }

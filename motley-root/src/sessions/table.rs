@@ -1,0 +1,151 @@
+//! The process table: whose a process is, and a signal to it and to no other.
+
+use super::SightError;
+use crate::ffi;
+use nix::{errno::Errno, sys::signal::Signal};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+/// Most bytes of a status that are read: what is asked for stands in its first lines.
+const STATUS_BYTES: u64 = 4096;
+/// Most bytes of a command line that are read, which its process may make megabytes long.
+const TITLE_BYTES: u64 = 256;
+
+/// What a number in the process table stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nobody of theirs, or nobody any more.
+    Nobody,
+    /// A living process of theirs.
+    Theirs { kernel_session: u32, serves_ssh: bool, signalled: bool },
+}
+
+/// Makes sure that the table shows other people's processes: under hidepid of proc(5) all of them
+/// would seem to be gone. The first process is always there.
+pub(super) fn require_sight(root: &Path) -> Result<(), SightError> {
+    let proc = root.join("proc");
+    for always in ["self", "1"] {
+        read_start(&proc.join(always).join("status"), STATUS_BYTES).map_err(SightError::Hidden)?;
+    }
+    Ok(())
+}
+
+/// Looks at a process and, if it is of this uid, sends it the signals.
+///
+/// # Errors
+/// When it is there and can't be looked at.
+pub(super) fn meet(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found> {
+    match look(root, pid, uid, signals) {
+        Err(error) if is_gone(&error) => Ok(Found::Nobody),
+        found => found,
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|raw| matches!(Errno::from_raw(raw), Errno::ENOENT | Errno::ESRCH))
+}
+
+fn look(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found> {
+    let directory = root.join("proc").join(pid.to_string());
+    if pid <= 1 || !is_theirs(&directory, uid)? {
+        return Ok(Found::Nobody);
+    }
+    let mut signalled = false;
+    if !signals.is_empty() {
+        // The handle is taken before the uid is read once more: a number used again for another
+        // process in between would otherwise be signalled.
+        let handle = ffi::open_process(pid)?;
+        if !is_theirs(&directory, uid)? {
+            return Ok(Found::Nobody);
+        }
+        for signal in signals {
+            signalled |= ffi::signal_process(&handle, *signal).is_ok();
+        }
+    }
+    // Only for counting: whoever is killed meanwhile has neither.
+    let stat = read_start(&directory.join("stat"), STATUS_BYTES).unwrap_or_default();
+    let kernel_session = session_of(&String::from_utf8_lossy(&stat)).unwrap_or_default();
+    let serves_ssh = title(&directory).starts_with("sshd");
+    Ok(Found::Theirs { kernel_session, serves_ssh, signalled })
+}
+
+/// True for a living process of which a uid (real, effective, saved or file system) is this one.
+pub(super) fn is_theirs(directory: &Path, uid: u32) -> io::Result<bool> {
+    // The owner of the directory is the effective uid; it spares reading most of the table.
+    let owner = fs::metadata(directory)?.uid();
+    if owner != uid && owner != 0 {
+        return Ok(false);
+    }
+    // A process names itself, in whatever bytes it likes.
+    let status = read_start(&directory.join("status"), STATUS_BYTES)?;
+    let status = String::from_utf8_lossy(&status);
+    Ok(belongs_to(&status, uid) && !is_dead(&status))
+}
+
+/// The beginning of the command line.
+pub(super) fn title(directory: &Path) -> String {
+    let bytes = read_start(&directory.join("cmdline"), TITLE_BYTES).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+pub(super) fn read_start(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn belongs_to(status: &str, uid: u32) -> bool {
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
+    ids.split_whitespace().any(|id| id.parse() == Ok(uid))
+}
+
+fn is_dead(status: &str) -> bool {
+    let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or_default();
+    matches!(state.trim_start().chars().next(), Some('Z' | 'X'))
+}
+
+/// Field 6 of proc_pid_stat(5); the command in field 2 may hold anything, also `)`.
+fn session_of(stat: &str) -> Option<u32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_belongs_to_a_uid_by_any_of_its_four() {
+        let status = "Name:\tx\nState:\tS (sleeping)\nUid:\t1001\t0\t0\t0\nGid:\t5001\t5001\n";
+        assert!(belongs_to(status, 1001) && belongs_to(status, 0));
+        assert!(!belongs_to(status, 5001) && !belongs_to("", 0));
+        assert!(is_dead("State:\tZ (zombie)\n") && !is_dead(status));
+    }
+
+    #[test]
+    fn r28_a_name_that_is_no_text_hides_no_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let uid = nix::unistd::geteuid().as_raw();
+        let ids = format!("{uid}\t7\n");
+        let text = [b"Name:\ta\xff\nState:\tS\nUid:\t7\t7\t".as_slice(), ids.as_bytes()];
+        fs::write(directory.path().join("status"), text.concat()).unwrap();
+        assert!(is_theirs(directory.path(), uid).unwrap());
+    }
+
+    #[test]
+    fn a_long_command_line_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("cmdline"), "sshd: ".to_owned() + &"x".repeat(1 << 20)).unwrap();
+        assert_eq!(title(directory.path()).len(), 256);
+    }
+
+    #[test]
+    fn the_session_is_found_behind_a_command_that_tries_to_hide_it() {
+        assert_eq!(session_of("7 (a) S 9 9 ) S 1 7 42 34816 7"), Some(42));
+        assert_eq!(session_of("7 (x"), None);
+    }
+}
