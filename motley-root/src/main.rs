@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use clap::Parser;
 use motley_proto::peer::Judge;
 use motley_root::{
-    accounts::{Accounts, Unwatched, World},
+    accounts::{Accounts, Recovered, Unwatched, World},
     adapter,
     config::{KEYS, default_limits, read_limits},
     database::{Database, SystemNames},
@@ -87,15 +87,16 @@ fn run(options: &Options) -> anyhow::Result<()> {
     widen(&mut limits, options.adapter_config.as_deref());
     let ledger = Ledger::open(&options.state).context("ledger")?;
     let accounts = Arc::new(Accounts::new(world(root, site, limits), ledger));
-    for recovered in accounts.recover() {
-        log(&format!("recover {}: {:?}", recovered.name, recovered.result));
-    }
+    tell(accounts.recover());
     let task_socket = listen(
         options,
         &passed,
         DaemonUser { uid: daemon.uid.as_raw(), gid: daemon.gid.as_raw() },
     )?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let removing = Arc::clone(&accounts);
+    // Ending sessions may take seconds for each: nobody's login waits for that.
+    std::thread::spawn(move || tell(removing.resume_removals()));
     let judge = Judge { daemon_uid: daemon.uid.as_raw(), admin_socket: false };
     let served = serve(task_socket.listener, accounts, judge).context("task socket");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -103,6 +104,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let _ = std::fs::remove_file(path);
     }
     served
+}
+
+fn tell(settled: Vec<Recovered>) {
+    for Recovered { name, result } in settled {
+        log(&format!("recover {name}: {result:?}"));
+    }
 }
 
 /// A defect must not leave a thread that half did something: the next start repairs it.

@@ -18,6 +18,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     process::{Child, Command, Stdio},
+    sync::{Mutex, mpsc},
+    thread,
     time::Duration,
 };
 use support::{
@@ -124,7 +126,7 @@ fn r24_a_death_at_any_step_of_a_removal_is_repaired_at_the_next_start() {
         let lived = catch_unwind(AssertUnwindSafe(|| remove(&accounts, &name)));
         drop(accounts);
         let accounts = open(Setup::default());
-        for recovered in accounts.recover() {
+        for recovered in accounts.resume_removals() {
             assert_eq!(recovered.result, Ok(Outcome::Removed), "{steps}");
         }
         let gone = !has_line("/etc/passwd", &name);
@@ -350,8 +352,43 @@ fn r24_a_removal_that_finds_the_account_files_locked_is_finished_later() {
     assert!(inspect(&accounts, "jdoe").unwrap().expired);
     drop(accounts);
     let accounts = open(Setup::default());
-    assert_eq!(accounts.recover()[0].result, Ok(Outcome::Removed));
+    assert_eq!(accounts.resume_removals()[0].result, Ok(Outcome::Removed));
     assert!(!has_line("/etc/passwd", "jdoe") && fs::exists(ASIDE).unwrap());
+}
+
+#[test]
+fn a_removal_that_waits_for_sessions_to_end_lets_other_tasks_through() {
+    /// Its logind answers when the other task is done.
+    struct Waiting(Mutex<mpsc::Receiver<()>>);
+    impl CommandRunner for Waiting {
+        fn run(&self, p: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+            if p == Program::Loginctl {
+                let waited = self.0.lock().unwrap().recv_timeout(Duration::from_secs(30));
+                waited.expect("the other task was let through");
+                return Ok(Finished { status: Some(0), complaint: String::new() });
+            }
+            SystemRunner::new(Path::new("/")).run(p, args, limit)
+        }
+    }
+    if !enter() {
+        return;
+    }
+    let (done, waited) = mpsc::channel();
+    let runner = Box::new(Waiting(Mutex::new(waited)));
+    let accounts = open(Setup { runner, ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    fs::create_dir_all("/run/systemd/sessions").unwrap();
+    fs::write("/run/systemd/sessions/1", "UID=5001\n").unwrap();
+    thread::scope(|scope| {
+        let removing = scope.spawn(|| removed(remove(&accounts, "jdoe")));
+        while !removing.is_finished() && !inspect(&accounts, "jdoe").unwrap().expired {
+            thread::sleep(Duration::from_millis(5));
+        }
+        create(&accounts, "kim", 5002);
+        done.send(()).unwrap();
+        assert_eq!(removing.join().unwrap().ended.sessions, 1);
+    });
+    assert!(!has_line("/etc/passwd", "jdoe") && has_line("/etc/passwd", "kim"));
 }
 
 #[test]

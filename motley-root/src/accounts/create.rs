@@ -31,7 +31,7 @@ impl Accounts {
                 }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
                 (Stage::Removing(going), _) => {
-                    self.finish_removal(&plan.identity, &plan.name, plan.uid, &going)?;
+                    self.end_and_finish(&plan.identity, &plan.name, plan.uid, &going)?;
                     self.begin(plan, &self.read()?, Standing::Returning)?;
                 }
             },

@@ -29,7 +29,7 @@ use std::{
     collections::BTreeSet,
     io,
     path::PathBuf,
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -120,7 +120,8 @@ impl std::fmt::Debug for Accounts {
 }
 
 impl Accounts {
-    /// Brings ledger and world together; [`Accounts::recover`] comes next.
+    /// Brings ledger and world together; [`Accounts::recover`] comes next, and some time later
+    /// [`Accounts::resume_removals`].
     pub fn new(world: World, ledger: Ledger) -> Self {
         Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()) }
     }
@@ -128,7 +129,7 @@ impl Accounts {
     /// Carries out one task.
     ///
     /// Any number of threads may call this: tasks that change accounts wait for each other, looking
-    /// at accounts and ending sessions wait for nobody.
+    /// at accounts and ending sessions, also those of an account that is removed, wait for nobody.
     ///
     /// # Errors
     /// The refusal to send back; nothing was changed, or what was begun was rolled back, or it
@@ -146,11 +147,16 @@ impl Accounts {
                 let list = sessions::list::list(&self.world.root, record.uid.get(), now);
                 Ok(TaskDone::SessionList(list))
             }
+            Task::Remove { identity, name } => self.remove_in_turns(identity, name),
             change => {
-                let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+                let _turn = self.take_turn();
                 self.change(change)
             }
         }
+    }
+
+    fn take_turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end_sessions(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
@@ -161,9 +167,10 @@ impl Accounts {
 
     fn change(&self, task: &Task) -> TaskAnswer {
         match task {
-            Task::Inspect { .. } | Task::EndSessions { .. } | Task::Sessions { .. } => {
-                Err(failed("choose the task", "it changes nothing"))
-            }
+            Task::Inspect { .. }
+            | Task::EndSessions { .. }
+            | Task::Sessions { .. }
+            | Task::Remove { .. } => Err(failed("choose the task", "it takes no turn, or its own")),
             Task::Create(plan) => self.create(plan),
             Task::Adopt { identity, name } => self.adopt(identity, name),
             Task::SetGroups { identity, name, join, leave } => {
@@ -172,7 +179,6 @@ impl Accounts {
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
             Task::Expire { identity, name } => self.expire(identity, name),
             Task::Unexpire { identity, name } => self.unexpire(identity, name),
-            Task::Remove { identity, name } => self.remove(identity, name),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
         }
     }

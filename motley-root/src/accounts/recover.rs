@@ -34,10 +34,9 @@ pub enum Outcome {
 impl Accounts {
     /// Repairs what the previous process left, before the first task is taken.
     ///
-    /// An account that is in passwd is completed; a mere reservation is given up; a removal that was
-    /// begun is finished.
+    /// An account that is in passwd is completed; a mere reservation is given up.
     pub fn recover(&self) -> Vec<Recovered> {
-        let turn = self.turn.lock();
+        let _turn = self.take_turn();
         for group in self.with_book(|book| book.unfinished_groups()) {
             // A group that can't be settled now is refused later, with a reason.
             let _ = self.settle_group(&group);
@@ -47,14 +46,18 @@ impl Accounts {
             name: plan.name.clone(),
             result: self.settle_account(&plan, home),
         };
-        let mut settled: Vec<_> = plans.into_iter().map(one).collect();
+        plans.into_iter().map(one).collect()
+    }
+
+    /// Finishes the removals that the previous process began. Ending sessions takes its time, so
+    /// tasks are taken meanwhile.
+    pub fn resume_removals(&self) -> Vec<Recovered> {
         let leaving = self.with_book(|book| book.unfinished_removals());
-        settled.extend(leaving.into_iter().map(|(identity, name)| Recovered {
-            result: self.remove(&identity, &name).map(|_| Outcome::Removed),
+        let one = |(identity, name): (Identity, UserName)| Recovered {
+            result: self.remove_in_turns(&identity, &name).map(|_| Outcome::Removed),
             name,
-        }));
-        drop(turn);
-        settled
+        };
+        leaving.into_iter().map(one).collect()
     }
 
     fn settle_account(&self, plan: &NewAccount, home: HomePlan) -> Result<Outcome, TaskRefusal> {

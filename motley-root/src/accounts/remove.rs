@@ -11,6 +11,7 @@ use crate::{
     homes::Seen,
     ledger::{Event, RemovalPlan, Stage},
     runner::Program,
+    sessions,
 };
 use motley_proto::{
     Identity, Uid, UserName,
@@ -30,21 +31,73 @@ pub(super) fn is_leaving(name: &UserName) -> TaskRefusal {
 }
 
 impl Accounts {
-    pub(super) fn remove(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+    /// Removes an account in two turns. Ending sessions takes seconds, for which nobody else's login
+    /// has to wait, so it is done in between.
+    pub(super) fn remove_in_turns(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let (plan, uid) = {
+            let _turn = self.take_turn();
+            match self.removal_of(identity, name)? {
+                Some(begun) => begun,
+                None => return self.require_gone(identity, name),
+            }
+        };
+        let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
+            true => self.end_all(uid)?,
+            false => SessionsEnded::default(),
+        };
+        let _turn = self.take_turn();
+        // Meanwhile another request may have ended it, and the person have come back.
+        match self.removal_of_same(identity, name, &plan) {
+            true => self.finish_removal(identity, name, uid, &plan, ended).map(TaskDone::Removed),
+            false => Err(TaskRefusal::Busy),
+        }
+    }
+
+    fn removal_of_same(&self, identity: &Identity, name: &UserName, plan: &RemovalPlan) -> bool {
+        self.with_book(|book| match book.account_named(name) {
+            Some((owner, record)) if owner == identity => {
+                matches!(&record.stage, Stage::Removing(other) if other == plan)
+            }
+            _ => false,
+        })
+    }
+
+    /// The removal that was begun, now or earlier; `None` when nothing is there to remove.
+    fn removal_of(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<Option<(RemovalPlan, Uid)>, TaskRefusal> {
         let stage = self.with_book(|book| match book.account_named(name) {
             Some((owner, record)) if owner == identity => Some((record.stage.clone(), record.uid)),
             _ => None,
         });
-        let (plan, uid) = match stage {
-            Some((Stage::Removing(plan), uid)) => (plan, uid),
-            Some((Stage::Complete, uid)) => (self.begin_removal(identity, name, uid)?, uid),
+        match stage {
+            Some((Stage::Removing(plan), uid)) => Ok(Some((plan, uid))),
+            Some((Stage::Complete, uid)) => {
+                Ok(Some((self.begin_removal(identity, name, uid)?, uid)))
+            }
             Some((Stage::Creating(..), _)) => {
                 let reason = format!("{name} is half-made, and such accounts are rolled back");
-                return Err(TaskRefusal::Forbidden(reason));
+                Err(TaskRefusal::Forbidden(reason))
             }
-            None => return self.require_gone(identity, name),
+            None => Ok(None),
+        }
+    }
+
+    /// Ends the sessions of an account that is being taken away within the turn that goes on with it.
+    pub(super) fn end_and_finish(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+        plan: &RemovalPlan,
+    ) -> Result<Removal, TaskRefusal> {
+        let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
+            true => self.end_all(uid)?,
+            false => SessionsEnded::default(),
         };
-        self.finish_removal(identity, name, uid, &plan).map(TaskDone::Removed)
+        self.finish_removal(identity, name, uid, plan, ended)
     }
 
     /// Asked again after it was done; anything else of that name is not ours to remove.
@@ -87,26 +140,41 @@ impl Accounts {
         Ok(plan)
     }
 
-    /// Goes through the steps that are not done yet.
-    pub(super) fn finish_removal(
+    /// True while what is there is what was to be removed. Whoever made another account of that name
+    /// or uid meanwhile owns it.
+    fn is_still_ours(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        uid: Uid,
+        seen: &Snapshot,
+    ) -> Result<bool, TaskRefusal> {
+        let ours = match seen.users.named(name.as_str()) {
+            Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
+            None => require_alone(uid, name, seen).is_ok(),
+        };
+        if ours {
+            guard::check_uid(uid.get(), &self.world.limits)?;
+            require_alone(uid, name, seen)?;
+        }
+        Ok(ours)
+    }
+
+    /// Goes through the steps that are not done yet, after the sessions were ended.
+    fn finish_removal(
         &self,
         identity: &Identity,
         name: &UserName,
         uid: Uid,
         plan: &RemovalPlan,
+        ended: SessionsEnded,
     ) -> Result<Removal, TaskRefusal> {
         let seen = self.read()?;
         let entry = seen.users.named(name.as_str()).cloned();
-        // Whoever made another account of that name or uid meanwhile owns what is there now.
-        let ours = match &entry {
-            Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
-            None => require_alone(uid, name, &seen).is_ok(),
-        };
-        let mut removal = Removal::default();
+        let ours = self.is_still_ours(identity, name, uid, &seen)?;
+        let mut removal = Removal { ended, ..Removal::default() };
         if ours {
-            guard::check_uid(uid.get(), &self.world.limits)?;
-            require_alone(uid, name, &seen)?;
-            removal.ended = self.end_all(uid)?;
+            self.require_nobody_there(uid)?;
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
@@ -126,10 +194,14 @@ impl Accounts {
 
     fn end_all(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
         let ended = self.end_sessions(uid)?;
-        match ended.remaining {
-            0 => Ok(ended),
-            left => Err(failed("end sessions", format!("{left} processes still run"))),
-        }
+        require_none(ended.remaining)?;
+        Ok(ended)
+    }
+
+    /// A process of the uid that is left would own what the next account with that uid owns.
+    fn require_nobody_there(&self, uid: Uid) -> Result<(), TaskRefusal> {
+        let left = sessions::remaining(&self.world.root, uid.get());
+        require_none(left.map_err(|error| failed("end sessions", error))?)
     }
 
     /// The directory in which the account's own home lies: one that the site configured, and the home
@@ -219,6 +291,13 @@ impl Accounts {
         }
         self.edit_or_fail(Program::Groupdel, &["--", group.as_str()])?;
         Ok(Some(group.clone()))
+    }
+}
+
+fn require_none(left: u32) -> Result<(), TaskRefusal> {
+    match left {
+        0 => Ok(()),
+        left => Err(failed("end sessions", format!("{left} processes still run"))),
     }
 }
 
