@@ -4,7 +4,7 @@
 //! still be what it says there, and home and group follow from the account files. The home is put
 //! aside whole, so even then nothing is lost that root can't give back.
 
-use super::{Accounts, Step, failed};
+use super::{Accounts, Step, failed, name_service};
 use crate::{
     database::{Snapshot, UserEntry},
     guard,
@@ -17,6 +17,7 @@ use motley_proto::{
     Identity, Uid, UserName,
     names::GroupName,
     task::{AccountPath, HomeFate, Removal, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
+    text::escape,
 };
 use std::time::Duration;
 
@@ -128,6 +129,9 @@ impl Accounts {
             require_alone(uid, name, &seen)?;
             // Sessions that begin while others are ended would otherwise slip through.
             self.expire(identity, name)?;
+        } else {
+            require_alone(uid, name, &seen)?;
+            self.require_unknown(name, uid)?;
         }
         let home_base = self.own_home(name, uid, entry.as_ref(), &seen);
         let plan = RemovalPlan {
@@ -138,6 +142,23 @@ impl Accounts {
         self.record(Event::Removing { name: name.clone(), plan: plan.clone() })?;
         self.reached(Step::RemovalRecorded);
         Ok(plan)
+    }
+
+    /// An account that is no more in passwd may have moved to a directory, or its uid have gone to
+    /// somebody there: processes and home are theirs then.
+    fn require_unknown(&self, name: &UserName, uid: Uid) -> Result<(), TaskRefusal> {
+        let names = &self.world.names;
+        let known = match names.user_with_uid(uid.get()).map_err(name_service)? {
+            Some(other) => Some(other),
+            None => names.user_named(name.as_str()).map_err(name_service)?,
+        };
+        let Some(known) = known else { return Ok(()) };
+        let reason = format!(
+            "{name} is not in passwd, and the name service knows {} with uid {}; remove that one first",
+            escape(&known.name, 64),
+            known.uid
+        );
+        Err(TaskRefusal::Forbidden(reason))
     }
 
     /// True while what is there is what was to be removed. Whoever made another account of that name
@@ -151,7 +172,11 @@ impl Accounts {
     ) -> Result<bool, TaskRefusal> {
         let ours = match seen.users.named(name.as_str()) {
             Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
-            None => require_alone(uid, name, seen).is_ok(),
+            None if require_alone(uid, name, seen).is_err() => false,
+            None => {
+                self.require_unknown(name, uid)?;
+                true
+            }
         };
         if ours {
             guard::check_uid(uid.get(), &self.world.limits)?;

@@ -13,7 +13,7 @@ use motley_proto::{
 use motley_root::{
     accounts::{Accounts, Unwatched, Witness, World},
     config::default_limits,
-    database::{Database, SystemNames},
+    database::{Database, NameService, SystemNames},
     defaults::SiteDefaults,
     guard::Limits,
     ledger::Ledger,
@@ -165,6 +165,7 @@ pub struct Setup {
     pub limits: Limits,
     pub runner: Box<dyn CommandRunner>,
     pub witness: Box<dyn Witness>,
+    pub names: Box<dyn NameService>,
 }
 
 impl Default for Setup {
@@ -173,6 +174,7 @@ impl Default for Setup {
             limits: default_limits(&SiteDefaults::read(Path::new("/"))),
             runner: Box::new(SystemRunner::new(Path::new("/"))),
             witness: Box::new(Unwatched),
+            names: Box::new(SystemNames),
         }
     }
 }
@@ -191,7 +193,7 @@ pub fn open(setup: Setup) -> Accounts {
     let root = PathBuf::from("/");
     let world = World {
         database: Database::new(&root),
-        names: Box::new(SystemNames),
+        names: setup.names,
         runner: setup.runner,
         limits: setup.limits,
         site: SiteDefaults::read(&root),
