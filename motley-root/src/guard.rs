@@ -166,11 +166,23 @@ pub fn is_abandoned(
     limits: &Limits,
 ) -> bool {
     let Some(gid) = groups.gid(group.as_str()) else { return false };
+    is_to_go(group, gid, book, limits)
+        && groups.members(group.as_str()).is_empty()
+        && !users.uses_gid(gid)
+}
+
+fn is_to_go(group: &GroupName, gid: u32, book: &Book, limits: &Limits) -> bool {
     book.group(group) == Some(GroupStage::Made(gid))
         && !is_protected_id(gid)
         && !limits.allowed_groups.contains(group)
-        && groups.members(group.as_str()).is_empty()
-        && !users.uses_gid(gid)
+}
+
+/// True if userdel(8) would take away a group with the account of its name that motley did not make,
+/// or that the admin named.
+pub fn loses_group(entry: &UserEntry, groups: &Groups, book: &Book, limits: &Limits) -> bool {
+    groups.gid(&entry.name) == Some(entry.gid)
+        && !GroupName::new(entry.name.clone())
+            .is_ok_and(|group| is_to_go(&group, entry.gid, book, limits))
 }
 
 /// Checks that an existing account may be taken over for an identity, and yields its uid.

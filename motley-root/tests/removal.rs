@@ -286,6 +286,40 @@ fn r22_the_primary_group_goes_only_if_motley_made_it_and_nobody_is_left_in_it() 
 }
 
 #[test]
+fn r22_a_group_of_the_accounts_name_that_motley_did_not_make_stays() {
+    if !enter() {
+        return;
+    }
+    edit("/etc/login.defs", |text| text + "\nUSERGROUPS_ENAB yes\n");
+    let has_group = |line: &str| fs::read_to_string("/etc/group").unwrap().contains(line);
+    shell("groupadd -g 1700 jdoe");
+    shell("useradd -M -g jdoe -u 1700 -c 'jdoe@https%3A%2F%2Fop.example%2F' jdoe");
+    fs::create_dir("/home/jdoe").unwrap();
+    fs::write("/home/jdoe/mine", "x").unwrap();
+    for path in ["/home/jdoe", "/home/jdoe/mine"] {
+        chown(path, Some(1700), Some(1700)).unwrap();
+    }
+    // Somebody lives in it, so it is left where it is.
+    edit("/etc/passwd", |text| text + "guest:x:1501:1501::/home/jdoe/guest:/bin/sh\n");
+    let accounts = open(Setup::default());
+    accounts.carry_out(&Task::Adopt { identity: identity("jdoe"), name: user("jdoe") }).unwrap();
+    assert_eq!(removed(remove(&accounts, "jdoe")).home, HomeFate::Left("/home/jdoe".to_owned()));
+    assert!(!has_line("/etc/passwd", "jdoe") && has_group("jdoe:x:1700:"));
+    assert_eq!(fs::metadata("/home/jdoe/mine").unwrap().gid(), 1700, "as it was");
+    fs::rename("/home/jdoe", "/home/kept").unwrap();
+    let again = accounts.carry_out(&Task::Create(plan("jdoe", 1700)));
+    assert_eq!(again, Err(TaskRefusal::NameTaken(user("jdoe"))), "a group has the name");
+    // One that was made for the account goes and comes back with it.
+    let crew = NewAccount { primary_group: group("crew"), ..plan("crew", 5004) };
+    for _ in 0..2 {
+        account(accounts.carry_out(&Task::Create(crew.clone())));
+        assert!(has_group("crew:x:"));
+        removed(remove(&accounts, "crew"));
+        assert!(!has_group("crew:x:"));
+    }
+}
+
+#[test]
 fn sessions_and_processes_are_listed_without_their_arguments_and_ended_by_a_removal() {
     if !enter() {
         return;

@@ -155,19 +155,32 @@ impl Accounts {
     /// What is said about a name elsewhere must not become true of somebody new.
     ///
     /// Groups go on listing people who are gone, from the host or from a directory. Rules of
-    /// pam_access(8) name people and groups alike, and userdel(8) removes the group with the user.
+    /// pam_access(8) name people and groups alike. Who comes back has their memberships again, but a
+    /// group of that name is theirs only if it was made for them.
     fn require_no_remains(&self, plan: &NewAccount, seen: &Snapshot) -> Result<(), TaskRefusal> {
         let (name, names) = (plan.name.as_str(), &self.world.names);
-        if self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
-            return Ok(());
-        }
-        let in_gshadow = self.world.database.is_in_gshadow(name);
-        let is_free = seen.groups.of(name).is_empty()
-            && !in_gshadow.map_err(|error| failed("read the groups", error))?
-            && seen.groups.gid(name).is_none()
-            && names.gids_listing(name).map_err(name_service)?.is_empty()
-            && names.gid_of(name).map_err(name_service)?.is_none();
+        let gid = match seen.groups.gid(name) {
+            None => names.gid_of(name).map_err(name_service)?,
+            gid => gid,
+        };
+        let is_free = match self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
+            true => gid.is_none_or(|gid| self.was_made(name, gid)),
+            false => gid.is_none() && self.is_listed_nowhere(name, seen)?,
+        };
         if is_free { Ok(()) } else { Err(TaskRefusal::NameTaken(plan.name.clone())) }
+    }
+
+    fn was_made(&self, group: &str, gid: u32) -> bool {
+        let group = GroupName::new(group);
+        group.is_ok_and(|group| self.with_book(|book| book.group(&group)) == Some(GroupStage::Made(gid)))
+    }
+
+    /// True if no group lists a member of this name.
+    fn is_listed_nowhere(&self, name: &str, seen: &Snapshot) -> Result<bool, TaskRefusal> {
+        let in_gshadow = self.world.database.is_in_gshadow(name);
+        Ok(seen.groups.of(name).is_empty()
+            && !in_gshadow.map_err(|error| failed("read the groups", error))?
+            && self.world.names.gids_listing(name).map_err(name_service)?.is_empty())
     }
 
     /// A directory that exists is somebody's remains, unless it is known to be this identity's.

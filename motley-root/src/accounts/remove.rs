@@ -26,6 +26,11 @@ const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
 /// Homes of one account that were put aside in the same second.
 const ARCHIVE_ATTEMPTS: u32 = 100;
 
+/// Gid of a group that owns nothing, nogroup or nobody.
+const NOBODYS_GROUP: u32 = 65_534;
+/// A directory that is not there, as of the user nobody.
+const NOBODYS_HOME: &str = "/nonexistent";
+
 /// The refusal of anything else about an account that is being taken away.
 pub(super) fn is_leaving(name: &UserName) -> TaskRefusal {
     TaskRefusal::Forbidden(format!("{name} is being removed; let that end first"))
@@ -203,8 +208,9 @@ impl Accounts {
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
-        if ours && entry.is_some() {
+        if let Some(entry) = entry.filter(|_| ours) {
             self.end_linger(name);
+            self.part_from_group(&entry, &seen)?;
             self.edit_or_fail(Program::Userdel, &["--", name.as_str()])?;
             if self.read()?.users.named(name.as_str()).is_some() {
                 return Err(failed("remove the account", "it is still there"));
@@ -300,6 +306,27 @@ impl Accounts {
             // Without the account it has no effect, so a failure is no reason to keep the account.
             let _ = self.world.runner.run(Program::Loginctl, &args, LOGIND_LIMIT);
         }
+    }
+
+    /// userdel(8) removes a group of the account's name with it where USERGROUPS_ENAB is set, whoever
+    /// made it, but only if it is the primary one.
+    fn part_from_group(&self, entry: &UserEntry, seen: &Snapshot) -> Result<(), TaskRefusal> {
+        let limits = &self.world.limits;
+        if !self.with_book(|book| guard::loses_group(entry, &seen.groups, book, limits)) {
+            return Ok(());
+        }
+        if seen.groups.name(NOBODYS_GROUP).is_none() {
+            let reason = format!(
+                "the group {} is not motley's and would go with the account; \
+                 give the account another primary group (usermod --gid)",
+                entry.name
+            );
+            return Err(TaskRefusal::Forbidden(reason));
+        }
+        let gid = NOBODYS_GROUP.to_string();
+        // Where a home is left, usermod(8) would change the group of all that lies in it.
+        let args = ["--gid", &gid, "--home", NOBODYS_HOME, "--", &entry.name];
+        self.edit_or_fail(Program::Usermod, &args)
     }
 
     fn remove_abandoned(
