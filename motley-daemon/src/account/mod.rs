@@ -213,7 +213,7 @@ impl Accounts {
         for spelling in spellings(identity) {
             let record = self.store.account_of(&spelling).await?;
             if let Some(account) = self.backend.find(&spelling).await? {
-                self.note_found(&spelling, &account, record.as_ref()).await;
+                self.note_found(&spelling, &account, record.as_ref()).await?;
                 return Ok((spelling, Some(account)));
             }
             if record.is_some() {

@@ -3,7 +3,7 @@
 use super::{AccountError, Accounts, Order, Standing, Suspender};
 use crate::{
     audit::Event,
-    store::{AccountRecord, spellings},
+    store::{AccountRecord, StoreError, spellings},
 };
 use feudal_plugins::{
     Account, BackendError,
@@ -198,7 +198,10 @@ impl Accounts {
         };
         match self.backend.find(identity).await {
             Ok(Some(account)) => {
-                self.note_found(identity, &account, record.as_ref()).await;
+                // The account is locked all the same.
+                if let Err(error) = self.note_found(identity, &account, record.as_ref()).await {
+                    tracing::warn!(name = %account.name, %error, "an account that was found could not be noted");
+                }
                 return Some(account.name);
             }
             Ok(None) => {}
@@ -214,16 +217,13 @@ impl Accounts {
         identity: &Identity,
         account: &Account,
         record: Option<&AccountRecord>,
-    ) {
+    ) -> Result<(), StoreError> {
         let promised = record.and_then(|record| record.name.as_ref());
-        let Ok(uid) = Uid::new(account.uid) else { return };
+        let Ok(uid) = Uid::new(account.uid) else { return Ok(()) };
         if promised == Some(&account.name) {
-            return;
+            return Ok(());
         }
-        let noted = self.store.commit(identity, &account.name, uid, self.clock.now()).await;
-        if let Err(error) = noted {
-            tracing::warn!(name = %account.name, %error, "an account that was found could not be noted");
-        }
+        self.store.commit(identity, &account.name, uid, self.clock.now()).await
     }
 
     async fn lock_out(&self, identity: &Identity, name: &UserName, receipt: &mut Receipt) {

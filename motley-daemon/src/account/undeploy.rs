@@ -5,7 +5,7 @@
 use super::{AccountError, Accounts, Order, suspend::unchanged};
 use crate::{
     audit::Event,
-    store::{AccountRecord, spellings},
+    store::{AccountRecord, StoreError, spellings},
 };
 use feudal_plugins::BackendError;
 use motley_proto::{
@@ -39,12 +39,8 @@ impl Accounts {
             by: by.clone(),
         })?;
         self.store.begin_removal(&identity, &by, self.clock.now()).await?;
-        let record = self.store.account_of(&identity).await?;
-        let receipt = match record {
-            Some(record) => self.take_away(&record, request).await,
-            None => unchanged(&identity, AccountState::NotDeployed),
-        };
-        Ok(receipt)
+        let record = self.store.account_of(&identity).await?.ok_or(StoreError::NoRow)?;
+        Ok(self.take_away(&record, request).await)
     }
 
     /// Does everything that follows from the mark of a removal. Repeating it is harmless.

@@ -3,13 +3,14 @@
 use super::{Store, StoreError};
 use crate::clock::Timestamp;
 use motley_proto::Identity;
+use sqlx::sqlite::SqliteQueryResult;
 
 impl Store {
     /// Marks an account limited, before its shell is changed. `shell` is the one it has now; of an
     /// account that is limited already the first is remembered.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// When the database does not answer, [`StoreError::NoRow`] when it does not know the identity.
     pub async fn limit(
         &self,
         identity: &Identity,
@@ -17,7 +18,7 @@ impl Store {
         shell: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE account SET
                limited_by = CASE WHEN limited_at IS NULL THEN $3 ELSE limited_by END,
                limited_shell = CASE WHEN limited_at IS NULL THEN $4 ELSE limited_shell END,
@@ -31,7 +32,7 @@ impl Store {
         .bind(now.0)
         .execute(&self.pool)
         .await?;
-        Ok(())
+        require_row(&done)
     }
 
     /// Takes the mark of a limit away, after the back end did.
@@ -50,14 +51,14 @@ impl Store {
     /// Marks an account as one that is taken away, before anything else is done about it.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// As [`Store::limit`].
     pub async fn begin_removal(
         &self,
         identity: &Identity,
         by: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let done = sqlx::query(
             "UPDATE account SET leaving_by = CASE WHEN leaving_at IS NULL THEN $3 ELSE leaving_by END,
                leaving_at = COALESCE(leaving_at, $4)
              WHERE issuer = $1 AND subject = $2",
@@ -68,7 +69,7 @@ impl Store {
         .bind(now.0)
         .execute(&self.pool)
         .await?;
-        Ok(())
+        require_row(&done)
     }
 
     /// Records that the account is gone. Name and uid stay promised to this identity, and so do the
@@ -90,4 +91,9 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Nobody is told of a mark that was not made.
+fn require_row(done: &SqliteQueryResult) -> Result<(), StoreError> {
+    if done.rows_affected() == 0 { Err(StoreError::NoRow) } else { Ok(()) }
 }

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// The URL is not one that this build can open.
     #[error("store url {0:?}: this build opens sqlite:PATH only")]
     Url(String),
+    /// What was to be marked has no row, so the mark would hold nothing.
+    #[error("the database has no row of this identity to mark; nothing was done about the account")]
+    NoRow,
     /// A row holds a value that no release writes.
     #[error("the database holds an invalid {0}; restore it from a backup or remove that row")]
     Corrupt(&'static str),

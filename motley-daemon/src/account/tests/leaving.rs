@@ -103,6 +103,33 @@ async fn r23_a_name_that_somebody_took_on_the_host_meanwhile_is_not_given_back()
 }
 
 #[tokio::test]
+async fn r28_nobody_is_told_of_a_mark_that_the_store_did_not_take() {
+    let bench = bench(friendly()).await;
+    let (jane, kim) = (person("1", "jdoe"), person("2", "kim"));
+    // The name was promised to somebody else, so nothing about this account can be noted.
+    bench.accounts.deploy(&kim, Tier::Full, "r").await.unwrap();
+    bench.accounts.undeploy(kim.identity(), HOST, "r").await.unwrap();
+    bench.backend.insert(Account {
+        identity: Some(jane.identity().clone()),
+        name: UserName::new("kim").unwrap(),
+        uid: 4711,
+        gid: 4711,
+        home: "/home/kim".to_owned(),
+        shell: "/bin/bash".to_owned(),
+        state: AccountState::Deployed,
+        groups: Vec::new(),
+    });
+    let before = bench.backend.calls().len();
+    assert!(bench.accounts.limit(jane.identity(), HOST, "r").await.is_err());
+    assert!(bench.accounts.undeploy(jane.identity(), HOST, "r").await.is_err());
+    assert_eq!(bench.backend.calls().len(), before, "and nothing was done");
+    let store = bench.accounts.store();
+    let now = Timestamp(1);
+    assert!(store.limit(jane.identity(), "x", "/bin/sh", now).await.is_err());
+    assert!(store.begin_removal(jane.identity(), "x", now).await.is_err());
+}
+
+#[tokio::test]
 async fn an_account_of_the_python_stack_that_nobody_used_yet_can_be_removed() {
     let bench = bench(friendly()).await;
     let jane = person("1", "jdoe");
