@@ -7,13 +7,17 @@ use crate::{
     audit::Event,
     store::{AccountRecord, StoreError, spellings},
 };
-use feudal_plugins::BackendError;
+use feudal_plugins::{Account, BackendError, Tier};
 use motley_proto::{
     Identity, UserName,
     admin::Receipt,
     rest::AccountState,
     task::{HomeFate, Removal},
 };
+
+/// By whom, in the marks of locks that motley did not put on the account.
+const FOUND_LOCKED: &str = "found locked at removal";
+const FOUND_LIMITED: &str = "found limited at removal";
 
 impl Accounts {
     /// Takes the account of an identity away. A suspension or limit of the person stays.
@@ -32,15 +36,50 @@ impl Accounts {
     ) -> Result<Receipt, AccountError> {
         let by = order.into().to_string();
         let _held = self.locks.hold(identity).await;
-        let (identity, _) = self.account_in_use(identity).await?;
+        let (identity, account) = self.account_in_use(identity).await?;
         self.audit.record(Event::Undeployed {
             request: request.to_owned(),
             identity: identity.clone(),
             by: by.clone(),
         })?;
+        self.note_locks(&identity, &account, request).await?;
         self.store.begin_removal(&identity, &by, self.clock.now()).await?;
         let record = self.store.account_of(&identity).await?.ok_or(StoreError::NoRow)?;
         Ok(self.take_away(&record, request).await)
+    }
+
+    /// A lock that another stack or the host's admin put on the account goes with it. So that who
+    /// was locked out does not come back in, it becomes one of the person.
+    async fn note_locks(
+        &self,
+        identity: &Identity,
+        account: &Account,
+        request: &str,
+    ) -> Result<(), AccountError> {
+        let known = self.store.known_of(identity).await?;
+        let record = known.record.as_ref();
+        // An account that is leaving was locked for that.
+        if record.is_some_and(AccountRecord::is_leaving) {
+            return Ok(());
+        }
+        let (request, now) = (request.to_owned(), self.clock.now());
+        let tier = record.and_then(|record| record.tier);
+        if account.state == AccountState::Suspended && !known.suspended {
+            let (identity, by) = (identity.clone(), FOUND_LOCKED.to_owned());
+            self.audit.record(Event::Suspended { request, identity: identity.clone(), by })?;
+            self.store.suspend(&identity, FOUND_LOCKED, now).await?;
+        } else if account.state == AccountState::Limited
+            // That shell was earned, and may be outgrown.
+            && tier != Some(Tier::Limited)
+            && !record.is_some_and(AccountRecord::is_limited)
+        {
+            let (identity, by) = (identity.clone(), FOUND_LIMITED.to_owned());
+            self.audit.record(Event::Limited { request, identity: identity.clone(), by })?;
+            // What shell it had before is not known.
+            let shell = self.rules.local_unix.shell_for(tier.unwrap_or(Tier::Full));
+            self.store.limit(&identity, FOUND_LIMITED, shell.as_str(), now).await?;
+        }
+        Ok(())
     }
 
     /// Does everything that follows from the mark of a removal. Repeating it is harmless.

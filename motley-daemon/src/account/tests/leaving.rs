@@ -91,6 +91,61 @@ async fn r28_a_removal_lifts_neither_suspension_nor_limit() {
 }
 
 #[tokio::test]
+async fn r28_a_lock_that_another_stack_put_on_the_account_outlives_a_removal() {
+    let bench = bench(friendly()).await;
+    let (jane, kim) = (person("1", "jdoe"), person("2", "kim"));
+    for (who, name, locked) in
+        [(&jane, "jdoe", AccountState::Suspended), (&kim, "kim", AccountState::Limited)]
+    {
+        bench.accounts.deploy(who, Tier::Full, "r").await.unwrap();
+        let mut account = bench.backend.find(who.identity()).await.unwrap().unwrap();
+        assert_eq!(account.name.as_str(), name);
+        account.state = locked;
+        if locked == AccountState::Limited {
+            account.shell = "/sbin/nologin".to_owned();
+        }
+        bench.backend.insert(account);
+        bench.backend.fail_next(BackendError::Busy);
+        for _ in 0..2 {
+            bench.accounts.undeploy(who.identity(), HOST, "r").await.ok();
+        }
+    }
+    assert_eq!(state(&bench, &jane).await, AccountState::Suspended);
+    assert!(bench.accounts.deploy(&jane, Tier::Full, "r").await.is_err());
+    let again = bench.accounts.deploy(&kim, Tier::Full, "r").await.unwrap();
+    assert_eq!(again.state, AccountState::Limited);
+    let marks = bench.accounts.store().marks_of(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(marks.suspended.unwrap().by, "found locked at removal");
+    // An admin lifts both as any other.
+    bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
+    bench.accounts.unlimit(kim.identity(), HOST, "r").await.unwrap();
+    for who in [&jane, &kim] {
+        let deployment = bench.accounts.deploy(who, Tier::Full, "r").await.unwrap();
+        assert_eq!(deployment.state, AccountState::Deployed);
+    }
+}
+
+#[tokio::test]
+async fn r28_a_shell_that_was_earned_and_our_own_lock_are_no_marks() {
+    let bench = bench(friendly()).await;
+    let (jane, kim) = (person("1", "jdoe"), person("2", "kim"));
+    bench.accounts.deploy(&jane, Tier::Limited, "r").await.unwrap();
+    bench.accounts.undeploy(jane.identity(), HOST, "r").await.unwrap();
+    bench.accounts.deploy(&kim, Tier::Full, "r").await.unwrap();
+    bench.backend.fail_next(BackendError::Busy);
+    bench.accounts.undeploy(kim.identity(), HOST, "r").await.unwrap();
+    // The removal that failed half-way has locked it.
+    let mut account = bench.backend.find(kim.identity()).await.unwrap().unwrap();
+    account.state = AccountState::Suspended;
+    bench.backend.insert(account);
+    bench.accounts.undeploy(kim.identity(), HOST, "r").await.unwrap();
+    for who in [&jane, &kim] {
+        let deployment = bench.accounts.deploy(who, Tier::Full, "r").await.unwrap();
+        assert_eq!(deployment.state, AccountState::Deployed);
+    }
+}
+
+#[tokio::test]
 async fn r23_a_name_that_somebody_took_on_the_host_meanwhile_is_not_given_back() {
     let bench = bench(friendly()).await;
     let jane = person("1", "jdoe");
