@@ -62,7 +62,7 @@ impl Accounts {
         receipt.pending.is_empty().then(|| format!("{id}: the removal is complete"))
     }
 
-    /// A limit first: a suspension settles the row for both.
+    /// The row is settled when both limit and suspension are.
     async fn settle_marks(&self, record: &AccountRecord) -> Result<Option<String>, AccountError> {
         let id = record.identity.unique_id();
         if record.is_limited()
@@ -76,7 +76,11 @@ impl Accounts {
             return Ok(record.is_limited().then(|| format!("{id}: the limit is complete")));
         }
         let receipt = self.carry_out(&record.identity).await;
-        Ok(receipt.pending.is_empty().then(|| format!("{id}: the suspension is complete")))
+        if !receipt.pending.is_empty() {
+            return Ok(None);
+        }
+        self.store.settle(&record.identity).await?;
+        Ok(Some(format!("{id}: the suspension is complete")))
     }
 
     async fn settle_limit(&self, record: &AccountRecord) -> Result<(), String> {

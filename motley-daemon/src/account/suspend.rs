@@ -153,7 +153,7 @@ impl Accounts {
             self.cut_off(&spelling, &mut receipt).await;
         }
         if receipt.pending.is_empty() {
-            if let Err(error) = self.store.settle(identity).await {
+            if let Err(error) = self.store.settle_suspension(identity).await {
                 receipt.pending.push(format!("note that all is done: {error}"));
             }
         } else {

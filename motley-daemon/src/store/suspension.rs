@@ -32,12 +32,14 @@ impl Store {
         Ok(())
     }
 
-    /// Takes the mark of a suspension away, after the back end did.
+    /// Takes the mark of a suspension away, after the back end did. A limit that may not have been
+    /// applied yet stays unsettled.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn resume(&self, identity: &Identity) -> Result<(), StoreError> {
-        let statement = "UPDATE account SET suspended_at = NULL, suspended_by = NULL, unsettled = 0
+        let statement = "UPDATE account SET suspended_at = NULL, suspended_by = NULL,
+               unsettled = CASE WHEN limited_at IS NULL THEN 0 ELSE unsettled END
              WHERE issuer = $1 AND subject = $2";
         self.update(statement, identity).await
     }
@@ -58,6 +60,18 @@ impl Store {
     pub async fn settle(&self, identity: &Identity) -> Result<(), StoreError> {
         self.update("UPDATE account SET unsettled = 0 WHERE issuer = $1 AND subject = $2", identity)
             .await
+    }
+
+    /// Records that the back end shows the suspension of this identity. Whether it shows the limit,
+    /// if there is one, the next look will tell.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn settle_suspension(&self, identity: &Identity) -> Result<(), StoreError> {
+        let statement =
+            "UPDATE account SET unsettled = CASE WHEN limited_at IS NULL THEN 0 ELSE unsettled END
+             WHERE issuer = $1 AND subject = $2";
+        self.update(statement, identity).await
     }
 
     pub(super) async fn update(

@@ -81,6 +81,26 @@ async fn suspension_and_limit_hold_and_end_apart_from_one_another() {
 }
 
 #[tokio::test]
+async fn r28_a_suspension_in_between_does_not_settle_a_limit_that_was_not_applied() {
+    for resumed in [false, true] {
+        let bench = bench(friendly()).await;
+        let jane = person("1", "jdoe");
+        bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+        bench.backend.fail_next(BackendError::Busy);
+        bench.accounts.limit(jane.identity(), HOST, "r").await.unwrap();
+        let receipt = bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+        assert!(receipt.pending.is_empty(), "{receipt:?}");
+        if resumed {
+            bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
+        }
+        assert_eq!(bench.accounts.reconcile().await.unwrap().len(), 1);
+        let limited = LocalUnixConfig::standard().unwrap().shell_limited;
+        assert_eq!(account(&bench, &jane).await.shell, limited.as_str(), "resumed: {resumed}");
+        assert!(bench.accounts.reconcile().await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn nobody_without_an_account_is_limited() {
     let bench = bench(friendly()).await;
     let jane = person("1", "jdoe");
