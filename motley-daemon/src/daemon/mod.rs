@@ -71,9 +71,6 @@ pub async fn run(
     let listeners = doors::bind(&parts.config, passed).await?;
     let gate = Arc::new(Gate::new(doors::gate_limits(&parts.config)));
     let lasting = doors::lasting(&listeners, &gate)?;
-    for line in parts.accounts.reconcile().await? {
-        tracing::warn!(repaired = line, "after an unclean end");
-    }
     let (handle, mut reloads) = reload::channel();
     let fixed = Fixed {
         throttle: ground.throttle.clone(),
@@ -127,7 +124,8 @@ fn keep_fresh(verifier: &Arc<TokenVerifier>) -> JoinHandle<()> {
     tokio::spawn(async move { verifier.keep_fresh().await })
 }
 
-/// Repairs, retries and sweeps until told to stop.
+/// Repairs, retries and sweeps until told to stop. The first round is what follows a start: the marks
+/// of the store hold before it, and logins do not wait for sessions to end.
 async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
     let mut timer = tokio::time::interval(RECONCILE_EVERY);
     loop {
