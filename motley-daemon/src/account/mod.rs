@@ -179,16 +179,27 @@ impl Accounts {
         &self,
         name: &UserName,
     ) -> Result<Option<(Identity, Standing)>, AccountError> {
-        let identity = match self.store.account_named(name).await? {
-            Some(record) => Some(record.identity),
-            None => self.backend.by_name(name).await?.and_then(|account| account.identity),
-        };
-        match identity {
+        match self.identity_of_name(name).await? {
             None => Ok(None),
             Some(identity) => {
                 let standing = self.standing(&identity).await?;
                 Ok(Some((identity, standing)))
             }
+        }
+    }
+
+    /// Whose account has a local name, or is promised it. The back end is asked about names only that
+    /// the store does not know: who can be named can be suspended, also while it does not answer.
+    ///
+    /// # Errors
+    /// When store or back end do not answer.
+    pub async fn identity_of_name(
+        &self,
+        name: &UserName,
+    ) -> Result<Option<Identity>, AccountError> {
+        match self.store.account_named(name).await? {
+            Some(record) => Ok(Some(record.identity)),
+            None => Ok(self.backend.by_name(name).await?.and_then(|account| account.identity)),
         }
     }
 

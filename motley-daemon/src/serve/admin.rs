@@ -145,9 +145,7 @@ impl Admin {
     pub(super) async fn identity(&self, target: Target) -> Result<Option<Identity>, AccountError> {
         match target {
             Target::Identity(identity) => Ok(Some(identity)),
-            Target::Name(name) => {
-                Ok(self.accounts().standing_of_name(&name).await?.map(|(identity, _)| identity))
-            }
+            Target::Name(name) => self.accounts().identity_of_name(&name).await,
         }
     }
 

@@ -71,12 +71,9 @@ async fn r28_an_account_that_was_renamed_on_the_host_is_locked_and_its_sessions_
     assert_eq!(account.state, AccountState::Suspended);
 }
 
-#[tokio::test]
-async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
-    let bench = bench(friendly()).await;
-    let jane = person("1", "jdoe");
-    let host = tempfile::tempdir().unwrap();
-    let etc = host.path().join("etc");
+/// The same accounts over a host that has one of this person, where nobody answers for root.
+fn without_helper(bench: &Bench, jane: &Verified, host: &std::path::Path) -> Accounts {
+    let etc = host.join("etc");
     std::fs::create_dir(&etc).unwrap();
     let gecos = jane.identity().unique_id();
     let line = format!("jane:x:4711:4711:{gecos}:/home/jane:/bin/sh\n");
@@ -84,11 +81,11 @@ async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
     std::fs::write(etc.join("group"), "jane:x:4711:\n").unwrap();
     let backend = LocalUnix::with_sources(
         LocalUnixConfig::standard().unwrap(),
-        &host.path().join("nobody-listens.sock"),
-        host.path(),
+        &host.join("nobody-listens.sock"),
+        host,
         Arc::new(SystemNames),
     );
-    let accounts = Accounts::new(AccountParts {
+    Accounts::new(AccountParts {
         store: bench.accounts.store.clone(),
         backend: Arc::new(backend),
         passwords: bench.accounts.passwords.clone(),
@@ -97,7 +94,29 @@ async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
         forget: bench.accounts.forget.clone(),
         locks: Arc::default(),
         rules: rules(friendly()),
-    });
+    })
+}
+
+#[tokio::test]
+async fn r28_a_person_is_suspended_by_name_though_the_root_helper_is_down() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    let host = tempfile::tempdir().unwrap();
+    let accounts = without_helper(&bench, &jane, host.path());
+    let (name, uid) = (UserName::new("jane").unwrap(), Uid::new(4711).unwrap());
+    bench.accounts.store().commit(jane.identity(), &name, uid, Timestamp(1)).await.unwrap();
+    assert!(accounts.standing_of_name(&name).await.is_err(), "nobody can say what state it is in");
+    let named = accounts.identity_of_name(&name).await.unwrap().unwrap();
+    accounts.suspend(&named, HOST, "r").await.unwrap();
+    assert!(accounts.is_suspended(jane.identity()).await.unwrap());
+}
+
+#[tokio::test]
+async fn r28_a_suspension_over_rest_holds_though_the_root_helper_is_down() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    let host = tempfile::tempdir().unwrap();
+    let accounts = without_helper(&bench, &jane, host.path());
     assert!(
         accounts.standing(jane.identity()).await.is_err(),
         "nobody can say what state it is in"
