@@ -131,7 +131,7 @@ impl Admin {
             AdminRequest::IssueCode { target } => self.issue_code(target, peer).await,
             AdminRequest::Knocks { after } => self.knocks(after.as_ref()).await,
             AdminRequest::ClearKnocks => self.clear_knocks(peer).await,
-            AdminRequest::TestNotify => Ok(self.test_notify(peer).await),
+            AdminRequest::TestNotify => self.test_notify(peer).await,
         };
         match done {
             Ok(answer) => answer,

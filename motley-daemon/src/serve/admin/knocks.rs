@@ -30,21 +30,21 @@ impl Admin {
     }
 
     pub(super) async fn clear_knocks(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {
+        self.note(peer, "clear knocks")?;
         let store = self.accounts().store();
         let count = match self.admission.knocks() {
             Some(knocks) => knocks.clear(store).await?,
             None => store.clear_knocks().await?,
         };
-        tracing::info!(uid = peer.uid, count, "an admin cleared the list of who knocked");
         Ok(AdminAnswer::KnocksCleared(count))
     }
 
-    pub(super) async fn test_notify(&self, peer: Peer) -> AdminAnswer {
-        tracing::info!(uid = peer.uid, "an admin asked for a test mail");
-        match Smtp::new(&self.config).send(&notify::test_mail()).await {
+    pub(super) async fn test_notify(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {
+        self.note(peer, "test notify")?;
+        Ok(match Smtp::new(&self.config).send(&notify::test_mail()).await {
             Ok(said) => AdminAnswer::Notified(said),
             Err(error) => AdminAnswer::Refused(error.to_string()),
-        }
+        })
     }
 
     pub(super) async fn notify_status(&self) -> Result<NotifyStatus, AccountError> {

@@ -158,7 +158,13 @@ async fn r39_who_asks_for_a_change_and_why_is_written_down_before_it_is_told() {
     }
     assert_eq!(desk.trail("account_removed").await.len(), 1);
     desk.ask(AdminRequest::Reconcile).await;
-    assert!(desk.trail("admin_asked").await[0].contains("reconcile"));
+    desk.ask(AdminRequest::ClearKnocks).await;
+    desk.ask(AdminRequest::TestNotify).await;
+    let asked = desk.trail("admin_asked").await;
+    for (line, what) in asked.iter().zip(["reconcile", "clear knocks", "test notify"]) {
+        assert!(line.contains(what), "{what}: {asked:?}");
+    }
+    assert_eq!(asked.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
