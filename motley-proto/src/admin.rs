@@ -48,7 +48,7 @@ pub enum ReasonError {
     #[error("is longer than 200 bytes")]
     TooLong,
     /// It would break a line of the audit trail or act on a terminal.
-    #[error("has a control character")]
+    #[error("has a control character, or one that hides or reorders text")]
     ControlCharacter,
 }
 
@@ -56,7 +56,7 @@ fn check_reason(text: &str) -> Result<(), ReasonError> {
     match text {
         "" => Err(ReasonError::Empty),
         text if text.len() > 200 => Err(ReasonError::TooLong),
-        text if text.chars().any(char::is_control) => Err(ReasonError::ControlCharacter),
+        text if text.chars().any(crate::text::acts) => Err(ReasonError::ControlCharacter),
         _ => Ok(()),
     }
 }
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn r31_a_reason_is_one_short_line() {
-        for bad in ["", "two\nlines", "\u{1b}[2J", &"x".repeat(201)] {
+        for bad in ["", "two\nlines", "\u{1b}[2J", "\u{202e}gnp", "a\u{200b}b", &"x".repeat(201)] {
             assert!(Reason::new(bad).is_err(), "{bad:?}");
         }
         assert!(Reason::new("left the project – ticket 7").is_ok());
