@@ -365,6 +365,37 @@ fn r28_a_process_whose_name_is_no_text_is_listed_and_ended() {
 }
 
 #[test]
+fn r28_a_process_in_a_container_of_the_account_ends_with_its_sessions() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    fs::write("/etc/subuid", "jdoe:3000000000:9\n").unwrap();
+    let start = |apart: &str| {
+        let script = format!("exec {apart} /bin/sh -c 'echo; read -r never'");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script]).uid(3_000_000_003).gid(3_000_000_003);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let is_there = child.stdout.as_mut().unwrap().read_exact(&mut [0]).is_ok();
+        (child, is_there)
+    };
+    let (mut contained, is_there) = start("unshare --user");
+    if !is_there {
+        eprintln!("SKIPPED: no user namespaces here");
+        return;
+    }
+    let (mut elsewhere, _) = start("");
+    let task = Task::EndSessions { identity: identity("jdoe"), name: user("jdoe") };
+    let Ok(TaskDone::Sessions(ended)) = accounts.carry_out(&task) else { panic!() };
+    assert_eq!((ended.processes, ended.remaining), (1, 0));
+    assert!(!contained.wait().unwrap().success());
+    assert!(elsewhere.try_wait().unwrap().is_none(), "somebody whom a directory knows");
+    elsewhere.kill().unwrap();
+    elsewhere.wait().unwrap();
+}
+
+#[test]
 fn r24_a_removal_that_finds_the_account_files_locked_is_finished_later() {
     struct Locked;
     impl CommandRunner for Locked {
@@ -491,7 +522,9 @@ fn r21_an_account_that_moved_from_passwd_to_a_directory_is_left_alone() {
         let accounts = open(Setup { names: Box::new(Directory(known)), ..Setup::default() });
         let refused = remove(&accounts, "jdoe");
         let expected = match known {
-            Some(_) => matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("remove that one first")),
+            Some(_) => {
+                matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("remove that one first"))
+            }
             None => matches!(refused, Err(TaskRefusal::Failed { .. })),
         };
         assert!(expected, "{known:?}: {refused:?}");

@@ -163,16 +163,19 @@ impl Accounts {
             None => names.gid_of(name).map_err(name_service)?,
             gid => gid,
         };
-        let is_free = match self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
-            true => gid.is_none_or(|gid| self.was_made(name, gid)),
-            false => gid.is_none() && self.is_listed_nowhere(name, seen)?,
-        };
+        let is_free =
+            match self.with_book(|book| book.owner_of_name(&plan.name) == Some(&plan.identity)) {
+                true => gid.is_none_or(|gid| self.was_made(name, gid)),
+                false => gid.is_none() && self.is_listed_nowhere(name, seen)?,
+            };
         if is_free { Ok(()) } else { Err(TaskRefusal::NameTaken(plan.name.clone())) }
     }
 
     fn was_made(&self, group: &str, gid: u32) -> bool {
         let group = GroupName::new(group);
-        group.is_ok_and(|group| self.with_book(|book| book.group(&group)) == Some(GroupStage::Made(gid)))
+        group.is_ok_and(|group| {
+            self.with_book(|book| book.group(&group)) == Some(GroupStage::Made(gid))
+        })
     }
 
     /// True if no group lists a member of this name.

@@ -17,7 +17,7 @@ use crate::{
     homes::HomeError,
     ledger::{Book, Event, Ledger, LedgerError, Record, Stage},
     runner::{CommandRunner, Finished, Program, RunError},
-    sessions::{self, SightError},
+    sessions::{self, SightError, Whose},
 };
 use motley_proto::{
     Identity, Uid, UserName,
@@ -139,12 +139,13 @@ impl Accounts {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
                 let (record, _) = self.recorded(identity, name)?;
-                self.end_sessions(record.uid).map(TaskDone::Sessions)
+                self.end_sessions(name, record.uid).map(TaskDone::Sessions)
             }
             Task::Sessions { identity, name } => {
                 let (record, _) = self.recorded(identity, name)?;
                 let now = (self.world.now)();
-                let list = sessions::list::list(&self.world.root, record.uid.get(), now);
+                let whose = self.whose(name, record.uid)?;
+                let list = sessions::list::list(&self.world.root, &whose, now);
                 Ok(TaskDone::SessionList(list))
             }
             Task::Remove { identity, name } => self.remove_in_turns(identity, name),
@@ -159,9 +160,14 @@ impl Accounts {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn end_sessions(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+    fn whose(&self, name: &UserName, uid: Uid) -> Result<Whose, TaskRefusal> {
+        let whose = Whose::read(&self.world.root, name.as_str(), uid.get());
+        whose.map_err(|error| failed("look for sessions", error))
+    }
+
+    fn end_sessions(&self, name: &UserName, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
         let World { root, runner, .. } = &self.world;
-        let ended = sessions::end_sessions(root, runner.as_ref(), uid.get());
+        let ended = sessions::end_sessions(root, runner.as_ref(), &self.whose(name, uid)?);
         ended.map_err(|error: SightError| failed("end sessions", error))
     }
 

@@ -48,7 +48,7 @@ impl Accounts {
             }
         };
         let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
-            true => self.end_all(uid)?,
+            true => self.end_all(name, uid)?,
             false => SessionsEnded::default(),
         };
         let _turn = self.take_turn();
@@ -100,7 +100,7 @@ impl Accounts {
         plan: &RemovalPlan,
     ) -> Result<Removal, TaskRefusal> {
         let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
-            true => self.end_all(uid)?,
+            true => self.end_all(name, uid)?,
             false => SessionsEnded::default(),
         };
         self.finish_removal(identity, name, uid, plan, ended)
@@ -204,7 +204,7 @@ impl Accounts {
         let ours = self.is_still_ours(identity, name, uid, &seen)?;
         let mut removal = Removal { ended, ..Removal::default() };
         if ours {
-            self.require_nobody_there(uid)?;
+            self.require_nobody_there(name, uid)?;
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
@@ -223,15 +223,15 @@ impl Accounts {
         Ok(removal)
     }
 
-    fn end_all(&self, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
-        let ended = self.end_sessions(uid)?;
+    fn end_all(&self, name: &UserName, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+        let ended = self.end_sessions(name, uid)?;
         require_none(ended.remaining)?;
         Ok(ended)
     }
 
     /// A process of the uid that is left would own what the next account with that uid owns.
-    fn require_nobody_there(&self, uid: Uid) -> Result<(), TaskRefusal> {
-        let left = sessions::remaining(&self.world.root, uid.get());
+    fn require_nobody_there(&self, name: &UserName, uid: Uid) -> Result<(), TaskRefusal> {
+        let left = sessions::remaining(&self.world.root, &self.whose(name, uid)?);
         require_none(left.map_err(|error| failed("end sessions", error))?)
     }
 

@@ -1,6 +1,6 @@
 //! Lists sessions and processes of one uid, for an admin who wants to know who is there.
 
-use super::table;
+use super::{Whose, table};
 use crate::ffi;
 use motley_proto::task::{AccountSessions, ProcessFact, SessionFact};
 use std::{fs, path::Path};
@@ -18,14 +18,14 @@ struct Seen {
     connection: Option<String>,
 }
 
-/// Sessions and processes of this uid. `root` holds `proc` and `run`, `now` is in seconds since 1970.
+/// Sessions and processes of an account. `root` holds `proc` and `run`, `now` is in seconds since 1970.
 ///
 /// Sessions are read where systemd-logind writes them down, as sd_session_get_uid(3) does, so that
 /// no program has to be asked; without logind each connection of ssh counts as one.
-pub fn list(root: &Path, uid: u32, now: i64) -> AccountSessions {
-    let mut seen = processes(root, uid, now);
+pub fn list(root: &Path, whose: &Whose, now: i64) -> AccountSessions {
+    let mut seen = processes(root, whose, now);
     seen.sort_by_key(|process| (process.fact.since, process.fact.pid));
-    let mut sessions = logind_sessions(root, uid);
+    let mut sessions = logind_sessions(root, whose.uid);
     if sessions.is_empty() {
         sessions = seen.iter().filter_map(connection).collect();
     }
@@ -83,16 +83,16 @@ fn connection(process: &Seen) -> Option<SessionFact> {
     })
 }
 
-fn processes(root: &Path, uid: u32, now: i64) -> Vec<Seen> {
+fn processes(root: &Path, whose: &Whose, now: i64) -> Vec<Seen> {
     let Ok(listing) = fs::read_dir(root.join("proc")) else { return Vec::new() };
     let booted = ffi::seconds_since_boot().map(|up| now.saturating_sub(up));
     let pids = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| process(root, pid, uid, booted)).collect()
+    pids.filter_map(|pid| process(root, pid, whose, booted)).collect()
 }
 
-fn process(root: &Path, pid: u32, uid: u32, booted: Option<i64>) -> Option<Seen> {
+fn process(root: &Path, pid: u32, whose: &Whose, booted: Option<i64>) -> Option<Seen> {
     let directory = root.join("proc").join(pid.to_string());
-    if !table::is_theirs(&directory, uid).ok()? {
+    if !table::is_theirs(&directory, whose).ok()? {
         return None;
     }
     let stat = fs::read(directory.join("stat")).ok()?;

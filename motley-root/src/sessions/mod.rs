@@ -5,6 +5,9 @@
 
 pub mod list;
 mod table;
+mod whose;
+
+pub use whose::Whose;
 
 use crate::runner::{CommandRunner, Program};
 use motley_proto::task::SessionsEnded;
@@ -31,8 +34,13 @@ pub enum SightError {
     #[error("the process table can't be read: {0}")]
     Unreadable(io::Error),
     /// It does not show the processes of others.
-    #[error("/proc shows not all processes: {0}; mount it without hidepid, or let this helper see all")]
+    #[error(
+        "/proc shows not all processes: {0}; mount it without hidepid, or let this helper see all"
+    )]
     Hidden(io::Error),
+    /// It can't be told which further uids are the account's.
+    #[error("/etc/subuid can't be read whole: {0}")]
+    Lent(io::Error),
 }
 
 /// What was met so far. Numbers only: a handle for each of many processes would use up all that
@@ -52,7 +60,7 @@ impl Tally {
     }
 }
 
-/// Ends every session and process of this uid. `root` holds `proc` and `run`.
+/// Ends every session and process of an account. `root` holds `proc` and `run`.
 ///
 /// They are asked first and killed after that; the search is repeated until it finds nobody, for a
 /// process may fork while it is looked for. A process that can't be looked at counts as remaining.
@@ -62,36 +70,38 @@ impl Tally {
 pub fn end_sessions(
     root: &Path,
     runner: &dyn CommandRunner,
-    uid: u32,
+    whose: &Whose,
 ) -> Result<SessionsEnded, SightError> {
     let begun = Instant::now();
     table::require_sight(root)?;
     let mut tally = Tally::default();
-    sweep(root, uid, &[], &mut tally)?;
-    let known_to_logind = count_logind_sessions(root, uid);
+    sweep(root, whose, &[], &mut tally)?;
+    let uid = whose.uid.to_string();
+    let known_to_logind = count_logind_sessions(root, whose.uid);
     let sessions = known_to_logind.max(tally.sessions());
-    if known_to_logind > 0 {
+    // Also without a session: a user manager that lingers would start what is killed here again.
+    if known_to_logind > 0 || root.join("run/systemd/users").join(&uid).exists() {
         // A failure is made good by the signals below.
-        let _ = runner.run(Program::Loginctl, &["terminate-user", &uid.to_string()], LOGIND_LIMIT);
+        let _ = runner.run(Program::Loginctl, &["terminate-user", &uid], LOGIND_LIMIT);
     }
     // A stopped process would not see the request.
-    sweep(root, uid, &[Signal::SIGTERM, Signal::SIGCONT], &mut tally)?;
-    let mut left = wait_for_end(root, uid, begun + GRACE)?;
+    sweep(root, whose, &[Signal::SIGTERM, Signal::SIGCONT], &mut tally)?;
+    let mut left = wait_for_end(root, whose, begun + GRACE)?;
     while left > 0 && begun.elapsed() < LIMIT {
-        sweep(root, uid, &[Signal::SIGKILL], &mut tally)?;
-        left = wait_for_end(root, uid, Instant::now() + Duration::from_millis(20))?;
+        sweep(root, whose, &[Signal::SIGKILL], &mut tally)?;
+        left = wait_for_end(root, whose, Instant::now() + Duration::from_millis(20))?;
     }
     let processes = count(tally.signalled.len());
     Ok(SessionsEnded { sessions, processes, remaining: count(left) })
 }
 
-/// How many processes of this uid there are, those that can't be looked at included.
+/// How many processes of an account there are, those that can't be looked at included.
 ///
 /// # Errors
 /// As [`end_sessions`].
-pub fn remaining(root: &Path, uid: u32) -> Result<u32, SightError> {
+pub fn remaining(root: &Path, whose: &Whose) -> Result<u32, SightError> {
     table::require_sight(root)?;
-    sweep(root, uid, &[], &mut Tally::default()).map(count)
+    sweep(root, whose, &[], &mut Tally::default()).map(count)
 }
 
 fn count(number: usize) -> u32 {
@@ -110,9 +120,9 @@ fn count_logind_sessions(root: &Path, uid: u32) -> u32 {
     count(texts.filter(is_theirs).count())
 }
 
-fn wait_for_end(root: &Path, uid: u32, until: Instant) -> Result<usize, SightError> {
+fn wait_for_end(root: &Path, whose: &Whose, until: Instant) -> Result<usize, SightError> {
     loop {
-        let left = sweep(root, uid, &[], &mut Tally::default())?;
+        let left = sweep(root, whose, &[], &mut Tally::default())?;
         if left == 0 || Instant::now() >= until {
             return Ok(left);
         }
@@ -120,11 +130,11 @@ fn wait_for_end(root: &Path, uid: u32, until: Instant) -> Result<usize, SightErr
     }
 }
 
-/// Goes once through the process table, sends the signals to every process of this uid, and yields
+/// Goes once through the process table, sends the signals to every process of theirs, and yields
 /// how many were there.
 fn sweep(
     root: &Path,
-    uid: u32,
+    whose: &Whose,
     signals: &[Signal],
     tally: &mut Tally,
 ) -> Result<usize, SightError> {
@@ -132,7 +142,7 @@ fn sweep(
     for entry in fs::read_dir(root.join("proc")).map_err(SightError::Unreadable)? {
         let name = entry.map_err(SightError::Unreadable)?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        match table::meet(root, pid, uid, signals) {
+        match table::meet(root, pid, whose, signals) {
             Ok(Found::Nobody) => {}
             Ok(Found::Theirs { kernel_session, serves_ssh, signalled }) => {
                 left += 1;
@@ -190,18 +200,19 @@ mod tests {
     fn r28_nobody_counts_as_gone_while_the_process_table_can_not_be_read() {
         let uid = nix::unistd::geteuid().as_raw();
         let root = table();
-        let ended = end_sessions(root.path(), &NoPrograms, uid).unwrap();
+        let whose = Whose::read(root.path(), "x", uid).unwrap();
+        let ended = end_sessions(root.path(), &NoPrograms, &whose).unwrap();
         assert_eq!((ended.processes, ended.remaining), (0, 0));
         // A process whose status can't be read is there all the same.
         fs::create_dir_all(root.path().join("proc/4000000/status")).unwrap();
-        let ended = end_sessions(root.path(), &NoPrograms, uid).unwrap();
+        let ended = end_sessions(root.path(), &NoPrograms, &whose).unwrap();
         assert_eq!((ended.processes, ended.remaining), (0, 1));
-        assert_eq!(remaining(root.path(), uid).unwrap(), 1);
+        assert_eq!(remaining(root.path(), &whose).unwrap(), 1);
         // As with hidepid: others are not shown at all.
         fs::remove_dir_all(root.path().join("proc/1")).unwrap();
-        let blind = end_sessions(root.path(), &NoPrograms, uid);
+        let blind = end_sessions(root.path(), &NoPrograms, &whose);
         assert!(matches!(blind, Err(SightError::Hidden(_))), "{blind:?}");
         fs::remove_dir_all(root.path().join("proc")).unwrap();
-        assert!(end_sessions(root.path(), &NoPrograms, uid).is_err());
+        assert!(end_sessions(root.path(), &NoPrograms, &whose).is_err());
     }
 }

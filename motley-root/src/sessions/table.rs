@@ -1,6 +1,6 @@
 //! The process table: whose a process is, and a signal to it and to no other.
 
-use super::SightError;
+use super::{SightError, Whose};
 use crate::ffi;
 use nix::{errno::Errno, sys::signal::Signal};
 use std::{
@@ -34,24 +34,26 @@ pub(super) fn require_sight(root: &Path) -> Result<(), SightError> {
     Ok(())
 }
 
-/// Looks at a process and, if it is of this uid, sends it the signals.
+/// Looks at a process and, if it is theirs, sends it the signals.
 ///
 /// # Errors
 /// When it is there and can't be looked at.
-pub(super) fn meet(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found> {
-    match look(root, pid, uid, signals) {
+pub(super) fn meet(root: &Path, pid: i32, whose: &Whose, signals: &[Signal]) -> io::Result<Found> {
+    match look(root, pid, whose, signals) {
         Err(error) if is_gone(&error) => Ok(Found::Nobody),
         found => found,
     }
 }
 
 fn is_gone(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|raw| matches!(Errno::from_raw(raw), Errno::ENOENT | Errno::ESRCH))
+    error
+        .raw_os_error()
+        .is_some_and(|raw| matches!(Errno::from_raw(raw), Errno::ENOENT | Errno::ESRCH))
 }
 
-fn look(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found> {
+fn look(root: &Path, pid: i32, whose: &Whose, signals: &[Signal]) -> io::Result<Found> {
     let directory = root.join("proc").join(pid.to_string());
-    if pid <= 1 || !is_theirs(&directory, uid)? {
+    if pid <= 1 || !is_theirs(&directory, whose)? {
         return Ok(Found::Nobody);
     }
     let mut signalled = false;
@@ -59,7 +61,7 @@ fn look(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found
         // The handle is taken before the uid is read once more: a number used again for another
         // process in between would otherwise be signalled.
         let handle = ffi::open_process(pid)?;
-        if !is_theirs(&directory, uid)? {
+        if !is_theirs(&directory, whose)? {
             return Ok(Found::Nobody);
         }
         for signal in signals {
@@ -73,17 +75,30 @@ fn look(root: &Path, pid: i32, uid: u32, signals: &[Signal]) -> io::Result<Found
     Ok(Found::Theirs { kernel_session, serves_ssh, signalled })
 }
 
-/// True for a living process of which a uid (real, effective, saved or file system) is this one.
-pub(super) fn is_theirs(directory: &Path, uid: u32) -> io::Result<bool> {
+/// True for a living process of which a uid (real, effective, saved or file system) is theirs.
+///
+/// A lent uid counts in a user namespace of its own only, for nobody gets it elsewhere. Where a site
+/// gave such a number to somebody in a directory, that person's processes are left alone.
+pub(super) fn is_theirs(directory: &Path, whose: &Whose) -> io::Result<bool> {
     // The owner of the directory is the effective uid; it spares reading most of the table.
     let owner = fs::metadata(directory)?.uid();
-    if owner != uid && owner != 0 {
+    if owner != whose.uid && owner != 0 && !whose.is_lent(owner) {
         return Ok(false);
     }
     // A process names itself, in whatever bytes it likes.
     let status = read_start(&directory.join("status"), STATUS_BYTES)?;
     let status = String::from_utf8_lossy(&status);
-    Ok(belongs_to(&status, uid) && !is_dead(&status))
+    if is_dead(&status) {
+        return Ok(false);
+    }
+    let is_lent = uids(&status).any(|id| whose.is_lent(id));
+    Ok(uids(&status).any(|id| id == whose.uid) || (is_lent && is_apart(directory)?))
+}
+
+/// True if the process is in another user namespace than this one.
+fn is_apart(directory: &Path) -> io::Result<bool> {
+    let map = |of: &Path| read_start(&of.join("uid_map"), STATUS_BYTES);
+    Ok(map(directory)? != map(&directory.with_file_name("self"))?)
 }
 
 /// The beginning of the command line.
@@ -98,9 +113,9 @@ pub(super) fn read_start(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn belongs_to(status: &str, uid: u32) -> bool {
+fn uids(status: &str) -> impl Iterator<Item = u32> {
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap_or_default();
-    ids.split_whitespace().any(|id| id.parse() == Ok(uid))
+    ids.split_whitespace().filter_map(|id| id.parse().ok())
 }
 
 fn is_dead(status: &str) -> bool {
@@ -121,8 +136,8 @@ mod tests {
     #[test]
     fn a_process_belongs_to_a_uid_by_any_of_its_four() {
         let status = "Name:\tx\nState:\tS (sleeping)\nUid:\t1001\t0\t0\t0\nGid:\t5001\t5001\n";
-        assert!(belongs_to(status, 1001) && belongs_to(status, 0));
-        assert!(!belongs_to(status, 5001) && !belongs_to("", 0));
+        assert_eq!(uids(status).collect::<Vec<_>>(), [1001, 0, 0, 0]);
+        assert_eq!(uids("").count(), 0);
         assert!(is_dead("State:\tZ (zombie)\n") && !is_dead(status));
     }
 
@@ -133,13 +148,33 @@ mod tests {
         let ids = format!("{uid}\t7\n");
         let text = [b"Name:\ta\xff\nState:\tS\nUid:\t7\t7\t".as_slice(), ids.as_bytes()];
         fs::write(directory.path().join("status"), text.concat()).unwrap();
-        assert!(is_theirs(directory.path(), uid).unwrap());
+        let whose = Whose::read(directory.path(), "x", uid).unwrap();
+        assert!(is_theirs(directory.path(), &whose).unwrap());
+    }
+
+    #[test]
+    fn a_lent_uid_counts_in_another_user_namespace_only() {
+        let root = tempfile::tempdir().unwrap();
+        let [own, other] = ["self", "77"].map(|pid| root.path().join(pid));
+        for directory in [&own, &other, &root.path().join("etc")] {
+            fs::create_dir(directory).unwrap();
+        }
+        fs::write(root.path().join("etc/subuid"), "jdoe:100000:9\n").unwrap();
+        let uid = nix::unistd::geteuid().as_raw().max(5001);
+        let whose = Whose::read(root.path(), "jdoe", uid).unwrap();
+        fs::write(other.join("status"), "Uid:\t100003\t100003\t100003\t100003\n").unwrap();
+        fs::write(own.join("uid_map"), "0 0 4294967295\n").unwrap();
+        for (map, theirs) in [("0 0 4294967295\n", false), ("0 100000 9\n", true)] {
+            fs::write(other.join("uid_map"), map).unwrap();
+            assert_eq!(is_theirs(&other, &whose).unwrap(), theirs, "{map}");
+        }
     }
 
     #[test]
     fn a_long_command_line_is_not_kept() {
         let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("cmdline"), "sshd: ".to_owned() + &"x".repeat(1 << 20)).unwrap();
+        fs::write(directory.path().join("cmdline"), "sshd: ".to_owned() + &"x".repeat(1 << 20))
+            .unwrap();
         assert_eq!(title(directory.path()).len(), 256);
     }
 
