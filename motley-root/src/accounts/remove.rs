@@ -130,12 +130,11 @@ impl Accounts {
             Err(TaskRefusal::NoSuchAccount(_)) => None,
             Err(refusal) => return Err(refusal),
         };
+        require_alone(uid, name, &seen)?;
         if entry.is_some() {
-            require_alone(uid, name, &seen)?;
             // Sessions that begin while others are ended would otherwise slip through.
             self.expire(identity, name)?;
         } else {
-            require_alone(uid, name, &seen)?;
             self.require_unknown(name, uid)?;
         }
         let home_base = self.own_home(name, uid, entry.as_ref(), &seen);

@@ -118,9 +118,14 @@ fn uids(status: &str) -> impl Iterator<Item = u32> {
     ids.split_whitespace().filter_map(|id| id.parse().ok())
 }
 
+/// A process whose first thread ended shows as a zombie while its other threads go on.
 fn is_dead(status: &str) -> bool {
-    let state = status.lines().find_map(|line| line.strip_prefix("State:")).unwrap_or_default();
-    matches!(state.trim_start().chars().next(), Some('Z' | 'X'))
+    let value = |key| status.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+    match value("State:").and_then(|state| state.chars().next()) {
+        Some('X') => true,
+        Some('Z') => matches!(value("Threads:"), Some("0" | "1")),
+        _ => false,
+    }
 }
 
 /// Field 6 of proc_pid_stat(5); the command in field 2 may hold anything, also `)`.
@@ -138,7 +143,8 @@ mod tests {
         let status = "Name:\tx\nState:\tS (sleeping)\nUid:\t1001\t0\t0\t0\nGid:\t5001\t5001\n";
         assert_eq!(uids(status).collect::<Vec<_>>(), [1001, 0, 0, 0]);
         assert_eq!(uids("").count(), 0);
-        assert!(is_dead("State:\tZ (zombie)\n") && !is_dead(status));
+        assert!(is_dead("State:\tZ (zombie)\nThreads:\t1\n") && !is_dead(status));
+        assert!(!is_dead("State:\tZ (zombie)\nThreads:\t2\n"), "its other threads go on");
     }
 
     #[test]
