@@ -51,7 +51,11 @@ fn decode(path: &str) -> String {
 ///
 /// `/api` itself goes to `/api/`, and two slashes at the end go to none.
 pub fn destination(uri: &Uri) -> Destination {
-    let path = decode(uri.path());
+    // A target in authority form (RFC 9112 §3.2.3) has no path at all.
+    let path = match decode(uri.path()) {
+        path if path.is_empty() => "/".to_owned(),
+        path => path,
+    };
     if path == "/api" || path == "/api/v1" {
         return Destination::Redirect(format!("{path}/"));
     }
@@ -107,6 +111,13 @@ mod tests {
         assert_eq!(to("/"), route("/", Mount::Root, false));
         for path in ["/api/", "/api/v1/"] {
             assert_eq!(to(path), route("/", Mount::Api, false), "{path}");
+        }
+    }
+
+    #[test]
+    fn r45_a_target_without_a_path_is_the_root() {
+        for target in [":", "example.org:443"] {
+            assert_eq!(to(target), to("/"), "{target}");
         }
     }
 
