@@ -40,11 +40,14 @@ in_sandbox() {
     MOTLEY_BIN_DIR=$target/release "$target/release/sandbox" --name login-node -- "$target/release/$program" "$@"
 }
 
+case "${1:-}" in
+    --compare | "") ;;
+    *) echo "figures: $1 is not known; there is --compare" >&2; exit 2 ;;
+esac
 command -v wrk >/dev/null || { echo "figures: install wrk first" >&2; exit 1; }
 echo "==> building the release" >&2
 cargo build --workspace --release --locked
 case "${1:-}" in
     --compare) shift; compare "$@" ;;
-    "") figures ;;
-    *) echo "figures: $1 is not known" >&2; exit 2 ;;
+    *) figures ;;
 esac
