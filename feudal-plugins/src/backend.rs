@@ -1,11 +1,11 @@
 //! The one contract between account work and whatever keeps the accounts.
 
-use crate::groups::Groups;
+use crate::{groups::Groups, person::Person};
 use async_trait::async_trait;
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountPath, AccountSessions, Removal, SessionsEnded},
+    task::{AccountPath, Removal},
 };
 use std::fmt;
 
@@ -44,8 +44,10 @@ pub struct Intent {
     pub identity: Identity,
     /// Its name: reserved for this identity, or the one it has.
     pub name: UserName,
-    /// Its uid, used when the account is made.
-    pub uid: Uid,
+    /// Its uid, used when the account is made; `None` where the back end numbers its accounts.
+    pub uid: Option<Uid>,
+    /// What the provider says about the person.
+    pub person: Person,
     /// Primary and supplementary groups.
     pub groups: Groups,
     /// Login shell of the person's tier.
@@ -61,10 +63,10 @@ pub struct Account {
     pub identity: Option<Identity>,
     /// Name.
     pub name: UserName,
-    /// Uid. May be one of the system when the account is not of ours.
-    pub uid: u32,
-    /// Gid of the primary group.
-    pub gid: u32,
+    /// Uid, if the back end tells. May be one of the system when the account is not of ours.
+    pub uid: Option<u32>,
+    /// Gid of the primary group, if the back end tells.
+    pub gid: Option<u32>,
     /// Home directory.
     pub home: String,
     /// Login shell.
@@ -151,6 +153,17 @@ pub enum BackendError {
     },
 }
 
+/// Who decides what an account is called and numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// The caller offers names and uids that nobody was ever given.
+    Offered,
+    /// The caller offers names; the back end numbers its accounts.
+    Numbered,
+    /// The back end knows who has which name. Who has none gets no account.
+    Known,
+}
+
 /// Keeps accounts: local unix accounts, a directory, a registration service.
 ///
 /// Every operation may be repeated after a crash with the same outcome. Operations that change an
@@ -160,6 +173,24 @@ pub enum BackendError {
 pub trait Backend: Send + Sync {
     /// Word of the configuration that selects it.
     fn name(&self) -> &'static str;
+
+    /// Who decides what an account is called and numbered.
+    fn naming(&self) -> Naming {
+        Naming::Offered
+    }
+
+    /// The name that is prepared for somebody who has no account yet, where the back end knows names
+    /// ([`Naming::Known`]). `None`: nothing is prepared for this person.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn prepared_name(
+        &self,
+        _identity: &Identity,
+        _person: &Person,
+    ) -> Result<Option<UserName>, BackendError> {
+        Ok(None)
+    }
 
     /// The account of an identity.
     ///
@@ -259,32 +290,12 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError>;
 
-    /// Sessions and processes of the account.
-    ///
-    /// # Errors
-    /// As [`Backend::set_groups`].
-    async fn sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<AccountSessions, BackendError>;
-
     /// Takes the account away for good: ends its sessions, puts its home aside, keeps name and uid
     /// for this identity alone. An account that is gone already is no error.
     ///
     /// # Errors
     /// As [`Backend::set_groups`]; what was begun is finished by asking again.
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError>;
-
-    /// Ends all sessions and processes of the account and counts them.
-    ///
-    /// # Errors
-    /// As [`Backend::set_groups`].
-    async fn end_sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<SessionsEnded, BackendError>;
 
     /// Removes what a crash left half-made under a reserved name. An account that was completed
     /// stays, and that is no error.

@@ -1,6 +1,10 @@
 //! An in-memory back end: a stand-in for tests of what uses a back end. It changes no account.
 
-use crate::backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent};
+use crate::{
+    backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent},
+    host::Host,
+    shells::is_nologin,
+};
 use async_trait::async_trait;
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
@@ -125,14 +129,15 @@ fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
     if state.foreign_names.contains(intent.name.as_str()) {
         return Err(BackendError::NameTaken(intent.name.clone()));
     }
-    if state.accounts.values().any(|kept| kept.account.uid == intent.uid.get()) {
-        return Err(BackendError::UidTaken(intent.uid));
+    let uid = intent.uid.ok_or_else(|| BackendError::Refused("no uid was offered".to_owned()))?;
+    if state.accounts.values().any(|kept| kept.account.uid == Some(uid.get())) {
+        return Err(BackendError::UidTaken(uid));
     }
     let account = Account {
         identity: Some(intent.identity.clone()),
         name: intent.name.clone(),
-        uid: intent.uid.get(),
-        gid: intent.uid.get(),
+        uid: Some(uid.get()),
+        gid: Some(uid.get()),
         home: format!("{}/{}", intent.home_base, intent.name),
         shell: intent.shell.as_str().to_owned(),
         state: state_of(intent.shell.as_str()),
@@ -146,7 +151,7 @@ fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
 }
 
 fn state_of(shell: &str) -> AccountState {
-    if shell == NOLOGIN { AccountState::Limited } else { AccountState::Deployed }
+    if is_nologin(shell) { AccountState::Limited } else { AccountState::Deployed }
 }
 
 #[async_trait]
@@ -177,7 +182,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
-        Ok(self.lock().accounts.values().any(|kept| kept.account.uid == uid.get()))
+        Ok(self.lock().accounts.values().any(|kept| kept.account.uid == Some(uid.get())))
     }
 
     async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -258,6 +263,33 @@ impl Backend for MemoryBackend {
         Ok(self.lock().accounts.get(name).map(|kept| kept.managed.clone()).unwrap_or_default())
     }
 
+    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
+        match self.change("remove", identity, name, |_| ()) {
+            Ok(()) => {}
+            Err(BackendError::NoAccount) => return Ok(Removal::default()),
+            Err(error) => return Err(error),
+        }
+        let mut state = self.lock();
+        let count = state.sessions.remove(name).unwrap_or_default();
+        let home = match state.accounts.remove(name) {
+            Some(_) => HomeFate::Archived(format!("/home/.removed/{name}")),
+            None => HomeFate::Nothing,
+        };
+        let ended = SessionsEnded { sessions: count, processes: count, remaining: 0 };
+        Ok(Removal { ended, home, group: None })
+    }
+
+    async fn roll_back(&self, _: &Identity, name: &UserName) -> Result<(), BackendError> {
+        self.begin("roll_back", name).map(|_| ())
+    }
+
+    async fn check(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Host for MemoryBackend {
     async fn sessions(
         &self,
         identity: &Identity,
@@ -281,22 +313,6 @@ impl Backend for MemoryBackend {
         Ok(AccountSessions { sessions: (1..=count).map(session).collect(), ..Default::default() })
     }
 
-    async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
-        match self.change("remove", identity, name, |_| ()) {
-            Ok(()) => {}
-            Err(BackendError::NoAccount) => return Ok(Removal::default()),
-            Err(error) => return Err(error),
-        }
-        let mut state = self.lock();
-        let count = state.sessions.remove(name).unwrap_or_default();
-        let home = match state.accounts.remove(name) {
-            Some(kept) => HomeFate::Archived(format!("/home/.removed/{name}-{}", kept.account.uid)),
-            None => HomeFate::Nothing,
-        };
-        let ended = SessionsEnded { sessions: count, processes: count, remaining: 0 };
-        Ok(Removal { ended, home, group: None })
-    }
-
     async fn end_sessions(
         &self,
         identity: &Identity,
@@ -306,20 +322,12 @@ impl Backend for MemoryBackend {
         let count = self.lock().sessions.remove(name).unwrap_or_default();
         Ok(SessionsEnded { sessions: count, processes: count, remaining: 0 })
     }
-
-    async fn roll_back(&self, _: &Identity, name: &UserName) -> Result<(), BackendError> {
-        self.begin("roll_back", name).map(|_| ())
-    }
-
-    async fn check(&self) -> Result<(), BackendError> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::groups::Groups;
+    use crate::{groups::Groups, person::Person};
     use motley_proto::{Issuer, Subject};
 
     fn intent(subject: &str, name: &str, uid: u32) -> Intent {
@@ -330,7 +338,8 @@ mod tests {
                 Subject::new(subject).unwrap(),
             ),
             name: UserName::new(name).unwrap(),
-            uid: Uid::new(uid).unwrap(),
+            uid: Some(Uid::new(uid).unwrap()),
+            person: Person::default(),
             groups: Groups {
                 primary: group("wlcg"),
                 supplementary: vec![group("alpha"), group("wlcg")],
@@ -352,7 +361,7 @@ mod tests {
         for (other, error) in [
             (intent("b", "taken", 2001), BackendError::NameTaken(UserName::new("taken").unwrap())),
             (intent("b", "alice", 2001), BackendError::NameTaken(mine.name.clone())),
-            (intent("b", "bob", 2000), BackendError::UidTaken(mine.uid)),
+            (intent("b", "bob", 2000), BackendError::UidTaken(Uid::new(2000).unwrap())),
             (intent("a", "al", 2001), BackendError::HasAccount(mine.name.clone())),
         ] {
             assert_eq!(backend.deploy(&other).await.unwrap_err(), error);

@@ -183,8 +183,9 @@ fn options_of_default_reach_providers_only() {
     assert_eq!(config(text).ops[0].issuer.as_str(), "https://op.example/x");
     // In the other file it holds for every section, and each must know it.
     let adapter = "[DEFAULT]\nshell = /bin/zsh\n[backend.local_unix]\nhome_base = /h/\n";
-    let unix = read("", adapter).map(|(config, _)| config).unwrap().adapter.local_unix;
-    assert_eq!((unix.shell.as_str(), unix.home_base.as_str()), ("/bin/zsh", "/h"));
+    let config = read("", adapter).map(|(config, _)| config).unwrap();
+    let (shells, home_base) = (config.adapter.shells(), config.adapter.home_base());
+    assert_eq!((shells.full.as_str(), home_base.as_str()), ("/bin/zsh", "/h"));
     let shown = problems("", &format!("{adapter}[groups]\n"));
     assert!(shown[0].contains("[groups], which has no such option"), "{shown:?}");
 }

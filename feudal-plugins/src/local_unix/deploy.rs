@@ -2,9 +2,12 @@
 
 use super::{
     LocalUnix,
-    facts::{account_facts, account_of, unexpected, without},
+    facts::{account_facts, account_of, without},
 };
-use crate::backend::{Backend, BackendError, Deployed, GroupChanges, Intent};
+use crate::{
+    backend::{Backend, BackendError, Deployed, GroupChanges, Intent},
+    root::unexpected,
+};
 use motley_proto::{
     GroupName, Identity,
     task::{AccountFacts, NewAccount, Task, TaskDone},
@@ -13,10 +16,13 @@ use motley_proto::{
 impl LocalUnix {
     pub(super) async fn create(&self, intent: &Intent) -> Result<Deployed, BackendError> {
         let primary = &intent.groups.primary;
+        let uid = intent.uid.ok_or_else(|| {
+            BackendError::Refused("a local account needs a uid from the caller".to_owned())
+        })?;
         let task = Task::Create(NewAccount {
             identity: intent.identity.clone(),
             name: intent.name.clone(),
-            uid: intent.uid,
+            uid,
             primary_group: primary.clone(),
             groups: without(&intent.groups.supplementary, Some(primary.as_str())),
             shell: intent.shell.clone(),
@@ -43,7 +49,7 @@ impl LocalUnix {
         }
         let wanted = without(&intent.groups.supplementary, facts.primary_group.as_deref());
         let (mut facts, changes) = self.join_and_leave(&intent.identity, &facts, &wanted).await?;
-        if self.config.is_tier_shell(&facts.shell) && facts.shell != intent.shell.as_str() {
+        if self.config.shells.is_of_a_tier(&facts.shell) && facts.shell != intent.shell.as_str() {
             self.set_shell(&intent.identity, &intent.name, &intent.shell).await?;
             facts.shell = intent.shell.as_str().to_owned();
         }

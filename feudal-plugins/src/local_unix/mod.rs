@@ -1,7 +1,6 @@
 //! Local unix accounts: reads the account files itself and has everything else done by the root helper.
 
 mod account_files;
-mod channel;
 mod config;
 mod deploy;
 mod facts;
@@ -13,11 +12,14 @@ mod tests;
 pub use config::LocalUnixConfig;
 pub use name_service::{NameService, SystemNames};
 
-use crate::backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent};
+use crate::{
+    backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent},
+    host::Host,
+    root::{Channel, unexpected},
+};
 use account_files::{AccountFiles, Stamp};
 use async_trait::async_trait;
-use channel::Channel;
-use facts::{owner, unexpected, without};
+use facts::{owner, without};
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
@@ -233,7 +235,7 @@ impl Backend for LocalUnix {
     }
 
     async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
-        self.set_shell(identity, name, &self.config.shell_limited).await
+        self.set_shell(identity, name, &self.config.shells.limited).await
     }
 
     async fn unlimit(
@@ -249,19 +251,6 @@ impl Backend for LocalUnix {
         Ok(self.inspect(name).await?.map(|facts| facts.managed_groups).unwrap_or_default())
     }
 
-    async fn sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<AccountSessions, BackendError> {
-        let task = Task::Sessions { identity: identity.clone(), name: name.clone() };
-        // Asking adopts nobody: an account that was never taken over is left as it is.
-        match self.root.run(&task).await? {
-            TaskDone::SessionList(list) => Ok(list),
-            other => Err(unexpected(&other)),
-        }
-    }
-
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         let task = Task::Remove { identity: identity.clone(), name: name.clone() };
         match self.change(identity, name, &task).await {
@@ -269,18 +258,6 @@ impl Backend for LocalUnix {
             Ok(other) => Err(unexpected(&other)),
             Err(BackendError::NoAccount) => Ok(Removal::default()),
             Err(error) => Err(error),
-        }
-    }
-
-    async fn end_sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<SessionsEnded, BackendError> {
-        let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
-        match self.change(identity, name, &task).await? {
-            TaskDone::Sessions(ended) => Ok(ended),
-            other => Err(unexpected(&other)),
         }
     }
 
@@ -300,6 +277,34 @@ impl Backend for LocalUnix {
         match UserName::new(PROBE) {
             Ok(name) => self.inspect(&name).await.map(|_| ()),
             Err(_) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Host for LocalUnix {
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError> {
+        let task = Task::Sessions { identity: identity.clone(), name: name.clone() };
+        // Asking adopts nobody: an account that was never taken over is left as it is.
+        match self.root.run(&task).await? {
+            TaskDone::SessionList(list) => Ok(list),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError> {
+        let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
+        match self.change(identity, name, &task).await? {
+            TaskDone::Sessions(ended) => Ok(ended),
+            other => Err(unexpected(&other)),
         }
     }
 }

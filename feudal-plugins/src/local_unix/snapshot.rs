@@ -86,8 +86,8 @@ impl Snapshot {
     fn account(&self, line: &Line<'_>, name: UserName) -> Account {
         Account {
             identity: identity_in(line.gecos),
-            uid: line.uid,
-            gid: line.gid,
+            uid: Some(line.uid),
+            gid: Some(line.gid),
             home: line.home.to_owned(),
             shell: line.shell.to_owned(),
             state: state_by_shell(line.shell),

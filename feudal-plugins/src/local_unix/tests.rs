@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::groups::Groups;
+use crate::person::Person;
 use motley_proto::{
     Issuer, Subject,
     frame::{Cap, Decoder, encode},
@@ -135,7 +136,8 @@ fn intent(subject: &str, user: &str) -> Intent {
     Intent {
         identity: identity(subject),
         name: name(user),
-        uid: Uid::new(3000).unwrap(),
+        uid: Some(Uid::new(3000).unwrap()),
+        person: Person::default(),
         groups: Groups {
             primary: GroupName::new("wlcg").unwrap(),
             supplementary: groups(&["alpha", "beta", "wlcg"]),

@@ -8,15 +8,15 @@ use crate::{
     verified::Verified,
 };
 use feudal_plugins::{
-    Account, BackendError, Claims, Intent, LoginInfo, Tier,
+    Account, BackendError, Claims, Intent, LoginInfo, Naming, Person, Shells, Tier,
     groups::{GroupRules, Groups, groups_without},
-    local_unix::LocalUnixConfig,
     message,
     names::{NameRules, candidates},
 };
 use motley_proto::{
     Identity, Uid, UserName,
     rest::{AccountState, StateAnswer},
+    task::AccountPath,
     text::escape,
 };
 use std::{collections::BTreeSet, time::Instant};
@@ -28,8 +28,10 @@ pub struct AccountRules {
     pub names: NameRules,
     /// Groups.
     pub groups: GroupRules,
-    /// Shells and homes.
-    pub local_unix: LocalUnixConfig,
+    /// Shells of the tiers.
+    pub shells: Shells,
+    /// Directory in which homes are made.
+    pub home_base: AccountPath,
     /// Texts for the user.
     pub login_info: LoginInfo,
     /// First uid to be given.
@@ -179,19 +181,15 @@ impl Accounts {
     }
 
     /// The shell that this person's account shall have: its tier's, unless an admin keeps it limited.
-    fn earned_shell(
-        &self,
-        wish: &Wish<'_>,
-        record: Option<&AccountRecord>,
-    ) -> motley_proto::task::AccountPath {
+    fn earned_shell(&self, wish: &Wish<'_>, record: Option<&AccountRecord>) -> AccountPath {
         match record.is_some_and(AccountRecord::is_limited) {
-            true => self.rules.local_unix.shell_limited.clone(),
+            true => self.rules.shells.limited.clone(),
             false => self.shell(wish.tier).clone(),
         }
     }
 
-    fn shell(&self, tier: Tier) -> &motley_proto::task::AccountPath {
-        self.rules.local_unix.shell_for(tier)
+    fn shell(&self, tier: Tier) -> &AccountPath {
+        self.rules.shells.of(tier)
     }
 
     fn audit_deployment(
@@ -216,7 +214,7 @@ impl Accounts {
         account: Account,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
-        let uid = Uid::new(account.uid).map_err(|_| {
+        let uid = account.uid.map(Uid::new).transpose().map_err(|_| {
             BackendError::Refused(format!("the account {} has a uid of the system", account.name))
         })?;
         let known = record
@@ -233,7 +231,7 @@ impl Accounts {
         let shell = match applied {
             _ if limited => self.earned_shell(wish, record.as_ref()),
             Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
-            _ => motley_proto::task::AccountPath::new(account.shell.clone())
+            _ => AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
         };
         let intent = self.intent(wish, account.name.clone(), uid, shell);
@@ -251,16 +249,17 @@ impl Accounts {
         &self,
         wish: &Wish<'_>,
         name: UserName,
-        uid: Uid,
-        shell: motley_proto::task::AccountPath,
+        uid: Option<Uid>,
+        shell: AccountPath,
     ) -> Intent {
         Intent {
             identity: wish.identity.clone(),
             name,
             uid,
+            person: Person::from_claims(wish.claims),
             groups: wish.groups.clone(),
             shell,
-            home_base: self.rules.local_unix.home_base.clone(),
+            home_base: self.rules.home_base.clone(),
         }
     }
 
@@ -277,6 +276,9 @@ impl Accounts {
                     tracing::info!(request = wish.request, "the promised name was taken meanwhile")
                 }
             }
+        }
+        if self.backend.naming() == Naming::Known {
+            return self.create_prepared(wish).await;
         }
         let promised = self.store.promised_names().await?;
         let mut tried = Vec::new();
@@ -299,6 +301,20 @@ impl Accounts {
         )))
     }
 
+    /// The back end knows what everybody is called: the account of that name becomes this person's.
+    async fn create_prepared(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
+        let person = Person::from_claims(wish.claims);
+        let Some(name) = self.backend.prepared_name(wish.identity, &person).await? else {
+            return Err(DeployError::Rejected(
+                "no account is prepared for this identity; ask the administrators of this service"
+                    .to_owned(),
+            ));
+        };
+        let taken = || DeployError::Rejected(format!("the account {name} is somebody else's"));
+        let promise = self.promise(wish.identity, &name).await?.ok_or_else(taken)?;
+        self.fulfil(wish, promise).await?.ok_or_else(taken)
+    }
+
     /// What was promised to this person: by an attempt that did not end, or for an account that was
     /// taken away since.
     async fn promised_before(
@@ -308,7 +324,7 @@ impl Accounts {
     ) -> Result<Option<AccountRecord>, DeployError> {
         let Some(record) = record else { return Ok(None) };
         match (record.phase, &record.name, record.uid) {
-            (Phase::None, Some(name), Some(uid)) => {
+            (Phase::None, Some(name), uid) => {
                 let held = self.store.reserve(wish.identity, name, uid, self.clock.now()).await?;
                 Ok(match held {
                     Reservation::Held(promise) => Some(*promise),
@@ -326,6 +342,13 @@ impl Accounts {
         identity: &Identity,
         name: &UserName,
     ) -> Result<Option<AccountRecord>, DeployError> {
+        if self.backend.naming() != Naming::Offered {
+            let held = self.store.reserve(identity, name, None, self.clock.now()).await?;
+            return Ok(match held {
+                Reservation::Held(record) => Some(*record),
+                Reservation::NameTaken | Reservation::UidTaken => None,
+            });
+        }
         let mut next = self.store.next_uid(self.rules.first_uid).await?;
         for _ in 0..UID_ATTEMPTS {
             let Ok(uid) = Uid::new(next) else {
@@ -336,7 +359,7 @@ impl Accounts {
                 next = next.saturating_add(1);
                 continue;
             }
-            match self.store.reserve(identity, name, uid, self.clock.now()).await? {
+            match self.store.reserve(identity, name, Some(uid), self.clock.now()).await? {
                 Reservation::Held(record) => return Ok(Some(*record)),
                 Reservation::NameTaken => return Ok(None),
                 Reservation::UidTaken => next = self.store.next_uid(next.saturating_add(1)).await?,
@@ -351,11 +374,11 @@ impl Accounts {
         wish: &Wish<'_>,
         promise: AccountRecord,
     ) -> Result<Option<Deployment>, DeployError> {
-        let (Some(name), Some(uid)) = (promise.name.clone(), promise.uid) else {
+        let Some(name) = promise.name.clone() else {
             return Err(StoreError::Corrupt("reservation").into());
         };
         let shell = self.earned_shell(wish, Some(&promise));
-        let intent = self.intent(wish, name.clone(), uid, shell);
+        let intent = self.intent(wish, name.clone(), promise.uid, shell);
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
@@ -364,6 +387,7 @@ impl Accounts {
             }
             Err(error) => return Err(error.into()),
         };
+        let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
         self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
         self.store.set_tier(wish.identity, wish.tier).await?;
         let message = message::deployed(true, &done.joined, &done.left);

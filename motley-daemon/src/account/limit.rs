@@ -2,7 +2,7 @@
 
 use super::{AccountError, Accounts, Order, suspend::unchanged};
 use crate::{audit::Event, store::AccountRecord};
-use feudal_plugins::{Account, BackendError, Tier};
+use feudal_plugins::{Account, BackendError, Tier, shells::is_nologin};
 use motley_proto::{Identity, admin::Receipt, rest::AccountState, task::AccountPath};
 
 impl Accounts {
@@ -85,7 +85,7 @@ impl Accounts {
         identity: &Identity,
         account: &Account,
     ) -> Result<(), String> {
-        if account.shell == self.rules.local_unix.shell_limited.as_str() {
+        if account.shell == self.rules.shells.limited.as_str() {
             return Ok(());
         }
         match self.backend.limit(identity, &account.name).await {
@@ -97,16 +97,16 @@ impl Accounts {
     /// A shell of any tier stands for the tier, which may be another one by now; any other was set by
     /// an admin.
     fn shell_after_limit(&self, record: Option<&AccountRecord>, account: &Account) -> AccountPath {
-        let config = &self.rules.local_unix;
+        let shells = &self.rules.shells;
         let tier = record.and_then(|record| record.tier);
         // Limited by hand or by another stack: what it had before is not known.
         let before = match record {
             Some(record) if record.is_limited() => record.limited_shell.as_deref(),
-            _ => Some(account.shell.as_str()).filter(|shell| *shell != config.nologin.as_str()),
+            _ => Some(account.shell.as_str()).filter(|shell| !is_nologin(shell)),
         };
-        let by_admin = before.filter(|shell| tier.is_none() || !config.is_tier_shell(shell));
+        let by_admin = before.filter(|shell| tier.is_none() || !shells.is_of_a_tier(shell));
         by_admin
             .and_then(|shell| AccountPath::new(shell).ok())
-            .unwrap_or_else(|| config.shell_for(tier.unwrap_or(Tier::Full)).clone())
+            .unwrap_or_else(|| shells.of(tier.unwrap_or(Tier::Full)).clone())
     }
 }

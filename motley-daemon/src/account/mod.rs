@@ -24,7 +24,7 @@ use crate::{
     otp::OneTimePasswords,
     store::{Known, Phase, Store, StoreError, spellings},
 };
-use feudal_plugins::{Account, Backend, BackendError, message};
+use feudal_plugins::{Account, Backend, BackendError, Host, message};
 use motley_proto::{
     Identity, UserName,
     rest::{AccountState, StateAnswer},
@@ -92,6 +92,7 @@ pub trait Forget: Send + Sync {
 pub struct Accounts {
     pub(crate) store: Store,
     pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) passwords: Arc<OneTimePasswords>,
     pub(crate) audit: Arc<Audit>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -106,6 +107,8 @@ pub struct AccountParts {
     pub store: Store,
     /// Where the accounts are.
     pub backend: Arc<dyn Backend>,
+    /// Where people work on them.
+    pub host: Arc<dyn Host>,
     /// Dropped on suspension.
     pub passwords: Arc<OneTimePasswords>,
     /// Written before an effect is told.
@@ -123,8 +126,9 @@ pub struct AccountParts {
 impl Accounts {
     /// Puts the parts together.
     pub fn new(parts: AccountParts) -> Self {
-        let AccountParts { store, backend, passwords, audit, clock, forget, locks, rules } = parts;
-        Self { store, backend, passwords, audit, clock, forget, rules, locks }
+        let AccountParts { store, backend, host, passwords, audit, clock, forget, locks, rules } =
+            parts;
+        Self { store, backend, host, passwords, audit, clock, forget, rules, locks }
     }
 
     /// State of an identity's account.
@@ -250,6 +254,11 @@ impl Accounts {
     /// The back end, for reports.
     pub fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
+    }
+
+    /// The host, for reports.
+    pub fn host(&self) -> &dyn Host {
+        self.host.as_ref()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{AccountError, Accounts};
 use crate::store::{AccountRecord, Phase};
+use motley_proto::Uid;
 
 impl Accounts {
     /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
@@ -35,7 +36,7 @@ impl Accounts {
         &self,
         record: &AccountRecord,
     ) -> Result<Option<String>, AccountError> {
-        let (Some(name), Some(uid)) = (&record.name, record.uid) else { return Ok(None) };
+        let Some(name) = &record.name else { return Ok(None) };
         match self.backend.roll_back(&record.identity, name).await {
             Ok(()) => {}
             Err(error) => {
@@ -44,7 +45,8 @@ impl Accounts {
             }
         }
         match self.backend.find(&record.identity).await {
-            Ok(Some(account)) if account.name == *name && account.uid == uid.get() => {
+            Ok(Some(account)) if account.name == *name && record.agrees_with(account.uid) => {
+                let uid = record.uid.or_else(|| account.uid.and_then(|uid| Uid::new(uid).ok()));
                 self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
                 Ok(Some(format!("{name}: the account was complete; noted it")))
             }

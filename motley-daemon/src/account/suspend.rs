@@ -219,7 +219,10 @@ impl Accounts {
         record: Option<&AccountRecord>,
     ) -> Result<(), StoreError> {
         let promised = record.and_then(|record| record.name.as_ref());
-        let Ok(uid) = Uid::new(account.uid) else { return Ok(()) };
+        let uid = match account.uid.map(Uid::new).transpose() {
+            Ok(uid) => uid,
+            Err(_) => return Ok(()),
+        };
         if promised == Some(&account.name) {
             return Ok(());
         }
@@ -231,7 +234,7 @@ impl Accounts {
             Ok(()) | Err(BackendError::NoAccount) => {}
             Err(error) => receipt.pending.push(format!("lock the account: {error}")),
         }
-        match self.backend.end_sessions(identity, name).await {
+        match self.host.end_sessions(identity, name).await {
             Ok(sessions) => {
                 add(&mut receipt.sessions, sessions);
                 if sessions.remaining > 0 {

@@ -12,13 +12,12 @@ use crate::{
     verified::{ClaimSources, Verified},
 };
 use feudal_plugins::{
-    LoginInfo, Tier,
+    LoginInfo, Shells, Tier,
     groups::{GroupRules, Method, Policy, SubGroups},
-    local_unix::LocalUnixConfig,
     memory::MemoryBackend,
     names::{NameRules, ShadowVariant, Strategy},
 };
-use motley_proto::{Issuer, Subject};
+use motley_proto::{Issuer, Subject, task::AccountPath};
 use serde_json::json;
 use std::sync::Mutex;
 
@@ -52,7 +51,8 @@ fn rules(strategy: Strategy) -> AccountRules {
             additional_groups: Vec::new(),
             shadow: ShadowVariant::Default,
         },
-        local_unix: LocalUnixConfig::standard().unwrap(),
+        shells: Shells::standard().unwrap(),
+        home_base: AccountPath::new("/home").unwrap(),
         login_info: LoginInfo::default(),
         first_uid: 2000,
     }
@@ -77,6 +77,7 @@ pub(crate) async fn bench(strategy: Strategy) -> Bench {
         audit: Arc::new(Audit::open(&folder.path().join("audit.log"), clock.clone()).unwrap()),
         store,
         backend: backend.clone(),
+        host: backend.clone(),
         clock,
         forget: forgotten.clone(),
         locks: Arc::default(),
@@ -227,13 +228,13 @@ async fn the_shell_follows_the_tier_but_not_when_an_admin_set_another() {
     let bench = bench(friendly()).await;
     let jane = person("1", "jdoe");
     let shell = || async { bench.backend.find(jane.identity()).await.unwrap().unwrap().shell };
-    let own = LocalUnixConfig::standard().unwrap();
+    let own = Shells::standard().unwrap();
     bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
-    assert_eq!(shell().await, own.shell.as_str());
+    assert_eq!(shell().await, own.full.as_str());
     bench.accounts.deploy(&jane, Tier::Limited, "r").await.unwrap();
-    assert_eq!(shell().await, own.shell_limited.as_str());
+    assert_eq!(shell().await, own.limited.as_str());
     bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
-    assert_eq!(shell().await, own.shell.as_str());
+    assert_eq!(shell().await, own.full.as_str());
     let name = UserName::new("jdoe").unwrap();
     let zsh = motley_proto::task::AccountPath::new("/bin/zsh").unwrap();
     bench.backend.set_shell(jane.identity(), &name, &zsh).await.unwrap();
@@ -274,8 +275,8 @@ async fn r23_an_account_found_at_a_suspension_keeps_its_name_and_uid_for_its_ide
     bench.backend.insert(Account {
         identity: Some(jane.identity().clone()),
         name: UserName::new("jane-by-hand").unwrap(),
-        uid: 4711,
-        gid: 4711,
+        uid: Some(4711),
+        gid: Some(4711),
         home: "/home/jane-by-hand".to_owned(),
         shell: "/bin/bash".to_owned(),
         state: AccountState::Deployed,

@@ -76,7 +76,7 @@ impl Accounts {
             let (identity, by) = (identity.clone(), FOUND_LIMITED.to_owned());
             self.audit.record(Event::Limited { request, identity: identity.clone(), by })?;
             // What shell it had before is not known.
-            let shell = self.rules.local_unix.shell_for(tier.unwrap_or(Tier::Full));
+            let shell = self.rules.shells.of(tier.unwrap_or(Tier::Full));
             self.store.limit(&identity, FOUND_LIMITED, shell.as_str(), now).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use super::finding::{FindingKind, Findings, quoted};
 use super::raw::{Origin, RawFile, Settings};
 use feudal_plugins::{
-    LoginInfo,
+    LoginInfo, Shells,
     groups::{GroupRules, Mapping, Method, Policy, SubGroups, group_name},
     local_unix::LocalUnixConfig,
     names::{NameRules, ShadowVariant, Strategy},
@@ -19,14 +19,37 @@ pub struct AdapterConfig {
     pub names: NameRules,
     /// How groups are made.
     pub groups: GroupRules,
-    /// Accounts of this host.
-    pub local_unix: LocalUnixConfig,
+    /// What keeps the accounts.
+    pub backend: BackendConfig,
     /// Texts for users.
     pub login_info: LoginInfo,
     /// How mail to the admins is sent.
     pub email: super::EmailConfig,
     /// Script for each new account.
     pub post_create_script: Option<PathBuf>,
+}
+
+/// What keeps the accounts, with the options of its section.
+#[derive(Debug, Clone)]
+pub enum BackendConfig {
+    /// Accounts of this host.
+    LocalUnix(LocalUnixConfig),
+}
+
+impl AdapterConfig {
+    /// Shells of the tiers.
+    pub fn shells(&self) -> &Shells {
+        match &self.backend {
+            BackendConfig::LocalUnix(local) => &local.shells,
+        }
+    }
+
+    /// Directory in which homes are made.
+    pub fn home_base(&self) -> &AccountPath {
+        match &self.backend {
+            BackendConfig::LocalUnix(local) => &local.home_base,
+        }
+    }
 }
 
 /// Validates the file; `None` if there is a problem without which nothing can be built.
@@ -41,7 +64,7 @@ pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConf
     Some(AdapterConfig {
         names: names?,
         groups: groups?,
-        local_unix: local_unix?,
+        backend: BackendConfig::LocalUnix(local_unix?),
         login_info: login_info(raw.section("login_info")?),
         email: super::email::email(raw.section("notifier.email")?, found),
         post_create_script: unix.filled("post_create_script").map(PathBuf::from),
@@ -107,13 +130,10 @@ fn local_unix(unix: &Settings, found: &mut Findings) -> Option<LocalUnixConfig> 
     let home_base = path("home_base");
     let shadow = choose(unix, "shadow_compatibility_function", &VARIANTS, found);
     Some(LocalUnixConfig {
-        shell: shell?,
-        shell_limited: shell_limited?,
-        shell_restricted: shell_restricted?,
+        shells: Shells { full: shell?, limited: shell_limited?, restricted: shell_restricted? },
         home_base: home_base?,
         shadow_compatibility: shadow?,
         punch4nfdi: unix.is_on("punch4nfdi"),
-        ..LocalUnixConfig::standard().ok()?
     })
 }
 

@@ -21,7 +21,7 @@ mod service;
 pub mod values;
 mod verification;
 
-pub use adapter::AdapterConfig;
+pub use adapter::{AdapterConfig, BackendConfig};
 pub use email::EmailConfig;
 pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;

@@ -1,15 +1,17 @@
 //! A back end that is measured: how long its tasks take, how they end, and how many wait.
 
 use async_trait::async_trait;
-use feudal_plugins::{Account, Backend, BackendError, Deployed, Intent, backend::GroupChanges};
+use feudal_plugins::{
+    Account, Backend, BackendError, Deployed, Host, Intent, Naming, Person, backend::GroupChanges,
+};
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     task::{AccountPath, AccountSessions, Removal, SessionsEnded},
 };
-use std::{future::Future, time::Instant};
+use std::{future::Future, sync::Arc, time::Instant};
 
 /// Measures whatever this back end does.
-pub(super) struct Measured<B>(pub(super) B);
+pub(super) struct Measured<T: ?Sized>(pub(super) Arc<T>);
 
 /// A task under way; it counts as such also when nobody waits for its end any more.
 struct UnderWay;
@@ -48,9 +50,21 @@ async fn measure<T>(
 }
 
 #[async_trait]
-impl<B: Backend> Backend for Measured<B> {
+impl Backend for Measured<dyn Backend> {
     fn name(&self) -> &'static str {
         self.0.name()
+    }
+
+    fn naming(&self) -> Naming {
+        self.0.naming()
+    }
+
+    async fn prepared_name(
+        &self,
+        identity: &Identity,
+        person: &Person,
+    ) -> Result<Option<UserName>, BackendError> {
+        measure("prepared_name", self.0.prepared_name(identity, person)).await
     }
 
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
@@ -120,24 +134,8 @@ impl<B: Backend> Backend for Measured<B> {
         measure("managed_groups", self.0.managed_groups(name)).await
     }
 
-    async fn sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<AccountSessions, BackendError> {
-        measure("sessions", self.0.sessions(identity, name)).await
-    }
-
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         measure("remove", self.0.remove(identity, name)).await
-    }
-
-    async fn end_sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<SessionsEnded, BackendError> {
-        measure("end_sessions", self.0.end_sessions(identity, name)).await
     }
 
     async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
@@ -146,5 +144,24 @@ impl<B: Backend> Backend for Measured<B> {
 
     async fn check(&self) -> Result<(), BackendError> {
         measure("check", self.0.check()).await
+    }
+}
+
+#[async_trait]
+impl Host for Measured<dyn Host> {
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError> {
+        measure("sessions", self.0.sessions(identity, name)).await
+    }
+
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError> {
+        measure("end_sessions", self.0.end_sessions(identity, name)).await
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     admission::Admission,
     audit::{Audit, Event},
     clock::{Clock, SystemClock},
-    config::Config,
+    config::{BackendConfig, Config},
     identity::TokenVerifier,
     knocks::Knocks,
     notify::Desk,
@@ -17,7 +17,7 @@ use crate::{
     throttle::{Throttle, ThrottleLimits},
 };
 use anyhow::Context;
-use feudal_plugins::{Backend, local_unix::LocalUnix};
+use feudal_plugins::{Backend, Host, local_unix::LocalUnix};
 use motley_proto::Identity;
 use std::{path::Path, sync::Arc};
 
@@ -99,11 +99,11 @@ impl Parts {
         let passwords = OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime);
         let passwords =
             Arc::new(if config.otp.codes { passwords } else { passwords.without_codes() });
-        let local = LocalUnix::new(config.adapter.local_unix.clone(), &config.root.socket);
-        let backend: Arc<dyn Backend> = Arc::new(Measured(local));
+        let (backend, host) = keepers(&config);
         let accounts = Arc::new(Accounts::new(AccountParts {
             store: ground.store.clone(),
-            backend,
+            backend: Arc::new(Measured(backend)),
+            host: Arc::new(Measured(host)),
             passwords: passwords.clone(),
             audit: ground.audit.clone(),
             clock,
@@ -112,7 +112,8 @@ impl Parts {
             rules: AccountRules {
                 names: config.adapter.names.clone(),
                 groups: config.adapter.groups.clone(),
-                local_unix: config.adapter.local_unix.clone(),
+                shells: config.adapter.shells().clone(),
+                home_base: config.adapter.home_base().clone(),
                 login_info: config.adapter.login_info.clone(),
                 first_uid: motley_proto::names::FIRST_PERSON_ID,
             },
@@ -127,6 +128,17 @@ impl Parts {
         ground.throttle.set_limits(throttle_limits(&config));
         let (config, admission) = (Arc::new(config), Arc::new(admission));
         Ok(Self { config, verifier, passwords, accounts, admission })
+    }
+}
+
+/// What keeps the accounts, and the host on which people work.
+fn keepers(config: &Config) -> (Arc<dyn Backend>, Arc<dyn Host>) {
+    let socket = &config.root.socket;
+    match &config.adapter.backend {
+        BackendConfig::LocalUnix(local) => {
+            let local = Arc::new(LocalUnix::new(local.clone(), socket));
+            (local.clone(), local)
+        }
     }
 }
 

@@ -54,6 +54,11 @@ pub struct AccountRecord {
 }
 
 impl AccountRecord {
+    /// True when the back end's uid is the promised one, or one of both is not known.
+    pub fn agrees_with(&self, uid: Option<u32>) -> bool {
+        self.uid.is_none_or(|own| uid.is_none_or(|uid| own.get() == uid))
+    }
+
     /// True when this identity gets nothing.
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
@@ -235,7 +240,8 @@ impl Store {
         Ok(names.into_iter().collect())
     }
 
-    /// Promises a name and uid to an identity, in one transaction. Who had an account that was taken
+    /// Promises a name, and a uid unless the back end numbers its accounts, to an identity, in one
+    /// transaction. Who had an account that was taken
     /// away is promised the name and uid of that one.
     ///
     /// # Errors
@@ -244,7 +250,7 @@ impl Store {
         &self,
         identity: &Identity,
         name: &UserName,
-        uid: Uid,
+        uid: Option<Uid>,
         now: Timestamp,
     ) -> Result<Reservation, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -283,7 +289,7 @@ impl Store {
         ] {
             let taken: i64 = sqlx::query_scalar(query)
                 .bind(name.to_string())
-                .bind(i64::from(uid.get()))
+                .bind(uid.map(|uid| i64::from(uid.get())))
                 .fetch_one(&mut *transaction)
                 .await?;
             if taken != 0 {
@@ -306,10 +312,10 @@ impl Store {
     /// When the database does not answer.
     pub async fn release(&self, record: &AccountRecord, now: Timestamp) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if let (Some(name), Some(uid)) = (&record.name, record.uid) {
+        if let Some(name) = &record.name {
             sqlx::query("INSERT INTO retired (name, uid, retired_at) VALUES ($1, $2, $3)")
                 .bind(name.to_string())
-                .bind(i64::from(uid.get()))
+                .bind(record.uid.map(|uid| i64::from(uid.get())))
                 .bind(now.0)
                 .execute(&mut *transaction)
                 .await?;
@@ -326,7 +332,8 @@ impl Store {
         Ok(())
     }
 
-    /// Records that the account of an identity exists under this name and uid.
+    /// Records that the account of an identity exists under this name and uid. Without one, a uid that
+    /// was known stays.
     ///
     /// # Errors
     /// When the database does not answer, or the name or uid was promised to somebody else.
@@ -334,18 +341,18 @@ impl Store {
         &self,
         identity: &Identity,
         name: &UserName,
-        uid: Uid,
+        uid: Option<Uid>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         // An admin renamed or renumbered the account: what it had before stays this person's.
         let statement =
             "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
-             WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND uid IS NOT NULL
-               AND (name <> $3 OR uid <> $4)";
+             WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND (name <> $3 OR uid <> $4)";
         promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
         let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'deployed'";
+             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name,
+               uid = COALESCE(excluded.uid, account.uid), phase = 'deployed'";
         promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
@@ -374,14 +381,14 @@ fn promise(
     statement: &'static str,
     identity: &Identity,
     name: &UserName,
-    uid: Uid,
+    uid: Option<Uid>,
     now: Timestamp,
 ) -> Statement {
     sqlx::query(statement)
         .bind(identity.issuer.to_string())
         .bind(identity.subject.to_string())
         .bind(name.to_string())
-        .bind(i64::from(uid.get()))
+        .bind(uid.map(|uid| i64::from(uid.get())))
         .bind(now.0)
 }
 

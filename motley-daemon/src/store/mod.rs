@@ -105,6 +105,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "limits and removals", include_str!("../../migrations/0002_limits_and_removals.sql")),
     (3, "login codes", include_str!("../../migrations/0003_login_codes.sql")),
     (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
+    (5, "uids of back ends", include_str!("../../migrations/0005_uids_of_back_ends.sql")),
 ];
 
 fn migrator() -> Migrator {

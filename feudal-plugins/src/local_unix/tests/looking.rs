@@ -8,7 +8,7 @@ async fn an_account_is_found_by_the_identity_in_its_gecos_field() {
     let account = bench.backend.find(&identity("sub-1")).await.unwrap().unwrap();
     assert_eq!(account.name, name("jdoe"));
     assert_eq!(account.identity, Some(identity("sub-1")));
-    assert_eq!((account.uid, account.gid), (2001, 2000));
+    assert_eq!((account.uid, account.gid), (Some(2001), Some(2000)));
     assert_eq!(account.groups, ["alpha", "zeta"]);
     assert_eq!(account.state, AccountState::Deployed);
     assert!(bench.backend.find(&identity("sub-9")).await.unwrap().is_none());

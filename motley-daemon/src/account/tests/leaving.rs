@@ -167,8 +167,8 @@ async fn r28_nobody_is_told_of_a_mark_that_the_store_did_not_take() {
     bench.backend.insert(Account {
         identity: Some(jane.identity().clone()),
         name: UserName::new("kim").unwrap(),
-        uid: 4711,
-        gid: 4711,
+        uid: Some(4711),
+        gid: Some(4711),
         home: "/home/kim".to_owned(),
         shell: "/bin/bash".to_owned(),
         state: AccountState::Deployed,
@@ -191,8 +191,8 @@ async fn an_account_of_the_python_stack_that_nobody_used_yet_can_be_removed() {
     bench.backend.insert(Account {
         identity: Some(jane.identity().clone()),
         name: UserName::new("old").unwrap(),
-        uid: 4711,
-        gid: 4711,
+        uid: Some(4711),
+        gid: Some(4711),
         home: "/home/old".to_owned(),
         shell: "/bin/bash".to_owned(),
         state: AccountState::Deployed,

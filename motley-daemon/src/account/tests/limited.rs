@@ -17,21 +17,21 @@ async fn state(bench: &Bench, who: &Verified) -> AccountState {
 async fn a_limit_outlives_deployments_and_its_end_gives_the_shell_that_is_earned_by_then() {
     let bench = bench(friendly()).await;
     let jane = person("1", "jdoe");
-    let own = LocalUnixConfig::standard().unwrap();
+    let own = Shells::standard().unwrap();
     bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
     let order = Order { by: HOST, reason: Some(Reason::new("ticket 7").unwrap()) };
     let receipt = bench.accounts.limit(jane.identity(), order, "r").await.unwrap();
     assert_eq!((receipt.state, receipt.pending.len()), (AccountState::Limited, 0));
-    assert_eq!(account(&bench, &jane).await.shell, own.shell_limited.as_str());
+    assert_eq!(account(&bench, &jane).await.shell, own.limited.as_str());
     let again = bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
     assert_eq!(again.state, AccountState::Limited);
-    assert_eq!(account(&bench, &jane).await.shell, own.shell_limited.as_str());
+    assert_eq!(account(&bench, &jane).await.shell, own.limited.as_str());
     assert!(!bench.accounts.standing(jane.identity()).await.unwrap().admits());
     let marks = bench.accounts.store().marks_of(jane.identity()).await.unwrap().unwrap();
     assert_eq!(marks.limited.unwrap().by, "admin on the host, uid 0: ticket 7");
     let receipt = bench.accounts.unlimit(jane.identity(), HOST, "r").await.unwrap();
     assert_eq!(receipt.state, AccountState::Deployed);
-    assert_eq!(account(&bench, &jane).await.shell, own.shell.as_str());
+    assert_eq!(account(&bench, &jane).await.shell, own.full.as_str());
     assert_eq!(bench.accounts.reconcile().await.unwrap(), Vec::<String>::new());
 }
 
@@ -94,7 +94,7 @@ async fn r28_a_suspension_in_between_does_not_settle_a_limit_that_was_not_applie
             bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
         }
         assert_eq!(bench.accounts.reconcile().await.unwrap().len(), 1);
-        let limited = LocalUnixConfig::standard().unwrap().shell_limited;
+        let limited = Shells::standard().unwrap().limited;
         assert_eq!(account(&bench, &jane).await.shell, limited.as_str(), "resumed: {resumed}");
         assert!(bench.accounts.reconcile().await.unwrap().is_empty());
     }

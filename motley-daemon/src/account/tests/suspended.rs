@@ -5,7 +5,7 @@ use crate::{
     clock::Timestamp,
     store::{Put, SealedToken},
 };
-use feudal_plugins::local_unix::{LocalUnix, SystemNames};
+use feudal_plugins::local_unix::{LocalUnix, LocalUnixConfig, SystemNames};
 use motley_proto::Uid;
 
 const HOST: Suspender = Suspender::Host { uid: 0 };
@@ -53,12 +53,12 @@ async fn r28_an_account_that_was_renamed_on_the_host_is_locked_and_its_sessions_
     let jane = person("1", "jdoe");
     let (old, new) = (UserName::new("old").unwrap(), UserName::new("new").unwrap());
     let uid = Uid::new(2001).unwrap();
-    bench.accounts.store().commit(jane.identity(), &old, uid, Timestamp(1)).await.unwrap();
+    bench.accounts.store().commit(jane.identity(), &old, Some(uid), Timestamp(1)).await.unwrap();
     bench.backend.insert(Account {
         identity: Some(jane.identity().clone()),
         name: new.clone(),
-        uid: uid.get(),
-        gid: uid.get(),
+        uid: Some(uid.get()),
+        gid: Some(uid.get()),
         home: "/home/new".to_owned(),
         shell: "/bin/sh".to_owned(),
         state: AccountState::Deployed,
@@ -79,15 +79,16 @@ fn without_helper(bench: &Bench, jane: &Verified, host: &std::path::Path) -> Acc
     let line = format!("jane:x:4711:4711:{gecos}:/home/jane:/bin/sh\n");
     std::fs::write(etc.join("passwd"), line).unwrap();
     std::fs::write(etc.join("group"), "jane:x:4711:\n").unwrap();
-    let backend = LocalUnix::with_sources(
+    let backend = Arc::new(LocalUnix::with_sources(
         LocalUnixConfig::standard().unwrap(),
         &host.join("nobody-listens.sock"),
         host,
         Arc::new(SystemNames),
-    );
+    ));
     Accounts::new(AccountParts {
         store: bench.accounts.store.clone(),
-        backend: Arc::new(backend),
+        backend: backend.clone(),
+        host: backend,
         passwords: bench.accounts.passwords.clone(),
         audit: bench.accounts.audit.clone(),
         clock: bench.accounts.clock.clone(),
@@ -104,7 +105,7 @@ async fn r28_a_person_is_suspended_by_name_though_the_root_helper_is_down() {
     let host = tempfile::tempdir().unwrap();
     let accounts = without_helper(&bench, &jane, host.path());
     let (name, uid) = (UserName::new("jane").unwrap(), Uid::new(4711).unwrap());
-    bench.accounts.store().commit(jane.identity(), &name, uid, Timestamp(1)).await.unwrap();
+    bench.accounts.store().commit(jane.identity(), &name, Some(uid), Timestamp(1)).await.unwrap();
     assert!(accounts.standing_of_name(&name).await.is_err(), "nobody can say what state it is in");
     let named = accounts.identity_of_name(&name).await.unwrap().unwrap();
     accounts.suspend(&named, HOST, "r").await.unwrap();

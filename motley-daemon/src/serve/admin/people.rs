@@ -124,7 +124,7 @@ impl Admin {
         let name = standing.name().cloned().or_else(|| record.as_ref()?.name.clone());
         let promised = record.as_ref().and_then(|record| record.uid).map(|uid| uid.get());
         let mut details = AccountDetails {
-            uid: standing.account.as_ref().map(|account| account.uid).or(promised),
+            uid: standing.account.as_ref().and_then(|account| account.uid).or(promised),
             name,
             state: standing.state,
             tier: tier.map(|tier| tier.as_str().to_owned()),
@@ -170,7 +170,7 @@ impl Admin {
             Ok(groups) => details.managed_groups = groups,
             Err(error) => details.unknown.push(format!("managed groups: {error}")),
         }
-        match backend.sessions(&details.identity, &account.name).await {
+        match self.accounts().host().sessions(&details.identity, &account.name).await {
             Ok(running) => details.sessions = u32::try_from(running.sessions.len()).ok(),
             Err(error) => details.unknown.push(format!("sessions: {error}")),
         }
@@ -196,7 +196,7 @@ impl Admin {
         for identity in spellings(&identity) {
             let standing = self.accounts().standing(&identity).await?;
             if let Some(account) = standing.account {
-                let running = self.accounts().backend().sessions(&identity, &account.name).await?;
+                let running = self.accounts().host().sessions(&identity, &account.name).await?;
                 let row = SessionsRow { identity, name: account.name, running };
                 let page = SessionsPage { rows: vec![row], ..SessionsPage::default() };
                 return Ok(AdminAnswer::Sessions(page));
@@ -242,7 +242,7 @@ impl Admin {
         page: &mut SessionsPage,
         room: &mut Room,
     ) -> bool {
-        match self.accounts().backend().sessions(identity, &name).await {
+        match self.accounts().host().sessions(identity, &name).await {
             Ok(running) if running.sessions.is_empty() && running.processes.is_empty() => true,
             Ok(running) => {
                 let row = SessionsRow { identity: identity.clone(), name, running };

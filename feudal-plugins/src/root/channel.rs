@@ -35,7 +35,7 @@ const RESTART_LIMIT: Duration = Duration::from_secs(3);
 
 /// Connections to the root helper.
 #[derive(Debug)]
-pub(super) struct Channel {
+pub(crate) struct Channel {
     socket: PathBuf,
     idle: Mutex<Vec<(UnixStream, Instant)>>,
     looking: Semaphore,
@@ -53,7 +53,7 @@ enum Failure {
 
 impl Channel {
     /// Talks to the helper behind this socket.
-    pub(super) fn new(socket: &Path) -> Self {
+    pub(crate) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
             idle: Mutex::default(),
@@ -65,22 +65,22 @@ impl Channel {
     }
 
     #[cfg(test)]
-    pub(super) fn trust_server(&mut self, uid: u32) {
+    pub(crate) fn trust_server(&mut self, uid: u32) {
         self.server_uid = uid;
     }
 
     #[cfg(test)]
-    pub(super) fn limit_exchanges_to(&mut self, limit: Duration) {
+    pub(crate) fn limit_exchanges_to(&mut self, limit: Duration) {
         self.limit = limit;
     }
 
     /// Has a task done; a refusal is an error like any other.
-    pub(super) async fn run(&self, task: &Task) -> Result<TaskDone, BackendError> {
+    pub(crate) async fn run(&self, task: &Task) -> Result<TaskDone, BackendError> {
         self.ask(task).await?.map_err(BackendError::from)
     }
 
     /// Sends a task and returns the helper's answer.
-    pub(super) async fn ask(&self, task: &Task) -> Result<TaskAnswer, BackendError> {
+    pub(crate) async fn ask(&self, task: &Task) -> Result<TaskAnswer, BackendError> {
         let lane = match task {
             Task::Inspect { .. } | Task::Sessions { .. } => &self.looking,
             _ => &self.changing,

@@ -1,0 +1,33 @@
+//! What is done on this host about somebody's account, whatever keeps it.
+
+use crate::backend::BackendError;
+use async_trait::async_trait;
+use motley_proto::{
+    Identity, UserName,
+    task::{AccountSessions, SessionsEnded},
+};
+
+/// The host on which people work. A back end may keep the accounts of many hosts; sessions and
+/// processes are of this one.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Sessions and processes of the account.
+    ///
+    /// # Errors
+    /// [`BackendError::NoAccount`], or what keeps it from being done.
+    async fn sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<AccountSessions, BackendError>;
+
+    /// Ends all sessions and processes of the account and counts them.
+    ///
+    /// # Errors
+    /// As [`Host::sessions`].
+    async fn end_sessions(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, BackendError>;
+}
