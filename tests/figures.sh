@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md reports, with release builds, in the sandbox. Called by ./run figures.
 # With --compare: beside the Python stack; further arguments go to the program compare.
+# With --provisioning: how accounts are made and looked up.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -34,6 +35,11 @@ figures() {
     in_sandbox figures
 }
 
+provisioning() {
+    echo "==> measuring how accounts are made, about five minutes" >&2
+    in_sandbox provisioning
+}
+
 in_sandbox() {
     local program=$1
     shift
@@ -41,13 +47,14 @@ in_sandbox() {
 }
 
 case "${1:-}" in
-    --compare | "") ;;
-    *) echo "figures: $1 is not known; there is --compare" >&2; exit 2 ;;
+    --compare | --provisioning | "") ;;
+    *) echo "figures: $1 is not known; there are --compare and --provisioning" >&2; exit 2 ;;
 esac
 command -v wrk >/dev/null || { echo "figures: install wrk first" >&2; exit 1; }
 echo "==> building the release" >&2
 cargo build --workspace --release --locked
 case "${1:-}" in
     --compare) shift; compare "$@" ;;
+    --provisioning) provisioning ;;
     *) figures ;;
 esac

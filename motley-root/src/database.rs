@@ -387,17 +387,39 @@ pub trait NameService: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemNames;
 
+/// Files of clients of a directory. Where one exists, names may be missing because it does not run.
+const DIRECTORY_CLIENTS: [&str; 2] = ["/etc/sssd/sssd.conf", "/etc/nslcd.conf"];
+
+/// An answer of the C library. `getpwnam(3)` counts ENOENT and ESRCH as "not found", and so answers
+/// a host that lists a source of names of which nothing but the library is installed. A client that
+/// is configured and does not run answers alike, and then nobody knows whether the name is taken.
+fn answered<T>(answer: nix::Result<Option<T>>) -> io::Result<Option<T>> {
+    use nix::errno::Errno;
+    match answer {
+        Err(Errno::ENOENT | Errno::ESRCH) => {
+            let client = DIRECTORY_CLIENTS.iter().find(|file| Path::new(file).exists());
+            client.map_or(Ok(None), |file| {
+                let what =
+                    format!("the directory of {file} does not answer; is its client running?");
+                Err(io::Error::new(io::ErrorKind::NotConnected, what))
+            })
+        }
+        answer => Ok(answer?),
+    }
+}
+
 impl NameService for SystemNames {
     fn user_named(&self, name: &str) -> io::Result<Option<UserEntry>> {
-        Ok(nix::unistd::User::from_name(name)?.map(from_system))
+        Ok(answered(nix::unistd::User::from_name(name))?.map(from_system))
     }
 
     fn user_with_uid(&self, uid: u32) -> io::Result<Option<UserEntry>> {
-        Ok(nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))?.map(from_system))
+        let uid = nix::unistd::Uid::from_raw(uid);
+        Ok(answered(nix::unistd::User::from_uid(uid))?.map(from_system))
     }
 
     fn gid_of(&self, group: &str) -> io::Result<Option<u32>> {
-        Ok(nix::unistd::Group::from_name(group)?.map(|group| group.gid.as_raw()))
+        Ok(answered(nix::unistd::Group::from_name(group))?.map(|group| group.gid.as_raw()))
     }
 
     fn gids_listing(&self, member: &str) -> io::Result<Vec<u32>> {

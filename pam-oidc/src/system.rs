@@ -10,7 +10,7 @@ use motley_proto::{
     frame::Cap,
     login::{LoginRequest, Nonce, Step},
 };
-use nix::unistd::User;
+use nix::{errno::Errno, unistd::User};
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -88,6 +88,8 @@ impl NameService for Switch {
                 uid: user.uid.as_raw(),
                 gecos: user.gecos.to_string_lossy().into_owned(),
             })),
+            // Words of getpwnam(3) for "not found", as of a source that is listed and not installed.
+            Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
             Err(errno) => Err(NameServiceError(format!("name service: {errno}"))),
         }
     }

@@ -15,6 +15,10 @@ const PRIVATE: [&str; 4] = ["/etc", "/home", "/var", "/root"];
 /// Device files taken over from the host.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
+/// Where names come from.
+const NAMES: &str =
+    "passwd: files\ngroup: files\nshadow: files\ngshadow: files\nhosts: files dns\n";
+
 /// How the private directories are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layers {
@@ -52,6 +56,8 @@ pub(crate) fn furnish(surroundings: &Surroundings) -> Result<()> {
         Layers::Copy => "copy",
     };
     fs::write(Path::new(BASE).join("layers-used"), used)?;
+    // The files alone: whatever else the host asks for names does not run in here.
+    fs::write("/etc/nsswitch.conf", NAMES).context("cannot write /etc/nsswitch.conf")?;
     make_network(&surroundings.host)
 }
 
