@@ -13,6 +13,7 @@ use motley_tests::{
     op::{Alg, User},
     sandbox::{PamStack, Sandbox, World},
 };
+use std::fs;
 use times::{Times, ms};
 
 /// First deployments and bare `useradd`s, in turn.
@@ -33,14 +34,25 @@ fn main() -> Result<()> {
     let sb = Sandbox::current().context("run this with ./run figures --provisioning")?;
     let limits = "[limits]\nrequests_per_source = 1000000000\nrequests_per_identity = 1000000000\n\
         connections_per_source = 1000";
+    // The many accounts have uids beyond those that useradd gives.
+    fs::create_dir_all("/etc/motley_cue")?;
+    fs::write("/etc/motley_cue/motley-root.conf", "uid_max = 999999\n")?;
     let before = AccountFiles::read()?;
     let world = World::with(&sb, "authorise_all = yes", PamStack::shipped(), |daemon| {
         daemon.section(limits).adapter(ADAPTER)
     })?;
+    measure(&world, &before).inspect_err(|_| {
+        let log = world.daemon.log(&sb);
+        let last = log.lines().rev().take(5);
+        last.for_each(|line| eprintln!("{line}"));
+    })
+}
+
+fn measure(world: &World, before: &AccountFiles) -> Result<()> {
     eprintln!("==> {PAIRS} first deployments beside useradd alone");
-    deploying::beside_useradd(&world, "", PAIRS)?;
+    deploying::beside_useradd(world, "", PAIRS)?;
     eprintln!("==> {CROWD} first deployments, {AT_A_TIME} at a time");
-    deploying::crowd(&world, CROWD, AT_A_TIME)?;
+    deploying::crowd(world, CROWD, AT_A_TIME)?;
     eprintln!("==> the same with {MANY} local accounts");
     before.write(MANY, world.op.issuer())?;
     world.op.add_user(Person::MEASURED.user());
@@ -55,7 +67,7 @@ fn main() -> Result<()> {
         let what = format!("{path}, an account of {MANY} local ones, median");
         println!("{what:<72} {}", ms(times.median()));
     }
-    deploying::beside_useradd(&world, &format!(", {MANY} local accounts"), PAIRS / 3)
+    deploying::beside_useradd(world, &format!(", {MANY} local accounts"), PAIRS / 3)
 }
 
 /// Somebody whom nobody knows yet, with a token.
