@@ -211,6 +211,14 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn accounts(&self) -> Result<Vec<Account>, BackendError>;
 
+    /// What in the accounts an admin should mend: two of one identity, names that nobody can use.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn oddities(&self) -> Result<Vec<String>, BackendError> {
+        Ok(Vec::new())
+    }
+
     /// True when the name is in use on this host, in any source of names (files, LDAP, SSSD).
     ///
     /// # Errors

@@ -2,10 +2,12 @@
 //!
 //! Lists are paged: a page that is full names the place where the next one begins.
 
+mod import;
 mod people;
 mod token;
 mod trail;
 
+pub use import::{ImportOutcome, ImportPage, ImportRow};
 pub use people::{
     AccountDetails, AccountPage, AccountQuery, AccountRow, LoginFact, Mark, SessionsPage,
     SessionsRow,
@@ -147,6 +149,13 @@ pub enum AdminRequest {
     RotateTrail,
     /// Finish or roll back whatever a crash left behind.
     Reconcile,
+    /// Note accounts that another stack made: names, uids and locks.
+    Import {
+        /// Whether it is done, or only told what would be done.
+        apply: bool,
+        /// Behind this one, in the order of issuer and subject.
+        after: Option<Identity>,
+    },
     /// Load the configuration anew.
     Reload,
     /// Give this person a code for one login, without a token.
@@ -274,6 +283,8 @@ pub enum AdminAnswer {
     TrailRotated(String),
     /// To [`AdminRequest::Reconcile`]: one line for each repair.
     Reconciled(Vec<String>),
+    /// To [`AdminRequest::Import`].
+    Imported(ImportPage),
     /// To [`AdminRequest::Reload`].
     Reloaded(ReloadReport),
     /// To [`AdminRequest::IssueCode`].

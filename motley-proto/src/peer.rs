@@ -94,6 +94,7 @@ impl WhoMay for AdminRequest {
             | AdminRequest::VerifyTrail
             | AdminRequest::RotateTrail
             | AdminRequest::Reconcile
+            | AdminRequest::Import { .. }
             | AdminRequest::Reload
             | AdminRequest::Knocks { .. }
             | AdminRequest::ClearKnocks

@@ -172,6 +172,10 @@ impl Backend for LocalUnix {
         Ok(self.files.snapshot().await?.with_identity())
     }
 
+    async fn oddities(&self) -> Result<Vec<String>, BackendError> {
+        Ok(self.files.snapshot().await?.oddities())
+    }
+
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         if self.files.snapshot().await?.has_name(name.as_str()) {
             return Ok(true);

@@ -2,6 +2,7 @@
 
 use super::facts::{identity_in, state_by_shell};
 use crate::backend::{Account, BackendError};
+use motley_proto::text::escape;
 use motley_proto::{Identity, UserName};
 
 /// Where in a text something begins. The files are far below 4 GiB.
@@ -151,6 +152,32 @@ impl Snapshot {
             .last_of_each_identity()
             .filter_map(|line| Some(self.account(&line, UserName::new(line.name).ok()?)));
         accounts.filter(|account| account.identity.is_some()).collect()
+    }
+
+    /// Accounts that name an identity and are passed over, with the reason.
+    pub(super) fn oddities(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut before: Option<Line<'_>> = None;
+        for line in self.by_unique_id.iter().filter_map(|place| self.line(*place)) {
+            if let Some(twin) = before.filter(|twin| twin.unique_id() == line.unique_id())
+                && identity_in(line.gecos).is_some()
+            {
+                found.push(format!(
+                    "the accounts {} and {} carry one identity, of which the second counts; take it \
+                     off the other: usermod --comment ''",
+                    escape(twin.name, 64),
+                    escape(line.name, 64),
+                ));
+            }
+            if identity_in(line.gecos).is_some()
+                && let Err(error) = UserName::new(line.name)
+            {
+                let name = escape(line.name, 64);
+                found.push(format!("the account {name} is not looked after: its name {error}"));
+            }
+            before = Some(line);
+        }
+        found
     }
 
     fn last_of_each_identity(&self) -> impl Iterator<Item = Line<'_>> {

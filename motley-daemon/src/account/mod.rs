@@ -4,6 +4,7 @@
 //! About suspension the stricter of both wins.
 
 mod deploy;
+mod import;
 mod limit;
 mod locks;
 mod order;

@@ -1,5 +1,6 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
+mod importing;
 mod leaving;
 mod limited;
 mod suspended;

@@ -79,6 +79,10 @@ impl Backend for Measured<dyn Backend> {
         measure("accounts", self.0.accounts()).await
     }
 
+    async fn oddities(&self) -> Result<Vec<String>, BackendError> {
+        measure("oddities", self.0.oddities()).await
+    }
+
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         measure("is_taken", self.0.is_taken(name)).await
     }

@@ -124,6 +124,7 @@ impl Admin {
             AdminRequest::RotateTrail => self.rotate_trail(peer).await,
             AdminRequest::Reload => self.load_anew(peer).await,
             AdminRequest::Reconcile => self.reconcile(peer).await,
+            AdminRequest::Import { apply, after } => self.import(apply, after.as_ref(), peer).await,
             AdminRequest::Why { target } => self.why(target).await,
             AdminRequest::WhyToken { token } => self.why_token(&token.0, peer).await,
             AdminRequest::Token { token } => self.token(&token.0, peer).await,
@@ -161,6 +162,19 @@ impl Admin {
             Ok(report) => AdminAnswer::Reloaded(report),
             Err(problems) => AdminAnswer::Refused(problems),
         })
+    }
+
+    async fn import(
+        &self,
+        apply: bool,
+        after: Option<&Identity>,
+        peer: Peer,
+    ) -> Result<AdminAnswer, AccountError> {
+        // One line for the whole of it, not one for each page.
+        if apply && after.is_none() {
+            self.note(peer, "import accounts")?;
+        }
+        self.accounts().import(apply, after, &request_id()).await.map(AdminAnswer::Imported)
     }
 
     async fn reconcile(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {

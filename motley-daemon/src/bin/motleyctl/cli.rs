@@ -59,6 +59,12 @@ pub(crate) enum Verb {
     Audit(Audit),
     /// Finish or take back whatever a crash left behind.
     Reconcile,
+    /// Take over the accounts that another stack made: names, uids and locks.
+    ///
+    /// Such accounts are recognised without this when their owners come by. Once they are taken
+    /// over, their names and uids go to nobody else, on no node of a cluster, and who is locked out
+    /// stays so everywhere. Without --apply it only tells what it would do.
+    Import(Import),
     /// Read both configuration files, show what holds or everything that is wrong. Asks no daemon.
     CheckConfig(CheckConfig),
     /// Load the configuration anew without dropping a request; a broken one changes nothing.
@@ -211,6 +217,14 @@ pub(crate) struct Ops {
     /// Ask all providers for their metadata and keys now.
     #[arg(long)]
     pub(crate) probe: bool,
+}
+
+/// What to do with the accounts.
+#[derive(Args)]
+pub(crate) struct Import {
+    /// Do it.
+    #[arg(long)]
+    pub(crate) apply: bool,
 }
 
 /// What to do with the list.

@@ -3,6 +3,7 @@
 mod ask;
 mod audit;
 mod cli;
+mod import;
 mod knocks;
 mod manual;
 mod ops;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     match command.verb {
         Verb::Status => service::status(&daemon, output),
         Verb::Reload => service::reload(&daemon, output),
+        Verb::Import(import) => import::run(&daemon, output, import),
         Verb::Reconcile => service::reconcile(&daemon, output),
         Verb::CheckConfig(check) => {
             Ok(check.run(if output.json { Form::Json } else { Form::Text }))
