@@ -90,14 +90,19 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, SuspendError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         self.audit.record(Event::Suspended {
             request: request.to_owned(),
             identity: identity.clone(),
             by: by.clone(),
         })?;
-        self.store.suspend(identity, &by, self.clock.now()).await?;
-        Ok(self.carry_out(identity).await)
+        let version = self.store.suspend(identity, &by, self.clock.now()).await?;
+        let record = self.store.account_of(identity).await?.ok_or(StoreError::NoRow)?;
+        let mut receipt = self.carry_out(&record, request).await?;
+        // Another node may wait for this one meanwhile, about the same person.
+        drop(held);
+        receipt.nodes = self.others(identity, version).await;
+        Ok(receipt)
     }
 
     /// Lifts a suspension. Sessions that were ended stay ended.
@@ -111,7 +116,7 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, SuspendError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         self.audit.record(Event::Resumed {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -120,7 +125,7 @@ impl Accounts {
         // The reverse order of suspension: the back end opens first, the mark goes last.
         let mut pending = Vec::new();
         for spelling in spellings(identity) {
-            self.store.unsettle(&spelling).await?;
+            self.store.renew_marks(&spelling).await?;
             if let Some(name) = self.local_name(&spelling, &mut pending).await {
                 match self.backend.resume(&spelling, &name).await {
                     Ok(()) | Err(BackendError::NoAccount) => {}
@@ -129,13 +134,27 @@ impl Accounts {
             }
             self.forget.forget(&spelling);
         }
+        let mut nodes = Vec::new();
         if pending.is_empty() {
+            let mut marked = Vec::new();
             for spelling in spellings(identity) {
-                self.store.resume(&spelling).await?;
+                let version = self.store.resume(&spelling).await?;
+                marked.push((spelling, version));
+            }
+            for (spelling, _) in &marked {
+                if let Some(record) = self.store.account_of(spelling).await? {
+                    pending.extend(self.carry_out(&record, request).await?.pending);
+                }
+            }
+            drop(held);
+            for (spelling, version) in &marked {
+                if self.store.account_of(spelling).await?.is_some() {
+                    nodes = self.others(spelling, *version).await;
+                }
             }
         }
         let mut receipt = unchanged(identity, self.standing(identity).await?.state);
-        receipt.pending = pending;
+        (receipt.pending, receipt.nodes) = (pending, nodes);
         for spelling in spellings(identity) {
             let standing = self.standing(&spelling).await?;
             if receipt.name.is_none() && standing.account.is_some() {
@@ -146,28 +165,16 @@ impl Accounts {
     }
 
     /// Does everything that follows from a suspension mark, under both spellings of the issuer.
-    /// Repeating it is harmless.
-    pub(super) async fn carry_out(&self, identity: &Identity) -> Receipt {
+    pub(super) async fn cut_off(&self, identity: &Identity) -> Receipt {
         let mut receipt = unchanged(identity, AccountState::Suspended);
         for spelling in spellings(identity) {
-            self.cut_off(&spelling, &mut receipt).await;
-        }
-        if receipt.pending.is_empty() {
-            if let Err(error) = self.store.settle_suspension(identity).await {
-                receipt.pending.push(format!("note that all is done: {error}"));
+            self.drop_credentials(&spelling, &mut receipt).await;
+            if let Some(name) = self.local_name(&spelling, &mut receipt.pending).await {
+                self.lock_out(&spelling, &name, &mut receipt).await;
+                receipt.name.get_or_insert(name);
             }
-        } else {
-            tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "suspension is not complete; retrying");
         }
         receipt
-    }
-
-    async fn cut_off(&self, identity: &Identity, receipt: &mut Receipt) {
-        self.drop_credentials(identity, receipt).await;
-        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
-            self.lock_out(identity, &name, receipt).await;
-            receipt.name.get_or_insert(name);
-        }
     }
 
     /// Whatever could let the identity in without its provider being asked again.
@@ -264,5 +271,6 @@ pub(super) fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
         sessions: SessionsEnded::default(),
         home: None,
         pending: Vec::new(),
+        nodes: Vec::new(),
     }
 }

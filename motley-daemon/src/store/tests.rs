@@ -95,7 +95,7 @@ async fn a_suspension_outlives_a_restart_even_of_somebody_without_an_account() {
     store.close().await;
     let store = Store::open(&url).await.unwrap();
     let record = store.account_of(&identity("a")).await.unwrap().unwrap();
-    assert!(record.is_suspended() && record.unsettled && record.phase == Phase::None);
+    assert!(record.is_suspended() && record.mark_version > 0 && record.phase == Phase::None);
     let Reservation::Held(held) =
         store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap()
     else {
@@ -177,9 +177,12 @@ async fn r18_passwords_and_codes_of_all_people_together_fill_no_disk() {
 async fn r23_who_had_an_account_is_promised_its_name_and_uid_again() {
     let (store, _folder) = store().await;
     store.commit(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
-    store.begin_removal(&identity("a"), "admin", NOW).await.unwrap();
+    let version = store.begin_removal(&identity("a"), "admin", NOW).await.unwrap();
     assert_eq!(store.unfinished().await.unwrap().len(), 1);
-    store.end_removal(&identity("a"), NOW).await.unwrap();
+    assert_eq!(store.end_removal(&identity("a"), NOW).await.unwrap(), Ended::NotYet);
+    let done = CarriedOut { version, ..CarriedOut::default() };
+    store.note_carried_out(&identity("a"), &done).await.unwrap();
+    assert_eq!(store.end_removal(&identity("a"), NOW).await.unwrap(), Ended::Everywhere);
     assert!(store.unfinished().await.unwrap().is_empty());
     for (taken, tried) in [("jdoe", 1002), ("other", 1001)] {
         let tried = store.reserve(&identity("b"), &name(taken), uid(tried), NOW).await.unwrap();
@@ -228,11 +231,11 @@ async fn rows_come_in_pages_whose_ends_meet() {
 async fn tables_of_the_first_release_are_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/db", folder.path().display());
-    let options = SqliteConnectOptions::from_str(&url).unwrap().create_if_missing(true);
-    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
-    let first = Migrator::with_migrations(migrator().iter().take(1).cloned().collect());
+    let pool = sqlx::SqlitePool::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let all = engine::migrator(Engine::Sqlite);
+    let first = sqlx::migrate::Migrator::with_migrations(all.iter().take(1).cloned().collect());
     first.run(&pool).await.unwrap();
-    sqlx::query("INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ('https://op.example', 'a', 'jdoe', 1001, 'deployed', 1)")
+    sqlx::query("INSERT INTO account (issuer, subject, name, uid, phase, unsettled, created_at) VALUES ('https://op.example', 'a', 'jdoe', 1001, 'deployed', 1, 1)")
         .execute(&pool)
         .await
         .unwrap();
@@ -240,4 +243,5 @@ async fn tables_of_the_first_release_are_brought_up_to_date() {
     let record =
         Store::open(&url).await.unwrap().account_of(&identity("a")).await.unwrap().unwrap();
     assert!(!record.is_limited() && !record.is_leaving() && record.phase == Phase::Deployed);
+    assert_eq!(record.mark_version, 1, "what was not settled is carried out again");
 }
