@@ -27,4 +27,5 @@
 
 pub mod browser;
 pub mod op;
+pub mod postgres;
 pub mod sandbox;

@@ -1,6 +1,6 @@
 //! Builds the parts of the service from the configuration, over what a restart alone replaces.
 
-use super::measured::Measured;
+use super::{measured::Measured, watch::Beat};
 use crate::{
     account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
     admission::Admission,
@@ -70,6 +70,11 @@ impl Ground {
     /// The sender of digests, under a name of this process.
     pub(super) fn desk(&self) -> Desk {
         Desk::new(self.store.clone(), self.clock.clone(), request_id())
+    }
+
+    /// What tells other nodes that this process lives.
+    pub(super) fn beat(&self) -> Beat {
+        Beat { store: self.store.clone(), clock: self.clock.clone(), instance: request_id() }
     }
 }
 

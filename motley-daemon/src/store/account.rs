@@ -265,7 +265,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn next_uid(&self, first: u32) -> Result<u32, StoreError> {
-        let query = "SELECT COALESCE(MAX(uid), 0) + 1 FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired)";
+        let query = "SELECT COALESCE(MAX(uid), 0) + 1 FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired) AS given";
         let asked =
             self.in_time(async { Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?) });
         let next: i64 = asked.await?;

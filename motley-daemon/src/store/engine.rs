@@ -47,12 +47,14 @@ impl Engine {
     pub(super) async fn open(self, url: &StoreUrl) -> Result<AnyPool, StoreError> {
         install_drivers();
         let options = AnyConnectOptions::from_str(url.expose())?;
-        let mut first = connect(&options).await?;
+        // A migration may take longer than a statement of a session may.
+        let first = AnyPoolOptions::new().max_connections(1).acquire_timeout(CONNECT);
+        let first = first.connect_with(options.clone()).await?;
         if self == Self::Sqlite {
             first.execute(self.session()).await?;
         }
-        migrator(self).run(&mut first).await?;
-        first.close().await?;
+        migrator(self).run(&first).await?;
+        first.close().await;
         let (connections, wait) = match self {
             Self::Sqlite => (4, Duration::from_secs(30)),
             Self::Postgres => (8, CONNECT),
