@@ -1,6 +1,6 @@
 //! Builds the parts of the service from the configuration, over what a restart alone replaces.
 
-use super::{measured::Measured, watch::Beat};
+use super::{measured::Measured, nodes::Beat};
 use crate::{
     account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
     admission::Admission,

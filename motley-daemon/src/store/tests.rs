@@ -3,19 +3,15 @@
 mod killed;
 mod nodes;
 mod offline;
-#[path = "../../../tests/src/postgres.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use more of it")]
-mod server;
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, postgres::Postgres};
 use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
-use server::Postgres;
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
 /// A database of one test.
-pub(super) struct Place {
+pub(crate) struct Place {
     url: String,
     server: Option<Postgres>,
     _folder: tempfile::TempDir,
@@ -29,7 +25,7 @@ impl Place {
     }
 
     /// `None`: PostgreSQL is not installed, and the test is skipped.
-    fn server() -> Option<Self> {
+    pub(crate) fn server() -> Option<Self> {
         match Postgres::start() {
             Ok(server) => {
                 let folder = tempfile::tempdir().unwrap();
@@ -47,7 +43,7 @@ impl Place {
         Store::open(&self.url).await.unwrap()
     }
 
-    async fn open_for(&self, node: &str) -> Store {
+    pub(crate) async fn open_for(&self, node: &str) -> Store {
         self.open_with(node, Duration::ZERO).await
     }
 

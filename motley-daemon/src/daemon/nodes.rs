@@ -44,7 +44,7 @@ impl Beat {
 
 /// Looks and beats until told to stop. The only node at a file has nobody to tell; what it left undone
 /// is tried again from time to time anyway.
-pub(super) async fn watch(parts: Live<Parts>, beat: Beat, mut stop: watch::Receiver<bool>) {
+pub(super) async fn keep_in_step(parts: Live<Parts>, beat: Beat, mut stop: watch::Receiver<bool>) {
     beat.beat(true).await;
     if beat.store.engine() == Engine::Sqlite {
         return;
