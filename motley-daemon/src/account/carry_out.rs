@@ -1,7 +1,11 @@
 //! What a node does so that its account shows the marks of the store, and how far the others are.
 
 use super::{AccountError, Accounts, suspend::unchanged};
-use crate::store::{AccountRecord, CarriedOut, Phase, spellings};
+use crate::{
+    audit::Event,
+    serve::request_id,
+    store::{AccountRecord, CarriedOut, Phase, spellings},
+};
 use feudal_plugins::BackendError;
 use futures_util::{StreamExt, stream};
 use motley_proto::{
@@ -41,6 +45,23 @@ impl Accounts {
         // Somebody may have done it while this waited for the lock.
         let Some(record) = self.store.account_of(identity).await? else { return Ok(()) };
         if self.store.carried_out(identity).await?.version < record.mark_version {
+            let suspended = self.store.known_of(identity).await?.suspended;
+            let what = match record.phase {
+                _ if record.is_leaving() => "removed",
+                _ if suspended => "suspended",
+                Phase::None => "removed",
+                _ if record.is_limited() => "limited",
+                _ => "free",
+            };
+            let event = Event::CarriedOut {
+                request: request_id(),
+                identity: identity.clone(),
+                what: what.to_owned(),
+            };
+            // A full disk must not keep somebody in who was suspended.
+            if let Err(error) = self.audit.record(event) {
+                tracing::error!(%error, "what another node ordered could not be written down");
+            }
             self.carry_out(&record, "node").await?;
         }
         Ok(())

@@ -190,7 +190,7 @@ impl Accounts {
     }
 
     /// The name of the identity's account: the one that the back end shows, since an admin may have
-    /// renamed it, else the promised one. What could not be found out is noted.
+    /// renamed it, else the promised one where it was used. What could not be found out is noted.
     pub(super) async fn local_name(
         &self,
         identity: &Identity,
@@ -214,7 +214,16 @@ impl Accounts {
             Ok(None) => {}
             Err(error) => pending.push(format!("find the account: {error}")),
         }
-        record.and_then(|record| record.name)
+        let record = record?;
+        // On another node the promised name may be somebody else's.
+        match self.store.may_hold(&record.identity).await {
+            Ok(false) => None,
+            Ok(true) => record.name,
+            Err(error) => {
+                pending.push(format!("look the account up: {error}"));
+                record.name
+            }
+        }
     }
 
     /// The back end binds an account that it works on to its identity for good, so the store has to

@@ -52,6 +52,12 @@ pub(super) fn store(
     found: &mut Findings,
 ) -> Option<StoreConfig> {
     let mut url = settings.database("url").cloned().or_else(|| StoreUrl::new(DEFAULT_URL).ok())?;
+    if url.trusts_the_network() {
+        let what = "the certificate of the database's host is not checked, so whoever stands \
+                    between can read one-time passwords and lift suspensions";
+        let cure = "add ?sslmode=verify-full, and sslrootcert=FILE for an authority of your own";
+        found.warn(settings.finding(FindingKind::Value, "url", what, cure));
+    }
     if let Some(file) = settings.filled("password_file") {
         match store_password(&url, file, owners) {
             Ok(complete) => url = complete,
@@ -92,4 +98,59 @@ fn store_password(url: &StoreUrl, file: &str, owners: Owners) -> Result<StoreUrl
         };
         Finding::new(FindingKind::Value, file, what, cure)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::permissions::Owners;
+    use crate::config::{Config, ConfigError, Source, Warning, validate};
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    fn read(lines: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
+        let source = |text: String| Source { path: "c".into(), text, is_public: false };
+        let owners = Owners { service: nix::unistd::geteuid().as_raw() };
+        validate(source(format!("[store]\n{lines}")), source(String::new()), owners)
+    }
+
+    #[test]
+    fn r06_the_password_of_the_database_is_told_nowhere() {
+        let url = "url = postgresql://motley:canary@127.0.0.1/motley\n";
+        let (config, _) = read(url).unwrap();
+        let shown = format!("{:?}", config.store)
+            + &config.effective().iter().map(|it| it.value.clone()).collect::<String>();
+        assert!(!shown.contains("canary") && shown.contains("(secret)"), "{shown}");
+        let wrong = read("url = postgresql://motley:canary@127.0.0.1\n").err().unwrap();
+        assert!(!wrong.to_string().contains("canary"), "{wrong}");
+    }
+
+    #[test]
+    fn the_password_comes_from_a_file_that_others_can_not_read() {
+        let folder = tempfile::Builder::new().tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let file = folder.path().join("password");
+        fs::write(&file, "canary\n").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let lines = format!("password_file = {}\n", file.display());
+        let postgres = "url = postgresql://motley@127.0.0.1/motley\n";
+        let (config, _) = read(&format!("{postgres}{lines}")).unwrap();
+        assert!(config.store.url.has_password());
+        assert!(read(&lines).is_err(), "a file has no password");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(read(&format!("{postgres}{lines}")).is_err());
+    }
+
+    #[test]
+    fn the_node_and_the_window_are_checked_and_an_open_network_is_told_of() {
+        for bad in ["node = a b\n", "offline_window = -1\n", "offline_window = 86401\n"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let warned = |url: &str| {
+            let (_, warnings) = read(&format!("url = {url}\n")).unwrap();
+            warnings.iter().any(|it| it.to_string().contains("verify-full"))
+        };
+        assert!(warned("postgresql://motley@db.example/motley"));
+        assert!(!warned("postgresql://motley@db.example/motley?sslmode=verify-full"));
+        let (config, _) = read("node = node-1\noffline_window = 60\n").unwrap();
+        let host = motley_proto::NodeName::new("host").unwrap();
+        assert_eq!(config.store.settings(host).node.as_str(), "node-1");
+    }
 }

@@ -34,6 +34,7 @@ pub use url::{StoreUrl, StoreUrlError};
 use motley_proto::NodeName;
 use sqlx::AnyPool;
 use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +98,12 @@ pub struct Store {
     node: NodeName,
     recent: Arc<recent::Recent>,
     outage: Arc<write::Outage>,
+    /// Who may begin to write.
+    writers: Arc<Semaphore>,
 }
 
+/// How many of this process wait for their turn to write at the database; more wait here.
+const WRITERS: usize = 2;
 /// How long a start waits for a server that does not answer yet.
 const START: Duration = Duration::from_secs(30);
 /// How long it waits between two attempts.
@@ -132,8 +137,9 @@ impl Store {
             }
         };
         let recent = Arc::new(recent::Recent::new(engine, settings.offline_window));
-        let outage = Arc::default();
-        Ok(Self { pool, engine, node: settings.node.clone(), recent, outage })
+        let writers = Arc::new(Semaphore::new(WRITERS));
+        let (node, outage) = (settings.node.clone(), Arc::default());
+        Ok(Self { pool, engine, node, recent, outage, writers })
     }
 
     /// Asks the database once whether it would do, without changing anything in it.

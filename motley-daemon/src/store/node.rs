@@ -97,6 +97,15 @@ impl Store {
         Ok(row.map(read).unwrap_or_default())
     }
 
+    /// True unless it is known that this node never made or found the account of an identity.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn may_hold(&self, identity: &Identity) -> Result<bool, StoreError> {
+        // A file may be older than these notes.
+        Ok(self.engine == Engine::Sqlite || self.carried_out(identity).await?.holds)
+    }
+
     /// Notes what this node did. Something newer that was noted meanwhile stays.
     ///
     /// # Errors

@@ -110,6 +110,24 @@ impl StoreUrl {
         path.split('?').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
     }
 
+    /// True when whoever stands between could pose as the server: it is on another host, and its
+    /// certificate is not asked for.
+    pub fn trusts_the_network(&self) -> bool {
+        let Ok(url) = self.full.expose().parse::<Url>() else { return false };
+        if self.engine == Engine::Sqlite {
+            return false;
+        }
+        let option = |name: &str| {
+            let pair = url.query_pairs().find(|(option, _)| option == name);
+            pair.map(|(_, value)| value.into_owned())
+        };
+        let host = option("host").or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]" | "::1")
+            || host.starts_with('/')
+            || host.to_ascii_lowercase().starts_with("%2f");
+        !local && option("sslmode").as_deref() != Some("verify-full")
+    }
+
     /// The whole URL, for the driver alone.
     pub(super) fn expose(&self) -> &str {
         self.full.expose()
@@ -210,6 +228,18 @@ mod tests {
             ("postgresql://u@h/d?password=x", StoreUrlError::Option("password".to_owned())),
         ] {
             assert_eq!(StoreUrl::new(bad), Err(why), "{bad}");
+        }
+        for (text, open) in [
+            ("postgresql://u@db.example/d", true),
+            ("postgresql://u@db.example/d?sslmode=require", true),
+            ("postgresql://u@db.example/d?sslmode=verify-full", false),
+            ("postgresql://u@127.0.0.1/d", false),
+            ("postgresql://u@localhost/d?host=db.example", true),
+            ("postgresql://u@localhost/d?host=/run/postgresql", false),
+            ("postgresql://u@%2Frun%2Fpostgresql/d", false),
+            ("sqlite:/x.db", false),
+        ] {
+            assert_eq!(StoreUrl::new(text).unwrap().trusts_the_network(), open, "{text}");
         }
         let file = StoreUrl::new("sqlite:///var/lib/x.db?cache=private").unwrap().file();
         assert_eq!(file, Some(PathBuf::from("/var/lib/x.db")));

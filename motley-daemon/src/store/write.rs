@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a server may take for what one caller asks.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -20,6 +21,7 @@ pub(super) const SILENT: &str = "it did not answer in time";
 /// A transaction beside which nobody else writes. Undone unless it is committed.
 pub(super) struct Write {
     transaction: Transaction<'static, Any>,
+    _turn: OwnedSemaphorePermit,
     /// Lets no answer be kept that may be older than what is written here.
     _writing: Option<Writing>,
 }
@@ -63,15 +65,20 @@ impl Outage {
 impl Store {
     /// Begins to write what is not about accounts.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
-        let transaction = self.pool.begin_with(self.engine.begin_write()).await?;
-        Ok(Write { transaction, _writing: None })
+        self.begin(None).await
     }
 
     /// Begins to write about accounts.
     pub(super) async fn write_accounts(&self) -> Result<Write, StoreError> {
-        let writing = Some(self.recent.begin_write());
+        self.begin(Some(self.recent.begin_write())).await
+    }
+
+    async fn begin(&self, writing: Option<Writing>) -> Result<Write, StoreError> {
+        // Who waits for another writer must not take the connections of those who only read.
+        let turn = self.writers.clone().acquire_owned().await;
+        let _turn = turn.map_err(|_| StoreError::Database(sqlx::Error::PoolClosed))?;
         let transaction = self.pool.begin_with(self.engine.begin_write()).await?;
-        Ok(Write { transaction, _writing: writing })
+        Ok(Write { transaction, _turn, _writing: writing })
     }
 
     /// Does one statement that is not about accounts, and says how many rows it changed.
