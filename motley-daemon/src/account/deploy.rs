@@ -4,7 +4,7 @@ use super::{AccountError, Accounts};
 use crate::{
     audit::Event,
     measure,
-    store::{AccountRecord, Ended, Phase, Reservation, StoreError},
+    store::{AccountRecord, Ended, Engine, Phase, Reservation, StoreError},
     verified::Verified,
 };
 use feudal_plugins::{
@@ -200,6 +200,13 @@ impl Accounts {
         }
     }
 
+    /// True when the tier changed while the person was on another node.
+    fn is_of_another_tier(&self, shell: &str, tier: Tier) -> bool {
+        self.store.engine() == Engine::Postgres
+            && self.rules.shells.is_of_a_tier(shell)
+            && self.shell(tier).as_str() != shell
+    }
+
     fn shell(&self, tier: Tier) -> &AccountPath {
         self.rules.shells.of(tier)
     }
@@ -243,6 +250,9 @@ impl Accounts {
         let shell = match applied {
             _ if limited => self.earned_shell(wish, record.as_ref()),
             Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
+            Some(tier) if tier == wish.tier && self.is_of_another_tier(&account.shell, tier) => {
+                self.shell(tier).clone()
+            }
             _ => AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
         };

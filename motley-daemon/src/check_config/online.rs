@@ -180,6 +180,21 @@ mod tests {
         doubts(&op(lines), features).into_iter().map(|(outcome, _)| outcome).collect()
     }
 
+    #[tokio::test]
+    async fn the_database_is_asked_and_a_silent_one_is_wrong() {
+        let Some(mut place) = crate::store::tests::Place::server() else { return };
+        let source = |text: String| Source { path: "c".into(), text, is_public: false };
+        let text = format!("[store]\nurl = {}\n", place.url());
+        let config = validate(source(text), source(String::new()), Owners { service: 0 });
+        let config = config.ok().map(|(config, _)| config).unwrap();
+        let asked = store(&config).await.unwrap();
+        assert_eq!((asked.outcome, asked.says.as_str()), (Outcome::Well, "the database answers"));
+        place.stop();
+        let asked = store(&config).await.unwrap();
+        assert_eq!(asked.outcome, Outcome::Wrong);
+        assert!(asked.says.contains("does not answer"), "{}", asked.says);
+    }
+
     #[test]
     fn what_a_section_counts_on_is_held_against_what_the_provider_offers() {
         let none = ProviderFeatures::default();

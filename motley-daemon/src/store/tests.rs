@@ -39,6 +39,18 @@ impl Place {
         }
     }
 
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.server.as_mut().unwrap().stop().unwrap();
+    }
+
+    fn resume(&mut self) {
+        self.server.as_mut().unwrap().resume().unwrap();
+    }
+
     async fn open(&self) -> Store {
         Store::open(&self.url).await.unwrap()
     }

@@ -198,3 +198,36 @@ async fn r28_a_node_that_fails_is_named_and_does_it_later() {
     assert_eq!(two.bench.accounts.reconcile().await.unwrap().len(), 1);
     assert_eq!(two.account(&jane).await.unwrap().state, AccountState::Suspended);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shell_follows_a_tier_that_changed_while_the_person_was_on_another_node() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    one.deploy(&jane).await;
+    let name = two.deploy(&jane).await.name;
+    let shells = Shells::standard().unwrap();
+    for node in [&one, &two] {
+        node.bench.accounts.deploy(&jane, Tier::Limited, "r").await.unwrap();
+        assert_eq!(node.account(&jane).await.unwrap().shell, shells.limited.as_str());
+    }
+    let zsh = AccountPath::new("/bin/zsh").unwrap();
+    two.bench.backend.set_shell(jane.identity(), &name, &zsh).await.unwrap();
+    for node in [&one, &two] {
+        node.bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+    }
+    assert_eq!(two.account(&jane).await.unwrap().shell, "/bin/zsh", "an admin set it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r21_where_a_promised_name_is_somebody_elses_a_suspension_leaves_that_account_alone() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    one.deploy(&jane).await;
+    two.bench.backend.occupy("jdoe");
+    let receipt = one.bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+    assert!(is_done_on_two(&receipt), "{receipt:?}");
+    let calls = two.bench.backend.calls();
+    assert!(!calls.iter().any(|call| call.contains("suspend")), "{calls:?}");
+}

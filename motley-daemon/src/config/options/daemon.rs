@@ -281,7 +281,8 @@ const STORE_OPTIONS: &[OptionSpec] = &[
         "password_file",
         Kind::Text,
         "",
-        "File with the password of the database's user. Only root and the service may read it.",
+        "File with the password of the database's user. It belongs to the daemon's user, and nobody \
+         else may read it.",
     )
     .at_start(),
     OptionSpec::new(

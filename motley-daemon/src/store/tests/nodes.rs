@@ -1,6 +1,7 @@
 //! Two nodes at one database: what one promises or marks holds for the other.
 
 use super::*;
+use motley_proto::knock::{Knock, Missing};
 use std::collections::BTreeSet;
 
 async fn two(place: &Place) -> [Store; 2] {
@@ -99,6 +100,76 @@ async fn r18_no_password_is_stored_beside_a_suspension_on_the_other_node(place: 
         task.await.unwrap();
     }
     assert_eq!(stores[0].drop_one_time_passwords(&identity("a")).await.unwrap(), 0);
+}
+
+async fn r18_one_code_is_redeemed_once_by_64_racing_tasks_on_two_nodes(place: &Place) {
+    let stores = two(place).await;
+    let code = SealedCode {
+        kind: CodeKind::Vouched { by: 0 },
+        identity: identity("a"),
+        name: name("jdoe"),
+        sealed: vec![1, 2, 3],
+        expires_at: NOW.plus(60),
+    };
+    assert_eq!(stores[0].put_code(&[7; 32], &code, bounds(9), NOW).await.unwrap(), Put::Done);
+    let racing = (0..64usize).map(|number| {
+        let store = stores[number % 2].clone();
+        tokio::spawn(async move { store.take_code(&[7; 32], NOW).await.unwrap() })
+    });
+    let mut taken = Vec::new();
+    for task in racing.collect::<Vec<_>>() {
+        taken.extend(task.await.unwrap());
+    }
+    assert_eq!(taken, [code]);
+}
+
+async fn one_of_64_tasks_on_two_nodes_may_send_the_digest(place: &Place) {
+    let stores = two(place).await;
+    let racing = (0..64usize).map(|number| {
+        let store = stores[number % 2].clone();
+        tokio::spawn(async move {
+            let lease = Lease { kind: "digest", holder: &format!("holder {number}") };
+            store.take_lease(lease, NOW, NOW.plus(60)).await.unwrap()
+        })
+    });
+    let mut holders = 0;
+    for task in racing.collect::<Vec<_>>() {
+        holders += u32::from(task.await.unwrap());
+    }
+    assert_eq!(holders, 1);
+    let late = Lease { kind: "digest", holder: "late" };
+    assert!(stores[1].take_lease(late, NOW.plus(60), NOW.plus(120)).await.unwrap(), "it ended");
+    stores[1].note_not_sent(late, "no route", NOW.plus(300)).await.unwrap();
+    let notice = stores[0].notice("digest").await.unwrap();
+    assert_eq!((notice.failures, notice.retry_at), (1, Some(NOW.plus(300))));
+}
+
+async fn knocks_of_two_nodes_come_into_one_bounded_table(place: &Place) {
+    let stores = two(place).await;
+    let knock = |number: i64| Knock {
+        identity: identity(&format!("s{number}")),
+        missing: vec![Missing::Membership],
+        preferred_username: None,
+        email: None,
+        name: Some("Jane".to_owned()),
+        first_at: NOW.0 + number,
+        last_at: NOW.0 + number,
+        count: 2,
+        mailed: false,
+    };
+    for number in 0..6 {
+        let store = &stores[usize::try_from(number % 2).unwrap()];
+        store.add_knocks(&[knock(number), knock(5)], 4).await.unwrap();
+    }
+    let kept = stores[0].knocks_after(None, 10).await.unwrap();
+    let subjects: Vec<_> = kept.iter().map(|it| it.identity.subject.as_str()).collect();
+    assert_eq!(subjects, ["s2", "s3", "s4", "s5"], "the oldest go");
+    assert_eq!(kept[3].count, 14);
+    let lease = Lease { kind: "digest", holder: "one" };
+    assert!(stores[0].take_lease(lease, NOW, NOW.plus(60)).await.unwrap());
+    stores[0].note_sent(lease, &[identity("s5")], NOW).await.unwrap();
+    assert_eq!(stores[1].knocks_to_mail().await.unwrap().len(), 3);
+    assert_eq!(stores[1].clear_knocks().await.unwrap(), 4);
 }
 
 async fn r28_each_node_has_to_carry_out_each_change_of_marks(place: &Place) {

@@ -19,7 +19,7 @@ async fn stopped(window: Duration) -> Option<(Place, Store)> {
     for who in ["a", "suspended"] {
         store.known_recently(&identity(who)).await.unwrap();
     }
-    place.server.as_mut().unwrap().stop().unwrap();
+    place.stop();
     // What was just asked may be answered from memory.
     tokio::time::sleep(Duration::from_millis(300)).await;
     Some((place, store))
@@ -35,7 +35,7 @@ async fn r41_without_an_offline_window_nobody_is_known_while_the_server_is_away(
     }
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
     assert!(!store.is_ready().await);
-    place.server.as_mut().unwrap().resume().unwrap();
+    place.resume();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!store.known_recently(&identity("a")).await.unwrap().suspended, "it heals by itself");
     assert!(store.known_recently(&identity("suspended")).await.unwrap().suspended);
@@ -65,13 +65,13 @@ async fn r41_a_suspension_that_was_tried_or_seen_ends_what_would_serve_offline()
     assert!(store.suspend(&identity("a"), "admin", NOW).await.is_err());
     assert!(store.known_recently(&identity("a")).await.is_err());
     let mut place = place;
-    place.server.as_mut().unwrap().resume().unwrap();
+    place.resume();
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!store.known_recently(&identity("cold")).await.unwrap().suspended);
     let other = place.open_for("two").await;
     other.suspend(&identity("cold"), "admin", NOW).await.unwrap();
     assert_eq!(store.to_carry_out().await.unwrap().len(), 2, "this node sees the mark");
-    place.server.as_mut().unwrap().stop().unwrap();
+    place.stop();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let known = store.known_recently(&identity("cold")).await;
     assert!(known.is_err(), "{known:?}");
@@ -80,11 +80,11 @@ async fn r41_a_suspension_that_was_tried_or_seen_ends_what_would_serve_offline()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_yet_is_waited_for() {
     let Some(mut place) = Place::server() else { return };
-    place.server.as_mut().unwrap().stop().unwrap();
+    place.stop();
     let url = place.url.clone();
     let opening = tokio::spawn(async move { Store::open(&url).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
-    place.server.as_mut().unwrap().resume().unwrap();
+    place.resume();
     assert!(opening.await.unwrap().unwrap().is_ready().await);
 }
 
