@@ -84,10 +84,11 @@ impl Accounts {
             state: account.state,
             outcome,
         };
-        if apply && !matches!(row.outcome, ImportOutcome::Conflict { .. }) {
-            if let Err(error) = self.note_import(&row.identity, &account, locked, request).await {
-                row.outcome = ImportOutcome::Conflict { why: error.to_string() };
-            }
+        if apply
+            && !matches!(row.outcome, ImportOutcome::Conflict { .. })
+            && let Err(error) = self.note_import(&row.identity, &account, locked, request).await
+        {
+            row.outcome = ImportOutcome::Conflict { why: error.to_string() };
         }
         Ok(Some(row))
     }
