@@ -1,5 +1,6 @@
 //! Who somebody is and what they may: credential → verified claims → decision → account.
 
+mod approval;
 mod code;
 
 pub use code::NoCode;
@@ -74,6 +75,14 @@ impl Identified {
         match &self.who {
             Who::Verified { verified, .. } => verified.identity(),
             Who::Vouched(identity) => identity,
+        }
+    }
+
+    /// The verified claims; `None` for whom an admin vouches.
+    pub fn verified(&self) -> Option<&Verified> {
+        match &self.who {
+            Who::Verified { verified, .. } => Some(verified),
+            Who::Vouched(_) => None,
         }
     }
 

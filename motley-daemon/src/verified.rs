@@ -27,6 +27,8 @@ pub struct Verified {
     identity: Identity,
     sources: ClaimSources,
     expires: Option<Timestamp>,
+    /// False when a source of claims was asked and gave none.
+    whole: bool,
 }
 
 impl Verified {
@@ -36,7 +38,18 @@ impl Verified {
         sources: ClaimSources,
         expires: Option<Timestamp>,
     ) -> Self {
-        Self { identity, sources, expires }
+        Self { identity, sources, expires, whole: true }
+    }
+
+    /// The same, where a source of claims was asked and gave none.
+    pub(crate) fn with_gap(self) -> Self {
+        Self { whole: false, ..self }
+    }
+
+    /// True when every source of claims that was to be asked has answered, so that what is not there
+    /// is not claimed.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Issuer and subject, from the verified token.

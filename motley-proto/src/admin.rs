@@ -12,7 +12,7 @@ pub use import::{ImportOutcome, ImportPage, ImportRow};
 pub use node::{NodeOutcome, NodeRow};
 pub use people::{
     AccountDetails, AccountPage, AccountQuery, AccountRow, LoginFact, Mark, SessionsPage,
-    SessionsRow,
+    SessionsRow, UseFact,
 };
 pub use token::{
     EntitlementFact, EntitlementParts, HeldToken, PersonFact, PreviewFact, RuleFact, SectionFact,
@@ -21,6 +21,10 @@ pub use token::{
 pub use trail::{BrokenLine, TrailCheck, TrailCursor, TrailFilter, TrailPage, TrailStart};
 
 use crate::{
+    approval::{
+        ApprovalDecision, ApprovalId, ApprovalPage, ApprovalReceipt, ApprovalRef, ApprovalRow,
+        OutboxStatus,
+    },
     code::Code,
     facts::ProviderStatus,
     identity::Identity,
@@ -182,6 +186,25 @@ pub enum AdminRequest {
         /// Which.
         node: NodeName,
     },
+    /// Requests that wait for an admin, and those that were rejected.
+    Approvals {
+        /// The last identity of the page before; `None` for the first page.
+        after: Option<Identity>,
+    },
+    /// One request.
+    Approval {
+        /// Which.
+        id: ApprovalId,
+    },
+    /// Decide about a request.
+    Decide {
+        /// How.
+        decision: ApprovalDecision,
+        /// About which, as it was seen.
+        reference: ApprovalRef,
+        /// Why.
+        reason: Option<Reason>,
+    },
 }
 
 /// A code that an admin of the host gives to somebody.
@@ -247,6 +270,12 @@ pub struct DaemonStatus {
     /// How mail to the admins goes.
     #[serde(default)]
     pub notify: NotifyStatus,
+    /// Requests that wait for an admin; `None` where accounts need no approval.
+    #[serde(default)]
+    pub approvals: Option<u64>,
+    /// How mail about requests and accounts goes.
+    #[serde(default)]
+    pub outbox: OutboxStatus,
     /// Why it does not, and what to do.
     pub root_helper_problem: Option<String>,
     /// Whether the store answers.
@@ -310,6 +339,12 @@ pub enum AdminAnswer {
     Notified(String),
     /// To [`AdminRequest::Nodes`] and [`AdminRequest::ForgetNode`]: those that are known now.
     Nodes(Vec<NodeRow>),
+    /// To [`AdminRequest::Approvals`].
+    Approvals(ApprovalPage),
+    /// To [`AdminRequest::Approval`].
+    Approval(Box<ApprovalRow>),
+    /// To [`AdminRequest::Decide`].
+    Decided(ApprovalReceipt),
     /// Nobody of that name, or no account of that identity; the text says what to do.
     Nobody(String),
     /// The request was refused or failed; the text says why and what to do.

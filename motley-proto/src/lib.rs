@@ -4,6 +4,7 @@
 //! Nothing here does input or output except [`client`], the blocking side of the codec.
 
 pub mod admin;
+pub mod approval;
 pub mod client;
 pub mod code;
 pub mod facts;

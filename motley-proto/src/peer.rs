@@ -100,7 +100,10 @@ impl WhoMay for AdminRequest {
             | AdminRequest::ClearKnocks
             | AdminRequest::TestNotify
             | AdminRequest::Nodes
-            | AdminRequest::ForgetNode { .. } => Who::Admin,
+            | AdminRequest::ForgetNode { .. }
+            | AdminRequest::Approvals { .. }
+            | AdminRequest::Approval { .. }
+            | AdminRequest::Decide { .. } => Who::Admin,
             // A code opens the account like its owner's token: who may give it to himself could
             // become anybody, which the admin group is not meant to.
             AdminRequest::IssueCode { .. } => Who::Root,

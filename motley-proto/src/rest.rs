@@ -227,6 +227,62 @@ pub struct VerifyUser {
     pub verified: bool,
 }
 
+/// One request in `/admin/approvals`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalRequest {
+    /// Names the request in the form that is shown here; to be given with a decision.
+    pub id: String,
+    /// Subject.
+    pub sub: String,
+    /// Issuer.
+    pub iss: String,
+    /// `account` or `groups`.
+    pub kind: String,
+    /// `pending`, `accepting` or `rejected`.
+    pub status: String,
+    /// Local name, if there is an account or was one; or empty.
+    pub username: String,
+    /// Claim `name`, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+    /// Claim `email`, escaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The provider says that the address was verified.
+    #[serde(default)]
+    pub email_verified: bool,
+    /// Groups that are asked for.
+    pub groups: Vec<String>,
+    /// Assurance shell tier.
+    pub tier: String,
+    /// When it was first asked, in seconds since 1970.
+    pub requested_at: i64,
+    /// When the request, or its rejection, ends by itself, in seconds since 1970.
+    pub expires_at: i64,
+}
+
+/// `/admin/approvals`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalList {
+    /// Requests about which the admin may decide, in the order of issuer and subject.
+    pub requests: Vec<ApprovalRequest>,
+    /// Subject and issuer to go on behind, if there may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<ApprovalNext>,
+}
+
+/// Where the next page of `/admin/approvals` begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalNext {
+    /// Parameter `sub`.
+    pub sub: String,
+    /// Parameter `iss`.
+    pub iss: String,
+}
+
 /// Body of a refusal before or in authentication and for unknown paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ClientError))]

@@ -1,6 +1,6 @@
 //! Deployment: an identity gets its account, or the account follows the identity's claims.
 
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, approval::Consent};
 use crate::{
     audit::Event,
     measure,
@@ -66,9 +66,26 @@ pub enum DeployError {
     /// No name can be given to this identity.
     #[error("{0}")]
     Rejected(String),
+    /// An admin has to say so first, or has said no.
+    #[error("{message}")]
+    Waits {
+        /// `Pending` or `Rejected`.
+        state: AccountState,
+        /// The sentence for the person.
+        message: String,
+    },
     /// Account work failed.
     #[error(transparent)]
     Account(#[from] AccountError),
+}
+
+impl DeployError {
+    /// The back end has nothing for this person.
+    pub(super) fn nothing_prepared() -> Self {
+        let text =
+            "no account is prepared for this identity; ask the administrators of this service";
+        Self::Rejected(text.to_owned())
+    }
 }
 
 impl From<StoreError> for DeployError {
@@ -84,12 +101,14 @@ impl From<BackendError> for DeployError {
 }
 
 /// What a deployment works with.
-struct Wish<'a> {
-    identity: &'a Identity,
-    claims: &'a Claims,
-    groups: Groups,
-    tier: Tier,
-    request: &'a str,
+pub(super) struct Wish<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) verified: &'a Verified,
+    pub(super) claims: &'a Claims,
+    pub(super) groups: Groups,
+    pub(super) tier: Tier,
+    pub(super) request: &'a str,
+    pub(super) consent: Consent,
 }
 
 /// How many uids in a row may turn out to be taken by others before the attempt ends.
@@ -111,8 +130,11 @@ impl Accounts {
         request: &str,
     ) -> Result<Deployment, DeployError> {
         let begin = Instant::now();
-        let done = self.deploy_claims(verified, tier, request).await;
+        self.reactivate(verified.identity(), request).await?;
+        let _held = self.locks.hold(verified.identity()).await;
+        let done = self.deploy_held(verified, tier, request, self.consent()).await;
         let outcome = match &done {
+            Err(DeployError::Waits { state, .. }) => state.as_str(),
             Ok(deployment) => deployment.state.as_str(),
             Err(DeployError::Rejected(_)) => AccountState::Rejected.as_str(),
             Err(DeployError::Account(_)) => "failed",
@@ -121,11 +143,13 @@ impl Accounts {
         done
     }
 
-    async fn deploy_claims(
+    /// The same for whoever holds the lock of the identity.
+    pub(super) async fn deploy_held(
         &self,
         verified: &Verified,
         tier: Tier,
         request: &str,
+        consent: Consent,
     ) -> Result<Deployment, DeployError> {
         let from = verified.sources();
         let claims =
@@ -138,9 +162,10 @@ impl Accounts {
                 let group = escape(&left_out.group, 100);
                 tracing::info!(request, group, reason = %left_out.reason, "a group is left out");
             }
-            let wish =
-                Wish { identity: verified.identity(), claims: &claims, groups, tier, request };
-            match self.deploy_wish(&wish).await {
+            let identity = verified.identity();
+            let claims = &claims;
+            let wish = Wish { identity, verified, claims, groups, tier, request, consent };
+            match self.deploy_wish(wish).await {
                 // One group that the host will not have must not keep the person out.
                 Err(DeployError::Account(AccountError::Backend(BackendError::GroupRefused {
                     group,
@@ -154,8 +179,7 @@ impl Accounts {
         }
     }
 
-    async fn deploy_wish(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
-        let _held = self.locks.hold(wish.identity).await;
+    async fn deploy_wish(&self, mut wish: Wish<'_>) -> Result<Deployment, DeployError> {
         let mut known = self.store.known_of(wish.identity).await?;
         if let Some(record) = known.record.as_ref().filter(|record| record.is_leaving()) {
             // Who comes back in the middle of it must not revive half an account.
@@ -175,8 +199,13 @@ impl Accounts {
             (AccountState::Suspended, None) => Err(DeployError::Rejected(
                 "this identity is suspended; ask the administrators of this service".to_owned(),
             )),
-            (_, Some(account)) => self.update(wish, account, record).await,
-            (_, None) => self.create(wish, record).await,
+            (_, Some(account)) => self.update(&mut wish, account, record).await,
+            (_, None) => {
+                if wish.consent == Consent::Ask {
+                    self.ask_for_account(&mut wish, record.as_ref()).await?;
+                }
+                self.create(&wish, record).await
+            }
         }
     }
 
@@ -229,7 +258,7 @@ impl Accounts {
     /// The account exists: recognise it, let groups and tier follow the claims.
     async fn update(
         &self,
-        wish: &Wish<'_>,
+        wish: &mut Wish<'_>,
         account: Account,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
@@ -256,13 +285,31 @@ impl Accounts {
             _ => AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
         };
-        let intent = self.intent(wish, account.name.clone(), uid, shell);
+        let sorted = match wish.consent {
+            Consent::Ask => Some(self.sort_groups(wish, &account).await?),
+            Consent::NotNeeded | Consent::Given => None,
+        };
+        let mut intent = self.intent(wish, account.name.clone(), uid, shell);
+        if let Some(sorted) = &sorted {
+            intent.groups.supplementary.clone_from(&sorted.granted);
+        }
         let done = self.backend.deploy(&intent).await?;
         if applied != Some(wish.tier) && (applied.is_none() || follows) {
             self.store.set_tier(wish.identity, wish.tier).await?;
         }
-        let message = message::deployed(false, &done.joined, &done.left);
+        let mut message = message::deployed(false, &done.joined, &done.left);
         self.audit_deployment(wish, &account.name, &message)?;
+        if let Some(sorted) = sorted
+            && self.ask_for_groups(wish, &account.name, sorted).await?
+        {
+            let nothing_else = done.joined.is_empty() && done.left.is_empty();
+            message = if nothing_else {
+                "User already existed, but groups changed.".to_owned()
+            } else {
+                message
+            };
+            message.push_str(" A request for updating user groups was submitted for approval.");
+        }
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };
         Ok(Deployment { state, message, name: account.name })
     }
@@ -327,10 +374,7 @@ impl Accounts {
     async fn create_prepared(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
         let person = Person::from_claims(wish.claims);
         let Some(name) = self.backend.prepared_name(wish.identity, &person).await? else {
-            return Err(DeployError::Rejected(
-                "no account is prepared for this identity; ask the administrators of this service"
-                    .to_owned(),
-            ));
+            return Err(DeployError::nothing_prepared());
         };
         let taken = || DeployError::Rejected(format!("the account {name} is somebody else's"));
         let promise = self.promise(wish.identity, &name).await?.ok_or_else(taken)?;

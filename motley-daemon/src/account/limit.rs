@@ -1,6 +1,6 @@
 //! Limits: an account keeps the shell of tier limited until an admin lifts that, whatever its owner earns.
 
-use super::{AccountError, Accounts, Order, suspend::unchanged};
+use super::{AccountError, Accounts, IdentityHeld, Order, Suspender, suspend::unchanged};
 use crate::{
     audit::Event,
     store::{AccountRecord, CarriedOut, StoreError},
@@ -20,9 +20,13 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, AccountError> {
-        let by = order.into().to_string();
+        let order = order.into();
+        let by = order.to_string();
         let held = self.locks.hold(identity).await;
         let (identity, account) = self.account_in_use(identity).await?;
+        if order.by != Suspender::Idleness {
+            self.store.note_idle(&identity, None).await?;
+        }
         self.audit.record(Event::Limited {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -52,9 +56,22 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, AccountError> {
-        let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
+        self.unlimit_held(identity, &order.into(), request, held).await
+    }
+
+    /// The same for whoever holds the lock of the identity. It is given back before other nodes are
+    /// waited for.
+    pub(super) async fn unlimit_held(
+        &self,
+        identity: &Identity,
+        order: &Order,
+        request: &str,
+        held: IdentityHeld,
+    ) -> Result<Receipt, AccountError> {
+        let by = order.to_string();
         let (identity, account) = self.account_or_mark(identity).await?;
+        self.count_anew(&identity).await?;
         self.audit.record(Event::Unlimited {
             request: request.to_owned(),
             identity: identity.clone(),

@@ -7,6 +7,9 @@ use std::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+/// The right to work on an identity, for as long as it is kept.
+pub(super) type IdentityHeld = OwnedMutexGuard<()>;
+
 /// The locks that are held or waited for.
 #[derive(Default)]
 pub struct IdentityLocks {
@@ -23,7 +26,7 @@ fn person(identity: &Identity) -> Person {
 
 impl IdentityLocks {
     /// Waits until nobody else works on this identity.
-    pub(super) async fn hold(&self, identity: &Identity) -> OwnedMutexGuard<()> {
+    pub(super) async fn hold(&self, identity: &Identity) -> IdentityHeld {
         let person = person(identity);
         let lock = {
             let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,18 +3,28 @@
 //! The back end says whether an account exists; the store says what was promised and forbidden.
 //! About suspension the stricter of both wins.
 
+mod activity;
+mod approval;
 mod carry_out;
+mod decide;
 mod deploy;
+mod idle;
 mod import;
 mod limit;
 mod locks;
+mod membership;
 mod order;
 mod preview;
 mod reconcile;
 mod suspend;
 mod undeploy;
 
+pub use approval::ApprovalRules;
+pub(crate) use approval::recall;
+pub use decide::DecisionError;
 pub use deploy::{AccountRules, DeployError, Deployment};
+pub use idle::{IdleLook, Lifecycle};
+use locks::IdentityHeld;
 pub use locks::IdentityLocks;
 pub use order::{Order, Suspender};
 pub use preview::Preview;
@@ -45,6 +55,9 @@ pub enum AccountError {
     /// The audit log could not be written, so nothing was done.
     #[error(transparent)]
     Audit(#[from] crate::audit::AuditError),
+    /// Nothing could be drawn by chance.
+    #[error(transparent)]
+    Chance(#[from] crate::chance::NoChance),
     /// There is no account to do it with, so nothing was done.
     #[error("this identity has no account")]
     NoAccount,
@@ -78,7 +91,11 @@ impl Standing {
     pub fn answer(&self) -> StateAnswer {
         StateAnswer {
             state: self.state,
-            message: message::status(self.name()),
+            message: match self.state {
+                AccountState::Pending => "User deployment is pending approval.".to_owned(),
+                AccountState::Rejected => "User deployment was rejected.".to_owned(),
+                _ => message::status(self.name()),
+            },
             credentials: serde_json::Map::new(),
         }
     }
@@ -100,6 +117,9 @@ pub struct Accounts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) forget: Arc<dyn Forget>,
     pub(crate) rules: AccountRules,
+    pub(crate) approval: Option<ApprovalRules>,
+    pub(crate) lifecycle: Lifecycle,
+    noted: activity::Noted,
     locks: Arc<IdentityLocks>,
 }
 
@@ -123,14 +143,42 @@ pub struct AccountParts {
     pub locks: Arc<IdentityLocks>,
     /// Names, groups and shells.
     pub rules: AccountRules,
+    /// How admins are asked about accounts; `None`: they are not.
+    pub approval: Option<ApprovalRules>,
+    /// What becomes of accounts that nobody uses.
+    pub lifecycle: Lifecycle,
 }
 
 impl Accounts {
     /// Puts the parts together.
     pub fn new(parts: AccountParts) -> Self {
-        let AccountParts { store, backend, host, passwords, audit, clock, forget, locks, rules } =
-            parts;
-        Self { store, backend, host, passwords, audit, clock, forget, rules, locks }
+        let AccountParts {
+            store,
+            backend,
+            host,
+            passwords,
+            audit,
+            clock,
+            forget,
+            locks,
+            rules,
+            approval,
+            lifecycle,
+        } = parts;
+        Self {
+            store,
+            backend,
+            host,
+            passwords,
+            audit,
+            clock,
+            forget,
+            rules,
+            approval,
+            lifecycle,
+            noted: activity::Noted::default(),
+            locks,
+        }
     }
 
     /// State of an identity's account.
@@ -171,7 +219,7 @@ impl Accounts {
             (Some(record), _) if record.is_leaving() => AccountState::NotDeployed,
             (Some(record), Some(_)) if record.is_limited() => AccountState::Limited,
             (_, Some(account)) => account.state,
-            (_, None) => AccountState::NotDeployed,
+            (_, None) => self.state_without_account(identity).await?,
         };
         let account = account.filter(|_| state != AccountState::NotDeployed);
         Ok(Standing { state, account })

@@ -14,6 +14,8 @@ pub enum Suspender {
         /// Uid of the admin's process.
         uid: u32,
     },
+    /// Nobody: the account was not used for long.
+    Idleness,
 }
 
 impl std::fmt::Display for Suspender {
@@ -21,6 +23,7 @@ impl std::fmt::Display for Suspender {
         match self {
             Self::Oneself => f.write_str("oneself"),
             Self::Admin(identity) => write!(f, "admin {}", identity.unique_id()),
+            Self::Idleness => f.write_str("idleness"),
             Self::Host { uid } => write!(f, "admin on the host, uid {uid}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Suspension and resumption: the mark first, then everything that could still let somebody in.
 
-use super::{AccountError, Accounts, Order, Standing, Suspender};
+use super::{AccountError, Accounts, IdentityHeld, Order, Standing, Suspender};
 use crate::{
     audit::Event,
     store::{AccountRecord, StoreError, spellings},
@@ -89,8 +89,15 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, SuspendError> {
-        let by = order.into().to_string();
+        let order = order.into();
+        let by = order.to_string();
         let held = self.locks.hold(identity).await;
+        if order.by != Suspender::Idleness {
+            // What an admin orders is not lifted by the person's own deployment.
+            for spelling in spellings(identity) {
+                self.store.note_idle(&spelling, None).await?;
+            }
+        }
         self.audit.record(Event::Suspended {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -115,8 +122,20 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, SuspendError> {
-        let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
+        self.resume_held(identity, &order.into(), request, held).await
+    }
+
+    /// The same for whoever holds the lock of the identity. It is given back before other nodes are
+    /// waited for.
+    pub(super) async fn resume_held(
+        &self,
+        identity: &Identity,
+        order: &Order,
+        request: &str,
+        held: IdentityHeld,
+    ) -> Result<Receipt, SuspendError> {
+        let by = order.to_string();
         self.audit.record(Event::Resumed {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -138,6 +157,8 @@ impl Accounts {
         if pending.is_empty() {
             let mut marked = Vec::new();
             for spelling in spellings(identity) {
+                // Who comes back must not be gone again tomorrow.
+                self.count_anew(&spelling).await?;
                 let version = self.store.resume(&spelling).await?;
                 marked.push((spelling, version));
             }

@@ -1,8 +1,10 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
+mod idle;
 mod importing;
 mod leaving;
 mod limited;
+mod membership;
 mod nodes;
 mod suspended;
 
@@ -41,7 +43,7 @@ pub(crate) struct Bench {
     _folder: tempfile::TempDir,
 }
 
-fn rules(strategy: Strategy) -> AccountRules {
+pub(crate) fn rules(strategy: Strategy) -> AccountRules {
     AccountRules {
         names: NameRules { strategy, shadow: ShadowVariant::Default },
         groups: GroupRules {
@@ -69,14 +71,49 @@ fn pooled() -> Strategy {
 }
 
 pub(crate) async fn bench(strategy: Strategy) -> Bench {
+    bench_with(strategy, Arc::new(SystemClock), None).await
+}
+
+/// The same with another clock, and where admins are asked.
+pub(crate) async fn bench_with(
+    strategy: Strategy,
+    clock: Arc<dyn Clock>,
+    approval: Option<ApprovalRules>,
+) -> Bench {
+    bench_living(strategy, clock, approval, Lifecycle::default()).await
+}
+
+/// The same where something becomes of accounts that nobody uses.
+pub(crate) async fn bench_living(
+    strategy: Strategy,
+    clock: Arc<dyn Clock>,
+    approval: Option<ApprovalRules>,
+    lifecycle: Lifecycle,
+) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
-    bench_at(store, folder, strategy)
+    bench_of(store, folder, strategy, Ways { clock, approval, lifecycle })
 }
 
 /// One node with this store.
 fn bench_at(store: Store, folder: tempfile::TempDir, strategy: Strategy) -> Bench {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ways = Ways {
+        clock: Arc::new(SystemClock),
+        approval: None,
+        lifecycle: Lifecycle::default(),
+    };
+    bench_of(store, folder, strategy, ways)
+}
+
+/// What differs from bench to bench.
+struct Ways {
+    clock: Arc<dyn Clock>,
+    approval: Option<ApprovalRules>,
+    lifecycle: Lifecycle,
+}
+
+fn bench_of(store: Store, folder: tempfile::TempDir, strategy: Strategy, ways: Ways) -> Bench {
+    let Ways { clock, approval, lifecycle } = ways;
     let backend = Arc::new(MemoryBackend::new());
     let forgotten = Arc::new(Forgotten::default());
     let accounts = Accounts::new(AccountParts {
@@ -89,6 +126,8 @@ fn bench_at(store: Store, folder: tempfile::TempDir, strategy: Strategy) -> Benc
         forget: forgotten.clone(),
         locks: Arc::default(),
         rules: rules(strategy),
+        approval,
+        lifecycle,
     });
     Bench { accounts: Arc::new(accounts), backend, forgotten, _folder: folder }
 }

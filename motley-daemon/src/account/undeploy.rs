@@ -36,7 +36,11 @@ impl Accounts {
     ) -> Result<Receipt, AccountError> {
         let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
-        let (identity, account) = self.account_in_use(identity).await?;
+        let (identity, account) = match self.account_in_use(identity).await {
+            // Who waits for an account, or was refused one, may ask again.
+            Err(AccountError::NoAccount) => return self.undo_request(identity, by, request).await,
+            found => found?,
+        };
         self.audit.record(Event::Undeployed {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -60,6 +64,27 @@ impl Accounts {
             receipt.pending.push(format!("note that all is done: {error}"));
             Ended::NotYet
         })
+    }
+
+    async fn undo_request(
+        &self,
+        identity: &Identity,
+        by: String,
+        request: &str,
+    ) -> Result<Receipt, AccountError> {
+        for identity in spellings(identity) {
+            if self.store.approval_of(&identity).await?.is_some() {
+                let event = Event::Undeployed {
+                    request: request.to_owned(),
+                    identity: identity.clone(),
+                    by,
+                };
+                self.audit.record(event)?;
+                self.store.forget_approval(&identity).await?;
+                return Ok(unchanged(&identity, AccountState::NotDeployed));
+            }
+        }
+        Err(AccountError::NoAccount)
     }
 
     /// A lock that another stack or the host's admin put on the account goes with it. So that who
@@ -116,6 +141,14 @@ impl Accounts {
                 Err(error) => receipt.pending.push(format!("remove the account: {error}")),
             }
             receipt.name = Some(name);
+        }
+        // What was accepted and noted about the account goes with it.
+        for spelling in spellings(identity) {
+            self.noted.forget(&spelling);
+            let forgotten = self.store.forget_approval(&spelling).await;
+            if let Err(error) = forgotten.and(self.store.forget_use(&spelling).await) {
+                receipt.pending.push(format!("forget what was noted: {error}"));
+            }
         }
         let mut ended = Ended::NotYet;
         if receipt.pending.is_empty() {

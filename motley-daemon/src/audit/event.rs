@@ -134,6 +134,41 @@ pub enum Event {
         /// For whom.
         identity: Identity,
     },
+    /// An admin is asked about an account or about groups.
+    ApprovalRequested {
+        /// Request id.
+        request: String,
+        /// Who asks.
+        identity: Identity,
+        /// Name and revision of the request.
+        approval: String,
+        /// For what, in words.
+        what: String,
+    },
+    /// An admin decided about a request.
+    ApprovalDecided {
+        /// Request id.
+        request: String,
+        /// Who had asked.
+        identity: Identity,
+        /// Name and revision of the request.
+        approval: String,
+        /// `accept`, `reject` or `forget`.
+        decision: String,
+        /// By whom, and why.
+        by: String,
+    },
+    /// An account left groups that its person's provider does not assert any more.
+    GroupsLeft {
+        /// Request id.
+        request: String,
+        /// Whose.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// The groups, with commas between them.
+        groups: String,
+    },
     /// A code was given out.
     CodeIssued {
         /// Request id.

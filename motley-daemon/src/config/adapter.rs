@@ -23,10 +23,23 @@ pub struct AdapterConfig {
     pub backend: BackendConfig,
     /// Texts for users.
     pub login_info: LoginInfo,
-    /// How mail to the admins is sent.
+    /// Who has to be asked about accounts.
+    pub approval: ApprovalConfig,
+    /// How mail is sent.
     pub email: super::EmailConfig,
     /// Script for each new account.
     pub post_create_script: Option<PathBuf>,
+}
+
+/// Section `[approval]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalConfig {
+    /// Accounts and groups wait for an admin.
+    pub enabled: bool,
+    /// Admins and people are mailed about requests.
+    pub by_mail: bool,
+    /// Days after which a request, or its rejection, ends by itself.
+    pub expires_days: i64,
 }
 
 /// What keeps the accounts, with the options of its section.
@@ -56,7 +69,7 @@ impl AdapterConfig {
 pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConfig> {
     let general = raw.section("ldf_adapter")?;
     check_backend(general, found);
-    check_approval(raw.section("approval")?, found);
+    let approval = approval(raw.section("approval")?, found);
     let unix = raw.section("backend.local_unix")?;
     let local_unix = local_unix(unix, found);
     let groups = groups(raw, general, local_unix.as_ref(), found);
@@ -66,6 +79,7 @@ pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConf
         groups: groups?,
         backend: BackendConfig::LocalUnix(local_unix?),
         login_info: login_info(raw.section("login_info")?),
+        approval,
         email: super::email::email(raw.section("notifier.email")?, found),
         post_create_script: unix.filled("post_create_script").map(PathBuf::from),
     })
@@ -98,12 +112,18 @@ fn check_backend(general: &Settings, found: &mut Findings) {
     }
 }
 
-fn check_approval(approval: &Settings, found: &mut Findings) {
-    if approval.is_on("enabled") {
-        // Ignoring it would hand out accounts that somebody wants to look at first.
-        let what = "approval of accounts is not available in this version";
-        let cure = "write enabled = no if accounts may be made without it";
-        found.problem(approval.finding(FindingKind::NotAvailable, "enabled", what, cure));
+fn approval(settings: &Settings, found: &mut Findings) -> ApprovalConfig {
+    let by_mail = choose(settings, "notifier", &[("email", true), ("off", false)], found);
+    let days = settings.number("expires_days");
+    if !(1..=3650).contains(&days) {
+        let what = "the number of days is not between 1 and 3650";
+        let cure = "write one that is, as 30";
+        found.problem(settings.finding(FindingKind::Value, "expires_days", what, cure));
+    }
+    ApprovalConfig {
+        enabled: settings.is_on("enabled"),
+        by_mail: by_mail.unwrap_or(true),
+        expires_days: days.clamp(1, 3650),
     }
 }
 

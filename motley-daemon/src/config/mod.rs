@@ -22,7 +22,7 @@ mod store;
 pub mod values;
 mod verification;
 
-pub use adapter::{AdapterConfig, BackendConfig};
+pub use adapter::{AdapterConfig, ApprovalConfig, BackendConfig};
 pub use email::EmailConfig;
 pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;
@@ -31,8 +31,9 @@ pub use options::{render_man, render_reference, render_sample};
 pub use permissions::{Owners, read_guarded, read_key};
 pub use search::{Paths, Surroundings};
 pub use service::{
-    AdminConfig, AuditConfig, Digest, LimitsConfig, Listen, LogFormat, LoginConfig, MapperConfig,
-    NotifyConfig, OtpConfig, PrivacyConfig, RootConfig, ServerConfig, TlsFiles, TokensConfig,
+    AdminConfig, AuditConfig, Digest, LifecycleConfig, LimitsConfig, Listen, LogFormat,
+    LoginConfig, MapperConfig, NotifyConfig, OtpConfig, PrivacyConfig, RootConfig, ServerConfig,
+    TlsFiles, TokensConfig,
 };
 pub use store::StoreConfig;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// Mail to the admins.
     pub notify: NotifyConfig,
+    /// What becomes of accounts that nobody uses.
+    pub lifecycle: LifecycleConfig,
     /// The trusted providers, in the order of the file.
     pub ops: Vec<OpConfig>,
     /// Names, groups and the back end.
@@ -272,6 +275,7 @@ impl Config {
             audit,
             tokens,
             notify,
+            lifecycle,
         } = service;
         Self {
             mapper,
@@ -286,6 +290,7 @@ impl Config {
             audit,
             tokens,
             notify,
+            lifecycle,
             ops,
             adapter,
             files,

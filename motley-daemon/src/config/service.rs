@@ -194,6 +194,28 @@ pub struct NotifyConfig {
     pub to: Vec<String>,
 }
 
+/// Section `[lifecycle]`. `None`: that does not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LifecycleConfig {
+    /// Days without use after which an account is limited.
+    pub limit_after: Option<i64>,
+    /// Days without use after which an account is suspended.
+    pub suspend_after: Option<i64>,
+    /// Days before either at which the person is warned.
+    pub warn_before: Option<i64>,
+    /// The person's own valid login or deployment ends what idleness led to.
+    pub reactivate: bool,
+    /// Groups that a token does not assert any more are left at the login.
+    pub check_groups: bool,
+}
+
+impl LifecycleConfig {
+    /// True when idleness leads to something.
+    pub fn acts(&self) -> bool {
+        self.limit_after.is_some() || self.suspend_after.is_some()
+    }
+}
+
 /// All of the above.
 pub(super) struct Service {
     pub(super) mapper: MapperConfig,
@@ -208,6 +230,7 @@ pub(super) struct Service {
     pub(super) audit: AuditConfig,
     pub(super) tokens: TokensConfig,
     pub(super) notify: NotifyConfig,
+    pub(super) lifecycle: LifecycleConfig,
 }
 
 /// Validates the sections; `None` only if the table lacks one.
@@ -227,6 +250,7 @@ pub(super) fn service(raw: &RawFile, owners: Owners, found: &mut Findings) -> Op
         },
         tokens: tokens(raw.section("tokens")?, found),
         notify: notify(raw.section("notify")?, found),
+        lifecycle: lifecycle(raw.section("lifecycle")?, found),
         privacy: PrivacyConfig {
             contact: privacy.text("privacy_contact").to_owned(),
             file: PathBuf::from(privacy.text("privacy_file")),
@@ -346,6 +370,41 @@ fn notify(settings: &Settings, found: &mut Findings) -> NotifyConfig {
         unauthorised: word(settings, "unauthorised", &DIGESTS, found).unwrap_or(Digest::Off),
         to: settings.list("to").to_vec(),
     }
+}
+
+fn lifecycle(settings: &Settings, found: &mut Findings) -> LifecycleConfig {
+    let mut days = |option: &str| {
+        let number = settings.number(option);
+        if !(0..=36_500).contains(&number) {
+            let what = "the number of days is not between 0 and 36500";
+            let cure = "write one that is; 0 switches it off";
+            found.problem(settings.finding(FindingKind::Value, option, what, cure));
+        }
+        Some(number).filter(|number| (1..=36_500).contains(number))
+    };
+    let lifecycle = LifecycleConfig {
+        limit_after: days("limit_after"),
+        suspend_after: days("suspend_after"),
+        warn_before: days("warn_before"),
+        reactivate: settings.is_on("reactivate"),
+        check_groups: settings.is_on("check_groups"),
+    };
+    let first = lifecycle.limit_after.into_iter().chain(lifecycle.suspend_after).min();
+    if let (Some(first), Some(warn)) = (first, lifecycle.warn_before)
+        && warn >= first
+    {
+        let what = format!("{warn} days before the end of {first} is before the beginning");
+        let cure = "write less days than limit_after and suspend_after";
+        found.problem(settings.finding(FindingKind::Value, "warn_before", what, cure));
+    }
+    if let (Some(limit), Some(suspend)) = (lifecycle.limit_after, lifecycle.suspend_after)
+        && suspend <= limit
+    {
+        let what = "accounts are suspended before they would be limited";
+        let cure = "write more days than limit_after, or limit_after = 0";
+        found.problem(settings.finding(FindingKind::Value, "suspend_after", what, cure));
+    }
+    lifecycle
 }
 
 fn log_level(settings: &Settings, found: &mut Findings) -> LevelFilter {

@@ -4,6 +4,7 @@ use super::{Config, OpConfig, TokensConfig};
 use crate::identity::{Freshness, HttpSettings, OpaqueOffer, Provider, VerifierSettings};
 use crate::policy;
 use feudal_plugins::{AnyOf, groups};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Config {
@@ -17,6 +18,18 @@ impl Config {
     /// How tokens are verified.
     pub fn verifier_settings(&self) -> VerifierSettings {
         settings(&self.tokens)
+    }
+
+    /// Names of all claims that may count when somebody's request for an account is decided later.
+    pub fn claims_kept(&self) -> BTreeSet<String> {
+        let policies = self.ops.iter().flat_map(|op| policy::claims_read(&op.policy));
+        let names = self.adapter.names.claims_read();
+        let read = policies.chain(names).chain([groups::claims_read()]);
+        // What rules of a configuration to come are likely to read, and what admins are shown.
+        let always = ["sub", "iss", "aud", "name", "given_name", "family_name", "sn", "email"];
+        let always = always.into_iter().chain(["email_verified", "preferred_username"]);
+        let read: Vec<String> = read.flat_map(|any| any.names().to_vec()).collect();
+        always.map(str::to_owned).chain(read).collect()
     }
 
     /// How providers are reached.

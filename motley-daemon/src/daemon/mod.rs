@@ -15,8 +15,8 @@ use crate::{
     identity::TokenVerifier,
     knocks::Knocks,
     measure,
-    notify::{Desk, Smtp},
-    serve::{gate::Gate, live::Live},
+    notify::{Desk, Outbox, Smtp},
+    serve::{self, gate::Gate, live::Live},
     store::Store,
 };
 use doors::{Doors, Fixed};
@@ -37,6 +37,9 @@ const RECONCILE_EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is written down who knocked, and looked whether a digest is due.
 const INFORM_EVERY: Duration = Duration::from_secs(10);
+
+/// How often accounts are looked for that nobody uses.
+const IDLE_EVERY: Duration = Duration::from_secs(60);
 
 struct Signals {
     terminate: Signal,
@@ -91,7 +94,8 @@ pub async fn run(
     let parts = Live::new(parts);
     tasks.spawn(keep_house(parts.clone(), stopped.clone()));
     tasks.spawn(nodes::keep_in_step(parts.clone(), ground.beat(), stopped.clone()));
-    tasks.spawn(keep_informed(parts.clone(), ground.desk(), stopped));
+    tasks.spawn(keep_lively(parts.clone(), serve::request_id(), stopped.clone()));
+    tasks.spawn(keep_informed(parts.clone(), (ground.desk(), ground.outbox()), stopped));
     // Not under a service manager there is nobody to notify, and that is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     loop {
@@ -140,6 +144,9 @@ async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
             Ok(lines) => lines.iter().for_each(|line| tracing::info!(done = line, "reconciled")),
             Err(error) => tracing::error!(%error, "reconcile"),
         }
+        if let Err(error) = parts.accounts.tidy_approvals().await {
+            tracing::error!(%error, "requests for approval");
+        }
         if let Err(error) = parts.passwords.sweep().await {
             tracing::error!(%error, "sweep one-time passwords");
         }
@@ -147,7 +154,11 @@ async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
 }
 
 /// Writes down who knocked and mails it to the admins, until told to stop.
-async fn keep_informed(parts: Live<Parts>, desk: Desk, mut stop: watch::Receiver<bool>) {
+async fn keep_informed(
+    parts: Live<Parts>,
+    (desk, outbox): (Desk, Outbox),
+    mut stop: watch::Receiver<bool>,
+) {
     let mut timer = tokio::time::interval(INFORM_EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -167,6 +178,29 @@ async fn keep_informed(parts: Live<Parts>, desk: Desk, mut stop: watch::Receiver
             },
             // A mail server that hangs must not hold up the end.
             _ = stop.changed() => return,
+        }
+        tokio::select! {
+            done = outbox.post(&mail) => match done {
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "mails that wait"),
+            },
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Looks for accounts that nobody uses, until told to stop.
+async fn keep_lively(parts: Live<Parts>, holder: String, mut stop: watch::Receiver<bool>) {
+    let mut timer = tokio::time::interval(IDLE_EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            _ = stop.changed() => return,
+        }
+        let look = parts.get().accounts.look_for_idle(&holder).await;
+        if let Err(error) = look {
+            tracing::error!(%error, "accounts that nobody uses");
         }
     }
 }

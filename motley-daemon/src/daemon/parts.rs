@@ -2,14 +2,17 @@
 
 use super::{measured::Measured, nodes::Beat};
 use crate::{
-    account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
+    account::{
+        AccountParts, AccountRules, Accounts, ApprovalRules, Forget, IdentityLocks, Lifecycle,
+    },
     admission::Admission,
     audit::{Audit, Event},
+    chance::SystemChance,
     clock::{Clock, SystemClock},
-    config::{BackendConfig, Config},
+    config::{BackendConfig, Config, Owners},
     identity::TokenVerifier,
     knocks::Knocks,
-    notify::Desk,
+    notify::{Desk, Letters, Outbox},
     otp::OneTimePasswords,
     replay::ReplayGuard,
     serve::request_id,
@@ -76,6 +79,11 @@ impl Ground {
     pub(super) fn beat(&self) -> Beat {
         Beat { store: self.store.clone(), clock: self.clock.clone(), instance: request_id() }
     }
+
+    /// The sender of the mails that wait in the store, under a name of this process.
+    pub(super) fn outbox(&self) -> Outbox {
+        Outbox::new(self.store.clone(), self.clock.clone(), request_id())
+    }
 }
 
 /// The parts that follow the configuration.
@@ -109,6 +117,7 @@ impl Parts {
         let passwords = OneTimePasswords::new(ground.store.clone(), clock.clone(), lifetime);
         let passwords =
             Arc::new(if config.otp.codes { passwords } else { passwords.without_codes() });
+        let approval = config.adapter.approval.enabled.then(|| approval_rules(&config));
         let (backend, host) = keepers(&config);
         let accounts = Arc::new(Accounts::new(AccountParts {
             store: ground.store.clone(),
@@ -127,6 +136,8 @@ impl Parts {
                 login_info: config.adapter.login_info.clone(),
                 first_uid: motley_proto::names::FIRST_PERSON_ID,
             },
+            approval,
+            lifecycle: Lifecycle { config: config.lifecycle, letters: letters(&config) },
         }));
         let enabled = config.otp.enabled.then(|| passwords.clone());
         let mut admission =
@@ -139,6 +150,28 @@ impl Parts {
         let (config, admission) = (Arc::new(config), Arc::new(admission));
         Ok(Self { config, verifier, passwords, accounts, admission })
     }
+}
+
+fn approval_rules(config: &Config) -> ApprovalRules {
+    let approval = &config.adapter.approval;
+    ApprovalRules {
+        claims: config.claims_kept(),
+        expires_seconds: approval.expires_days.saturating_mul(24 * 3600),
+        by_mail: approval.by_mail,
+        letters: letters(config),
+        chance: Arc::new(SystemChance),
+    }
+}
+
+/// The texts of mails. One that can't be used is told of, and our own words stand in for it.
+pub(crate) fn letters(config: &Config) -> Letters {
+    let owners = Owners { service: nix::unistd::geteuid().as_raw() };
+    let host = config.adapter.login_info.ssh_host();
+    let (letters, findings) = Letters::load(&config.adapter.email, host, owners);
+    for finding in findings {
+        tracing::warn!(%finding, "a text of a mail");
+    }
+    letters
 }
 
 /// What keeps the accounts, and the host on which people work.

@@ -45,6 +45,20 @@ impl Asked {
             Told::NotNow(why) => (None, Self::NotNow(why.to_string())),
         }
     }
+
+    /// Vouches for the claims, and tells whether some that were asked for are missing.
+    fn attest(
+        &self,
+        identity: Identity,
+        sources: ClaimSources,
+        expires: Option<Timestamp>,
+    ) -> Verified {
+        let verified = Verified::attest(identity, sources, expires);
+        match self {
+            Self::No(_) | Self::Answered => verified,
+            Self::Nothing(_) | Self::NotNow(_) => verified.with_gap(),
+        }
+    }
 }
 
 impl TokenVerifier {
@@ -84,7 +98,7 @@ impl TokenVerifier {
         let (userinfo, asked) = Asked::take_claims(told);
         let identity = Identity::new(metadata.issuer.clone(), subject);
         let sources = ClaimSources { userinfo, introspection: None, token: Some(claims) };
-        let verified = Verified::attest(identity, sources, ends.expires);
+        let verified = asked.attest(identity, sources, ends.expires);
         Ok(Found { verified, refused_from: ends.refused_from, asked })
     }
 
@@ -105,7 +119,7 @@ impl TokenVerifier {
         let (userinfo, asked) = Asked::take_claims(opened.told);
         let identity = Identity::new(metadata.issuer.clone(), opened.subject);
         let sources = ClaimSources { userinfo, introspection: opened.introspection, token: None };
-        let verified = Verified::attest(identity, sources, opened.ends.expires);
+        let verified = asked.attest(identity, sources, opened.ends.expires);
         Ok(Found { verified, refused_from: opened.ends.refused_from, asked })
     }
 

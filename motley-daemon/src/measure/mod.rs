@@ -112,6 +112,18 @@ pub fn deployment(outcome: &'static str, took: Duration) {
     histogram!("motley_deploy_seconds").record(took.as_secs_f64());
 }
 
+/// Something happened to a request for approval: `requested`, `accepted`, `rejected`, `forgotten` or
+/// `expired`.
+pub fn approval(event: &'static str) {
+    counter!("motley_approvals_total", "event" => event).increment(1);
+}
+
+/// So many requests wait for an admin.
+pub fn approvals_pending(count: u64) {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    gauge!("motley_approvals_pending").set(f64::from(count));
+}
+
 /// The configuration was loaded anew, or not: `ok` or `failed`.
 pub fn reload(outcome: &'static str) {
     counter!("motley_reload_total", "outcome" => outcome).increment(1);

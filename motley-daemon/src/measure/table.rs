@@ -123,6 +123,12 @@ pub const METRICS: &[Metric] = &[
         &["outcome"],
         "Deployments by the state of the account afterwards, or failed",
     ),
+    counter(
+        "motley_approvals_total",
+        &["event"],
+        "Requests for approval: requested, accepted, rejected, forgotten or expired",
+    ),
+    gauge("motley_approvals_pending", &[], "Requests that wait for an admin"),
     histogram("motley_deploy_seconds", &[], "Time of a deployment"),
     counter(
         "motley_tasks_total",

@@ -28,6 +28,19 @@ pub struct Mail {
     pub subject: String,
     /// The text.
     pub body: String,
+    /// For whom.
+    pub to: Addressee,
+}
+
+/// Who gets a mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addressee {
+    /// Those of `[notify] to`, else the admins.
+    Watchers,
+    /// Those of `admin_email`.
+    Admins,
+    /// One person, at this address.
+    Person(String),
 }
 
 /// Why a mail was not sent, and what to do.
@@ -87,7 +100,7 @@ pub trait Courier: Sync {
 /// The mail server of section `[notifier.email]`.
 pub struct Smtp {
     email: EmailConfig,
-    to: Vec<String>,
+    watchers: Vec<String>,
     authorities: Option<PathBuf>,
 }
 
@@ -96,8 +109,16 @@ impl Smtp {
     pub fn new(config: &Config) -> Self {
         let email = config.adapter.email.clone();
         let own = &config.notify.to;
-        let to = if own.is_empty() { email.receivers.clone() } else { own.clone() };
-        Self { email, to, authorities: config.mapper.ca_file.clone() }
+        let watchers = if own.is_empty() { email.receivers.clone() } else { own.clone() };
+        Self { email, watchers, authorities: config.mapper.ca_file.clone() }
+    }
+
+    fn receivers<'a>(&'a self, to: &'a Addressee) -> &'a [String] {
+        match to {
+            Addressee::Watchers => &self.watchers,
+            Addressee::Admins => &self.email.receivers,
+            Addressee::Person(address) => std::slice::from_ref(address),
+        }
     }
 
     /// Greets the server, logs in where there is a password, and leaves without sending anything.
@@ -120,7 +141,8 @@ impl Smtp {
     }
 
     fn message(&self, mail: &Mail) -> Result<Message, MailError> {
-        if self.to.is_empty() {
+        let receivers = self.receivers(&mail.to);
+        if receivers.is_empty() {
             return Err(MailError::Nobody);
         }
         let mut message = Message::builder()
@@ -132,7 +154,7 @@ impl Smtp {
                 HeaderName::new_from_ascii_str("Auto-Submitted"),
                 "auto-generated".to_owned(),
             ));
-        for to in &self.to {
+        for to in receivers {
             message = message.to(address("to", to)?);
         }
         message.body(mail.body.clone()).map_err(|error| MailError::Message(error.to_string()))

@@ -4,10 +4,14 @@
 //! marked after the mail server took the mail, so a crash can make a mail come twice, but never
 //! makes it not come.
 
+pub mod letter;
 mod mail;
+mod outbox;
 mod text;
 
-pub use mail::{Courier, Mail, MailError, Smtp};
+pub use letter::{Letters, Occasion, Told};
+pub use mail::{Addressee, Courier, Mail, MailError, Smtp};
+pub use outbox::{Outbox, Posted};
 
 use crate::{
     clock::{Clock, Timestamp},

@@ -1,6 +1,6 @@
 //! What the mails say: plain text, in which nothing from outside can act or grow.
 
-use super::mail::Mail;
+use super::mail::{Addressee, Mail};
 use motley_proto::{knock::Knock, text::escape};
 use time::{OffsetDateTime, macros::format_description};
 
@@ -27,7 +27,7 @@ pub(super) fn digest(people: &[Knock], host: &str) -> Mail {
         "\nTo let somebody in, change the section of the provider in motley_cue.conf and run\n\
          motleyctl reload. All who knocked in the last 90 days: motleyctl knocks.\n",
     );
-    Mail { subject: format!("[{host}] {who}"), body }
+    Mail { subject: format!("[{host}] {who}"), body, to: Addressee::Watchers }
 }
 
 /// The mail of `motleyctl notify --test`.
@@ -38,6 +38,7 @@ pub(super) fn test(host: &str) -> Mail {
             "An admin of {host} asked for this mail, to see that digests of people who are not\n\
              authorised arrive here.\n"
         ),
+        to: Addressee::Watchers,
     }
 }
 

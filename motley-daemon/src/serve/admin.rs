@@ -1,5 +1,6 @@
 //! The admin socket: what an admin of the host asks with `motleyctl`.
 
+pub(super) mod approvals;
 mod changes;
 mod code;
 mod knocks;
@@ -136,6 +137,11 @@ impl Admin {
             AdminRequest::TestNotify => self.test_notify(peer).await,
             AdminRequest::Nodes => self.nodes().await,
             AdminRequest::ForgetNode { node } => self.forget_node(&node, peer).await,
+            AdminRequest::Approvals { after } => self.approvals(after.as_ref()).await,
+            AdminRequest::Approval { id } => self.approval(&id).await,
+            AdminRequest::Decide { decision, reference, reason } => {
+                Ok(self.decide(decision, &reference, reason, peer).await)
+            }
         };
         match done {
             Ok(answer) => answer,

@@ -7,13 +7,14 @@ use super::{
 };
 use crate::{
     account::Standing,
-    admission::{Admission, Refusal},
+    admission::{Admission, Identified, Refusal},
     audit::{Event, field},
     measure,
+    store::Use,
     throttle::Throttle,
 };
 use motley_proto::{
-    LoginName, Secret,
+    GroupName, Identity, LoginName, Secret,
     frame::Cap,
     login::{
         Accept, AccountQuestion, Done, Hello, LoginRequest, LoginResult, MAX_TOKEN_BYTES, Nonce,
@@ -164,6 +165,7 @@ impl Conversation {
 
     pub(super) async fn log_in(&mut self, hello: Hello) -> Result<(), ExchangeError> {
         let source = source(&hello);
+        let mut message = None;
         let result = if self.login.throttle.must_wait(&source) {
             self.note_refusal(&hello, "throttled", "too many failures from this source");
             LoginResult::TooManyTries
@@ -173,7 +175,9 @@ impl Conversation {
                     // Who waits at the prompt must not be judged by a policy that an admin has
                     // replaced meanwhile.
                     self.login = self.live.get();
-                    self.decide(&hello, &credential, &source).await
+                    let (result, told) = self.decide(&hello, &credential, &source).await;
+                    message = told;
+                    result
                 }
                 Typed::Withheld(why) => {
                     self.login.throttle.failed(&source);
@@ -192,7 +196,7 @@ impl Conversation {
             LoginResult::Error => "error",
             _ => "refused",
         });
-        self.finish(Done { result, user: hello.user, nonce: hello.nonce, message: None }).await
+        self.finish(Done { result, user: hello.user, nonce: hello.nonce, message }).await
     }
 
     /// Prompts, and puts the pieces together when the client sends the token in chunks.
@@ -250,7 +254,12 @@ impl Conversation {
         }
     }
 
-    async fn decide(&mut self, hello: &Hello, credential: &Secret, source: &str) -> LoginResult {
+    async fn decide(
+        &mut self,
+        hello: &Hello,
+        credential: &Secret,
+        source: &str,
+    ) -> (LoginResult, Option<String>) {
         let decision = tokio::time::timeout_at(
             self.deadline,
             self.login.admission.admit(credential, &hello.user),
@@ -260,16 +269,19 @@ impl Conversation {
                 let by = identified.proof().as_str();
                 let granted = self.grant(hello, identified.identity().clone(), by);
                 self.login.throttle.succeeded(source);
-                return if granted { LoginResult::Allow } else { LoginResult::Error };
+                if !granted {
+                    return (LoginResult::Error, None);
+                }
+                return (LoginResult::Allow, self.follow_up(&identified).await);
             }
             Ok(Err(refusal)) => refusal,
             Err(_) => {
                 self.note_refusal(hello, "slow", "the decision took too long");
-                return LoginResult::Error;
+                return (LoginResult::Error, None);
             }
         };
         self.note_refusal(hello, refusal.code(), &refusal.to_string());
-        match refusal {
+        let result = match refusal {
             // Not the user's fault: a broken store or an unreachable provider owes nobody anything.
             Refusal::Account(_) | Refusal::Password(_) => LoginResult::Error,
             Refusal::Token(token) if token.is_transient() => LoginResult::Deny,
@@ -277,6 +289,26 @@ impl Conversation {
                 self.login.throttle.failed(source);
                 LoginResult::Deny
             }
+        };
+        (result, None)
+    }
+
+    /// What follows from a login, and the line that the user is told about it. It keeps nobody out,
+    /// and does not take longer than the login may.
+    async fn follow_up(&self, identified: &Identified) -> Option<String> {
+        let accounts = self.login.admission.accounts();
+        let verified = identified.verified();
+        let address = verified.and_then(|verified| accounts.address_of(verified));
+        accounts.note_use(identified.identity(), Use::Login, address);
+        let leaving = accounts.leave_lost_groups(verified?, &self.request);
+        match tokio::time::timeout_at(self.deadline, leaving).await {
+            Ok(Ok(left)) if left.is_empty() => None,
+            Ok(Ok(left)) => Some(left_message(&left)),
+            Ok(Err(error)) => {
+                tracing::warn!(request = self.request, %error, "groups could not be held against the token");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -316,7 +348,13 @@ impl Conversation {
         let judged = tokio::time::timeout_at(self.deadline, self.standing(&question.user)).await;
         let result = match judged {
             Ok(Ok(None)) => LoginResult::Unmanaged,
-            Ok(Ok(Some(standing))) => self.judge(&question, &standing),
+            Ok(Ok(Some((identity, standing)))) => {
+                let result = self.judge(&question, &standing);
+                if result == LoginResult::Allow {
+                    self.login.admission.accounts().note_use(&identity, Use::Key, None);
+                }
+                result
+            }
             Ok(Err(error)) => {
                 tracing::error!(request = self.request, %error, "account question");
                 LoginResult::Error
@@ -333,10 +371,9 @@ impl Conversation {
     async fn standing(
         &self,
         user: &LoginName,
-    ) -> Result<Option<Standing>, crate::account::AccountError> {
+    ) -> Result<Option<(Identity, Standing)>, crate::account::AccountError> {
         let Ok(name) = user.to_user_name() else { return Ok(None) };
-        let found = self.login.admission.accounts().standing_of_name(&name).await?;
-        Ok(found.map(|(_, standing)| standing))
+        self.login.admission.accounts().standing_of_name(&name).await
     }
 
     fn judge(&self, question: &AccountQuestion, standing: &Standing) -> LoginResult {
@@ -370,6 +407,18 @@ impl Conversation {
 /// Who fails: an address under one name, so that nobody is kept out by others behind his address.
 fn source(hello: &Hello) -> String {
     format!("{} {}", hello.user, hello.rhost.as_deref().unwrap_or("local"))
+}
+
+/// Longest line that the PAM module shows, in bytes.
+const MESSAGE_BYTES: usize = 512;
+
+fn left_message(left: &[GroupName]) -> String {
+    let names: Vec<&str> = left.iter().map(GroupName::as_str).collect();
+    let text = format!("Your account was removed from groups {}.", names.join(","));
+    if text.len() <= MESSAGE_BYTES {
+        return text;
+    }
+    format!("Your account was removed from {} groups.", names.len())
 }
 
 fn done(result: LoginResult, user: LoginName, nonce: Nonce, message: Option<String>) -> Done {

@@ -83,7 +83,7 @@ pub struct Known {
     pub suspended: bool,
 }
 
-fn read_tier(word: &str) -> Result<Tier, StoreError> {
+pub(super) fn read_tier(word: &str) -> Result<Tier, StoreError> {
     match word {
         "full" => Ok(Tier::Full),
         "limited" => Ok(Tier::Limited),

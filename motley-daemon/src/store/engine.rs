@@ -112,6 +112,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
     (5, "uids of back ends", include_str!("../../migrations/0005_uids_of_back_ends.sql")),
     (6, "marks of nodes", include_str!("../../migrations/0006_marks_of_nodes.sql")),
+    (10, "approvals", include_str!("../../migrations/0010_approvals.sql")),
+    (11, "last use", include_str!("../../migrations/0011_last_use.sql")),
 ];
 
 /// The migrations as this database reads them.

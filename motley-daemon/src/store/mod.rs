@@ -5,6 +5,8 @@
 //! statements for both.
 
 mod account;
+mod activity;
+mod approval;
 mod code;
 mod engine;
 mod knock;
@@ -12,6 +14,7 @@ mod mark;
 mod node;
 mod notice;
 mod one_time_password;
+mod outbox;
 mod promise;
 mod recent;
 mod report;
@@ -21,6 +24,8 @@ mod url;
 mod write;
 
 pub use account::{AccountRecord, Known, Phase};
+pub use activity::{Idle, LastUse, Use};
+pub use approval::{Approval, ApprovalIntent, KeptClaims, MAX_APPROVALS, NewApproval};
 pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;
 pub use knock::MAX_KNOCKS;
@@ -28,6 +33,7 @@ pub use mark::Ended;
 pub use node::{CarriedOut, DEAD_AFTER};
 pub use notice::{Lease, Notice};
 pub use one_time_password::{Bounds, Put, SealedToken};
+pub use outbox::Letter;
 pub use promise::Reservation;
 pub use report::{Marked, Marks};
 pub use spelling::spellings;

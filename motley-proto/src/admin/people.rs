@@ -97,8 +97,26 @@ pub struct AccountDetails {
     pub sessions: Option<u32>,
     /// Last time that the person was let in, if the end of the audit trail tells.
     pub last_login: Option<LoginFact>,
+    /// Last use of any kind, at most an hour early, if one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<UseFact>,
     /// What could not be found out.
     pub unknown: Vec<String>,
+}
+
+/// The last use of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UseFact {
+    /// When, in seconds since 1970-01-01.
+    pub at: i64,
+    /// `login`, `key` or `rest`; `first_seen` when nobody used it since that is counted.
+    pub how: String,
+    /// When the person was warned that it would be limited or suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned_at: Option<i64>,
+    /// `limited` or `suspended`, when idleness led to that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acted: Option<String>,
 }
 
 /// Sessions of one account.

@@ -95,6 +95,8 @@ fn without_helper(bench: &Bench, jane: &Verified, host: &std::path::Path) -> Acc
         forget: bench.accounts.forget.clone(),
         locks: Arc::default(),
         rules: rules(friendly()),
+        approval: None,
+        lifecycle: Lifecycle::default(),
     })
 }
 

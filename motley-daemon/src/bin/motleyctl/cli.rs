@@ -5,6 +5,7 @@ use motley_daemon::check_config::CheckConfig;
 use motley_proto::{
     Identity, Issuer, NodeName, Subject, UserName,
     admin::{Reason, Target},
+    approval::{ApprovalId, ApprovalRef, ApprovalRefError},
     rest::AccountState,
 };
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub(crate) enum Verb {
     Otp(Whom),
     /// Who tried to use this host with a valid identity that no rule lets in.
     Knocks(Knocks),
+    /// Requests for accounts and groups: list, show, accept, reject, forget. Alone it lists.
+    Approvals(Approvals),
     /// Mail to the admins.
     Notify(Notify),
     /// Login nodes that share the database: list, forget. Alone it lists.
@@ -237,6 +240,45 @@ pub(crate) struct Knocks {
     pub(crate) clear: bool,
 }
 
+#[derive(Args)]
+pub(crate) struct Approvals {
+    #[command(subcommand)]
+    pub(crate) verb: Option<ApprovalsVerb>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ApprovalsVerb {
+    /// Requests that wait, and those that were rejected.
+    List,
+    /// Everything about one request.
+    Show {
+        /// Name of the request; its revision may follow after a dot.
+        #[arg(value_name = "ID", value_parser = approval_id)]
+        id: ApprovalId,
+    },
+    /// Check everything again and make the account, or join the groups.
+    Accept(Decide),
+    /// Say no; the person is told so until that ends or is lifted.
+    Reject(Decide),
+    /// Forget a request, or lift its rejection: the person may ask again.
+    Forget(Decide),
+}
+
+#[derive(Args)]
+pub(crate) struct Decide {
+    /// Name and revision of the request, as `list` and mails show it. A request that has changed
+    /// since is not touched.
+    #[arg(value_name = "ID")]
+    pub(crate) reference: ApprovalRef,
+    /// Why; it is kept in the audit trail.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<Reason>,
+}
+
+fn approval_id(text: &str) -> Result<ApprovalId, ApprovalRefError> {
+    ApprovalId::new(text.split('.').next().unwrap_or_default())
+}
+
 /// What to do about mail.
 #[derive(Args)]
 pub(crate) struct Notify {
@@ -349,6 +391,9 @@ mod tests {
             &["users", "list", "--state", "happy"],
             &["token"],
             &["explain", "kim", "--token-stdin"],
+            &["approvals", "accept", "k7dm3xqp"],
+            &["approvals", "accept", "k7dm3xqp.1; reboot"],
+            &["approvals", "show", "../../etc"],
         ] {
             let all = std::iter::once("motleyctl").chain(words.iter().copied());
             assert!(Command::try_parse_from(all).is_err(), "{words:?}");

@@ -1,5 +1,6 @@
 //! `motleyctl`: the admin's command on the host, over the daemon's admin socket.
 
+mod approvals;
 mod ask;
 mod audit;
 mod cli;
@@ -74,6 +75,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Verb::Otp(whom) => otp::issue(&daemon, output, whom),
         Verb::Knocks(knocks) if knocks.clear => knocks::clear(&daemon, output),
         Verb::Knocks(_) => knocks::list(&daemon, output),
+        Verb::Approvals(approvals) => approvals::run(&daemon, output, approvals),
         Verb::Notify(_) => knocks::test_mail(&daemon, output),
         Verb::Nodes(nodes) => match nodes.verb {
             None | Some(NodesVerb::List) => nodes::list(&daemon, output),

@@ -95,6 +95,12 @@ pub(crate) fn facts(details: &AccountDetails) -> Vec<(&'static str, String)> {
         format!("{}{from} by {}", date(login.at), login.by)
     });
     facts.push(("last login", or_dash(login.as_deref())));
+    if let Some(last) = &details.last_use {
+        let what = last.acted.as_deref().map(|acted| format!(", since then {acted}"));
+        let warned = last.warned_at.map(|at| format!(", warned {}", date(at)));
+        let more = [warned, what].into_iter().flatten().collect::<String>();
+        facts.push(("last use", format!("{} by {}{more}", date(last.at), last.how)));
+    }
     facts.extend(details.unknown.iter().map(|what| ("NOT KNOWN", what.clone())));
     facts
 }

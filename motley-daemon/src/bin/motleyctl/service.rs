@@ -2,6 +2,7 @@
 
 use super::{
     PENDING,
+    approvals::status_facts,
     ask::{Daemon, Failure, unexpected},
     knocks::mail_facts,
     show::{Output, date, span},
@@ -45,6 +46,7 @@ fn facts(status: &DaemonStatus) -> Vec<(&'static str, String)> {
     facts.push(("root helper", helper));
     facts.push(("store", if status.store { "answers" } else { "DOES NOT ANSWER" }.to_owned()));
     facts.push(("audit trail", format!("{} ({} bytes)", status.audit, status.audit_bytes)));
+    facts.extend(status_facts(status.approvals, &status.outbox));
     facts.extend(mail_facts(&status.notify));
     facts
 }

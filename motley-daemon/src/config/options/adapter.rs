@@ -6,7 +6,7 @@ const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go
 const NO_BACKEND: &str = "back end local_unix is the only one so far";
 const NO_DUMP: &str = "claims are never written to files";
 const MOVED_TEXTS: &str = "its texts have moved to [login_info]";
-const NO_APPROVAL: &str = "approvals come with a later version";
+const NO_COURIER: &str = "messages go by mail only";
 
 const LDF_ADAPTER: &[OptionSpec] = &[
     OptionSpec::new("backend", Kind::Text, "local_unix", "What keeps the accounts: local_unix."),
@@ -61,18 +61,28 @@ const APPROVAL: &[OptionSpec] = &[
         "enabled",
         Kind::Bool,
         "no",
-        "New accounts wait for an admin's approval. Not available in this version: with \
-         yes, the service does not start.",
+        "First accounts, and further groups of accounts, wait until an admin accepts them: \
+         motleyctl approvals.",
     ),
     OptionSpec::new(
         "user_db_location",
         Kind::Text,
         "/var/lib/feudal/pending_users.db",
-        "File of waiting requests.",
+        "File of waiting requests of the Python stack.",
     )
-    .later(NO_APPROVAL),
-    OptionSpec::new("notifier", Kind::Text, "email", "How admins learn of them.")
-        .later(NO_APPROVAL),
+    .obsolete("requests are kept in the [store]; people who waited in this file ask again"),
+    OptionSpec::new(
+        "notifier",
+        Kind::Text,
+        "email",
+        "How admins and people learn of requests: email, or off.",
+    ),
+    OptionSpec::new(
+        "expires_days",
+        Kind::Number,
+        "30",
+        "Days after which a request, or its rejection, ends by itself: 1 to 3650.",
+    ),
 ];
 
 const EMAIL: &[OptionSpec] = &[
@@ -106,13 +116,13 @@ const EMAIL: &[OptionSpec] = &[
         "templates_dir",
         Kind::Text,
         "/etc/feudal/templates",
-        "Directory of the texts.",
-    )
-    .later(NO_APPROVAL),
+        "Directory of your own texts, as admin.deploy.template. What is not there is said in \
+         built-in words.",
+    ),
 ];
 
 const COURIER: &[OptionSpec] =
-    &[OptionSpec::unset("api_key", Kind::Secret, "Key of the service.").later(NO_APPROVAL)];
+    &[OptionSpec::unset("api_key", Kind::Secret, "Key of the service.").later(NO_COURIER)];
 
 const USERNAME_GENERATOR: &[OptionSpec] = &[
     OptionSpec::new(
@@ -298,8 +308,8 @@ const SECTIONS: &[SectionSpec] = &[
         example: "",
     },
     SectionSpec::new("backend.local_unix", "Accounts of this host.", LOCAL_UNIX),
-    SectionSpec::new("approval", "Approval of new accounts.", APPROVAL),
-    SectionSpec::new("notifier.email", "Mail to admins.", EMAIL),
+    SectionSpec::new("approval", "Approval of new accounts and groups.", APPROVAL),
+    SectionSpec::new("notifier.email", "Mail to admins and people.", EMAIL),
     SectionSpec::new("notifier.courier", "Messages to admins.", COURIER),
     SectionSpec::new("backend.ldap", "Accounts in an LDAP directory.", LDAP),
     SectionSpec::new(

@@ -370,6 +370,45 @@ const NOTIFY: &[OptionSpec] = &[
     ),
 ];
 
+const LIFECYCLE: &[OptionSpec] = &[
+    OptionSpec::new(
+        "limit_after",
+        Kind::Number,
+        "0",
+        "Days without any use after which an account is limited, as by motleyctl users limit. 0: \
+         never. Use is a login by token, code or ssh key, or a request with the person's token. \
+         Accounts whose last use is not known count from when this was switched on.",
+    ),
+    OptionSpec::new(
+        "suspend_after",
+        Kind::Number,
+        "0",
+        "Days without any use after which an account is suspended. 0: never. More than limit_after.",
+    ),
+    OptionSpec::new(
+        "warn_before",
+        Kind::Number,
+        "0",
+        "Days before that at which the person is mailed, where the provider told a verified address \
+         at the last use. 0: nobody is warned. How mail is sent is in [notifier.email] of \
+         feudal_adapter.conf.",
+    ),
+    OptionSpec::new(
+        "reactivate",
+        Kind::Bool,
+        "no",
+        "The person's own deployment ends what idleness led to; an account that an admin limited or \
+         suspended stays so. With no, an admin does: motleyctl users unlimit, resume.",
+    ),
+    OptionSpec::new(
+        "check_groups",
+        Kind::Bool,
+        "no",
+        "At each login by token, the account leaves groups that motley had joined and that the \
+         provider does not assert any more. New groups wait for the next deployment.",
+    ),
+];
+
 const AUDIT: &[OptionSpec] = &[OptionSpec::new(
     "file",
     Kind::Text,
@@ -405,6 +444,11 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("limits", "Bounds against floods and stuck peers.", LIMITS),
     SectionSpec::new("audit", "Who did what.", AUDIT),
     SectionSpec::new("notify", "Mail to the admins.", NOTIFY),
+    SectionSpec::new(
+        "lifecycle",
+        "Accounts that nobody uses, and groups that are gone.",
+        LIFECYCLE,
+    ),
     SectionSpec {
         name: SectionName::Prefix("authorisation.", "NAME"),
         doc: "One section for each OpenID provider. NAME is free. Options that stand in \

@@ -11,7 +11,7 @@ use motley_proto::{
     Identity, UserName,
     admin::{
         AccountDetails, AccountPage, AccountQuery, AccountRow, AdminAnswer, LoginFact, Mark,
-        SessionsPage, SessionsRow, Target, TrailFilter,
+        SessionsPage, SessionsRow, Target, TrailFilter, UseFact,
     },
     rest::AccountState,
     text::escape,
@@ -104,7 +104,8 @@ impl Admin {
                 }
                 Err(error) => return Err(error),
             };
-            if record.is_some() || standing.account.is_some() {
+            let waits = matches!(standing.state, AccountState::Pending | AccountState::Rejected);
+            if record.is_some() || standing.account.is_some() || waits {
                 let mut details = self.describe(spelling, record, standing).await?;
                 details.unknown.extend(problem);
                 return Ok(Some(details));
@@ -134,6 +135,12 @@ impl Admin {
             self.add_account(&mut details, account).await;
         }
         details.last_login = self.last_login(&details).await;
+        details.last_use = self.accounts().last_use(&details.identity).await?.map(|last| UseFact {
+            at: last.used_at.0,
+            how: last.how,
+            warned_at: last.warned_at.map(|at| at.0),
+            acted: last.acted.map(|acted| acted.as_str().to_owned()),
+        });
         Ok(details)
     }
 
@@ -157,6 +164,7 @@ impl Admin {
             known_since: marks.map(|marks| marks.created_at.0),
             sessions: None,
             last_login: None,
+            last_use: None,
             unknown: Vec::new(),
         }
     }

@@ -34,6 +34,11 @@ impl Admin {
             audit: audit.display().to_string(),
             audit_bytes: std::fs::metadata(audit).map_or(0, |file| file.len()),
             notify: self.notify_status().await?,
+            approvals: match accounts.approval_rules() {
+                Some(_) => Some(accounts.store().approvals_waiting(accounts.clock.now()).await?),
+                None => None,
+            },
+            outbox: accounts.store().outbox().await?,
         }))
     }
 

@@ -10,7 +10,7 @@ use axum::{
     http::{HeaderValue, Method, Response, StatusCode, header},
 };
 use motley_proto::{
-    rest::{Detail, Refusal},
+    rest::{Detail, Refusal, StateAnswer},
     text::escape,
 };
 use serde::Serialize;
@@ -123,6 +123,11 @@ pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {
             StatusCode::UNAUTHORIZED,
             format!("Reached state 'rejected': {}", escape(why, 500)),
         ),
+        DeployError::Waits { state, message } => {
+            let credentials = serde_json::Map::new();
+            let body = StateAnswer { state: *state, message: message.clone(), credentials };
+            json(StatusCode::OK, &body)
+        }
         DeployError::Account(error) => account_failed(error),
     }
 }

@@ -26,7 +26,7 @@ use super::{
     source::{Proxies, Scheme},
 };
 use crate::identity::TokenVerifier;
-use handlers::{admin, code, person, public};
+use handlers::{admin, approvals, code, person, public};
 use motley_proto::Secret;
 use pages::Pages;
 
@@ -96,6 +96,9 @@ impl RestService {
             .route("/verify_user", get(person::verify_user))
             .route("/admin/suspend", get(admin::suspend).post(admin::suspend))
             .route("/admin/resume", get(admin::resume).post(admin::resume))
+            .route("/admin/approvals", get(approvals::list))
+            .route("/admin/approvals/accept", post(approvals::accept))
+            .route("/admin/approvals/reject", post(approvals::reject))
             .route("/privacy", get(public::privacy))
             .route("/openapi.json", get(public::openapi))
             .layer(tower_http::catch_panic::CatchPanicLayer::custom(answer::panicked))

@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the interface, put together from what stands beside each handler.
 
-use super::handlers::{admin, code, person, public};
+use super::handlers::{admin, approvals, code, person, public};
 use motley_proto::rest;
 use std::collections::BTreeMap;
 use utoipa::{
@@ -34,6 +34,7 @@ const MOUNTS: [(&str, &str); 2] = [("/api", "API"), ("/api/v1", "API v1")];
         person::info_authorisation, person::get_status, person::status, person::deploy,
         person::suspend, person::generate_otp, code::otp, person::verify_user,
         admin::suspend, admin::resume,
+        approvals::list, approvals::accept, approvals::reject,
     ),
     components(schemas(rest::Detail, rest::Refusal)),
     modifiers(&BearerToken),

@@ -1,6 +1,7 @@
 //! One function for each path of the interface, and what they share.
 
 pub(super) mod admin;
+pub(super) mod approvals;
 pub(super) mod code;
 pub(super) mod person;
 pub(super) mod public;
@@ -14,6 +15,7 @@ use crate::{
     admission::Identified,
     policy::{self, Advice, Decision},
     request,
+    store::Use,
     verified::Verified,
 };
 use axum::{
@@ -93,5 +95,8 @@ async fn authorised(rest: &Shared, headers: &HeaderMap) -> Step<(Secret, Arc<Ver
     let bearer = Bearer::find(headers)?;
     let (token, verified) = identify(rest, bearer, headers).await?;
     require_authorised(rest, &verified)?;
+    let accounts = rest.admission.accounts();
+    let address = accounts.address_of(&verified);
+    accounts.note_use(verified.identity(), Use::Rest, address);
     Ok((token, verified))
 }
