@@ -113,7 +113,13 @@ fn check_backend(general: &Settings, found: &mut Findings) {
 }
 
 fn approval(settings: &Settings, found: &mut Findings) -> ApprovalConfig {
-    let by_mail = choose(settings, "notifier", &[("email", true), ("off", false)], found);
+    let words = [("email", true), ("off", false), ("courier", true)];
+    let by_mail = choose(settings, "notifier", &words, found);
+    if settings.text("notifier") == "courier" {
+        let what = "there is no courier; mails are sent";
+        let cure = "write notifier = email";
+        found.warn(settings.finding(FindingKind::Doubtful, "notifier", what, cure));
+    }
     let days = settings.number("expires_days");
     if !(1..=3650).contains(&days) {
         let what = "the number of days is not between 1 and 3650";
