@@ -133,6 +133,9 @@ impl Accounts {
         self.reactivate(verified.identity(), request).await?;
         let _held = self.locks.hold(verified.identity()).await;
         let done = self.deploy_held(verified, tier, request, self.consent()).await;
+        if done.is_ok() {
+            self.note_use(verified.identity(), Use::Rest, self.address_of(verified));
+        }
         let outcome = match &done {
             Err(DeployError::Waits { state, .. }) => state.as_str(),
             Ok(deployment) => deployment.state.as_str(),
@@ -151,6 +154,8 @@ impl Accounts {
         request: &str,
         consent: Consent,
     ) -> Result<Deployment, DeployError> {
+        // Whether there was an account when its use was noted last is not known.
+        self.noted.forget(verified.identity());
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());

@@ -37,8 +37,11 @@ impl Accounts {
         let _held = self.locks.hold(identity).await;
         let Some(account) = self.backend.find(identity).await? else { return Ok(Vec::new()) };
         let managed = self.backend.managed_groups(&account.name).await?;
+        // Where the host's admin took the person out by hand, nothing is joined again.
+        let has = |group: &GroupName| account.groups.iter().any(|has| has == group.as_str());
         let (kept, lost): (Vec<GroupName>, Vec<GroupName>) = managed
             .into_iter()
+            .filter(has)
             .partition(|group| wanted.supplementary.contains(group) || *group == wanted.primary);
         if lost.is_empty() {
             return Ok(lost);

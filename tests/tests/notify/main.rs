@@ -32,6 +32,8 @@ macro_rules! mail_test {
     };
 }
 
+mod approvals;
+
 const RULES: &str = "authorised_users = [somebody-else]";
 
 /// Provider and daemon, with digests every hour.

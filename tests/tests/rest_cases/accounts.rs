@@ -100,7 +100,7 @@ impl Accounts {
         }
         let name = setup.username(user).with_context(|| format!("no user {user}"))?;
         let found = Entry::find(name)?;
-        if state == State::NotDeployed {
+        if matches!(state, State::NotDeployed | State::Pending | State::Rejected) {
             if let Some(entry) = found {
                 self.uids.insert(name.to_owned(), entry.uid);
                 check_run("userdel", &["-r", "--", name])?;

@@ -84,6 +84,12 @@ pub(crate) enum State {
     Suspended,
     /// Its shell lets nobody work.
     Limited,
+    /// There is none; its owner waits for an admin.
+    Pending,
+    /// There is none; an admin said no.
+    Rejected,
+    /// An admin said yes.
+    Accepted,
 }
 
 impl State {
@@ -94,12 +100,16 @@ impl State {
             Self::Deployed => "deployed",
             Self::Suspended => "suspended",
             Self::Limited => "limited",
+            Self::Pending => "pending",
+            Self::Rejected => "rejected",
+            Self::Accepted => "accepted",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
         let all = [Self::NotDeployed, Self::Deployed, Self::Suspended, Self::Limited];
-        all.into_iter().find(|state| state.word() == word)
+        let approval = [Self::Pending, Self::Rejected, Self::Accepted];
+        all.into_iter().chain(approval).find(|state| state.word() == word)
     }
 }
 
@@ -165,6 +175,13 @@ impl Case {
     /// has something to do.
     pub(crate) fn target_state(&self) -> State {
         let noted = self.note.split_once(", ").and_then(|(_, state)| State::parse(state));
+        let asked = self.state().filter(|_| self.request.config == Configuration::Approval);
+        if let Some(state) = asked {
+            return match (self.route(), state) {
+                ("/admin/resume", State::Accepted) => State::Suspended,
+                (_, state) => state,
+            };
+        }
         noted.unwrap_or(match self.route() {
             "/admin/resume" => State::Suspended,
             _ => State::Deployed,

@@ -299,6 +299,22 @@ const RULES: &[Rule] = &[
         mend: None,
     },
     Rule {
+        reason: "who waits or was rejected has no name: no word of a sentence is taken for one",
+        applies: |view, recorded| {
+            let state = recorded.body["state"].as_str().unwrap_or_default();
+            ["/verify_user", "/user/status"].contains(&view.case.route())
+                && ["pending", "rejected"].contains(&state)
+        },
+        instead: |view, mut recorded| {
+            match view.case.route() {
+                "/verify_user" => recorded.body["verified"] = false.into(),
+                _ => recorded.body["username"] = "".into(),
+            }
+            Answer::Fixed(recorded)
+        },
+        mend: None,
+    },
+    Rule {
         reason: "deploying a suspended account changes nothing and says so",
         applies: |view, recorded| {
             view.case.route() == "/user/deploy"

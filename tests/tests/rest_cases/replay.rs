@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use motley_proto::approval::ApprovalDecision;
 use motley_tests::op::{Minted, TokenKind, one_time_password};
 use motley_tests::sandbox::{Reply, until};
 
 use super::accounts::Accounts;
-use super::case::{Case, State};
+use super::approvals;
+use super::case::{Case, Configuration, State};
 use super::contract::Contract;
 use super::divergence::Mend;
 use super::matching::body_of;
@@ -122,6 +124,12 @@ impl<'a> Replay<'a> {
             let issuer = federation.op("listed")?.issuer();
             good = good.userinfo_claim("iss", issuer).userinfo_claim("sub", other);
         }
+        if case.name.contains("with another group") {
+            good = good.userinfo_claim("groups", serde_json::json!(["approval-other"]));
+            for claim in ["eduperson_entitlement", "entitlements"] {
+                good = good.userinfo_claim(claim, serde_json::json!([]));
+            }
+        }
         if mend == Some(Mend::NameAudience) {
             good = good.claim("aud", self.setup.audiences(user, case.request.config));
         }
@@ -201,7 +209,37 @@ impl<'a> Replay<'a> {
         self.get("/verify_user?username=nobody", &one_time_password(token)).map(drop)
     }
 
+    /// Puts a person into the state of a case with approvals, as people and admins get there.
+    fn prepare_request(&mut self, case: &Case) -> Result<()> {
+        let user = case.target().unwrap_or(&case.request.user).to_owned();
+        let state = case.target().map_or_else(|| case.state(), |_| Some(case.target_state()));
+        self.accounts.lift(self.setup, &user)?;
+        self.accounts.put(self.setup, &user, State::NotDeployed)?;
+        let identity = self.setup.identity(&user)?;
+        approvals::forget(&identity)?;
+        let state = state.unwrap_or(State::NotDeployed);
+        if state == State::NotDeployed {
+            return Ok(());
+        }
+        self.get("/user/deploy", &self.good_token(&user)?)?;
+        match state {
+            State::Pending => Ok(()),
+            State::Rejected => approvals::decide(&identity, ApprovalDecision::Reject),
+            _ => {
+                approvals::decide(&identity, ApprovalDecision::Accept)?;
+                self.accounts.note_deployed(self.setup, &user);
+                if state == State::Suspended {
+                    self.accounts.suspend(self.setup, &user)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn prepare(&mut self, case: &Case) -> Result<()> {
+        if case.request.config == Configuration::Approval {
+            return self.prepare_request(case);
+        }
         if case.target().is_some_and(|target| target != case.request.user) {
             self.accounts.lift(self.setup, &case.request.user)?;
         }

@@ -41,7 +41,11 @@ impl Admin {
 
     pub(super) async fn test_notify(&self, peer: Peer) -> Result<AdminAnswer, AccountError> {
         self.note(peer, "test notify")?;
-        Ok(match Smtp::new(&self.config).send(&notify::test_mail()).await {
+        let mut mail = notify::test_mail();
+        if let Some(own) = self.accounts().lifecycle.letters.test(&self.config.adapter.email) {
+            mail.body = own;
+        }
+        Ok(match Smtp::new(&self.config).send(&mail).await {
             Ok(said) => AdminAnswer::Notified(said),
             Err(error) => AdminAnswer::Refused(error.to_string()),
         })

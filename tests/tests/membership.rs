@@ -1,0 +1,60 @@
+//! Groups that are gone are left at the login, and the person is told.
+
+use anyhow::Result;
+use motley_tests::op::{Endpoint, Fault};
+use motley_tests::sandbox::{PamStack, Sandbox, World};
+use motley_tests::sandbox_test;
+use serde_json::json;
+use std::process::Command;
+
+const ADAPTER: &str = "[ldf_adapter]\nbackend = local_unix\nprimary_group = motleyusers\n\
+    [backend.local_unix]\nhome_base = /home\nshell = /bin/bash\n";
+
+fn token(world: &World, groups: &[&str]) -> String {
+    let token = world.op.token("alice").userinfo_claim("eduperson_entitlement", json!([]));
+    token.userinfo_claim("groups", json!(groups)).sign()
+}
+
+fn groups() -> Result<String> {
+    let output = Command::new("id").args(["-Gn", "alice"]).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn world(sb: &Sandbox) -> Result<World> {
+    World::with(sb, "authorise_all = yes", PamStack::token_only(), |daemon| {
+        daemon.adapter(ADAPTER).section("[lifecycle]\ncheck_groups = yes\nlimit_after = 90")
+    })
+}
+
+sandbox_test! {
+    fn a_login_leaves_groups_that_are_gone_and_says_so(sb) {
+        let world = world(sb)?;
+        let name = world.deploy(&token(&world, &["lab-a", "lab-b"]))?;
+        let fewer = token(&world, &["lab-b", "lab-new"]);
+        let outcome = world.paste(sb, &name, &fewer)?;
+        assert!(outcome.is_success(), "{}", outcome.stdout);
+        let told = "Your account was removed from groups lab-a.";
+        assert!(outcome.stdout.contains(told), "{}", outcome.stdout);
+        assert_eq!(groups()?.trim(), "motleyusers lab-b");
+        let outcome = world.paste(sb, &name, &token(&world, &["lab-b"]))?;
+        assert!(outcome.is_success() && !outcome.stdout.contains("removed from"), "{}", outcome.stdout);
+        let shown = Command::new(motley_tests::sandbox::built("motleyctl")?).args(["users", "show", &name]).output()?;
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("last use"), "{shown}");
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn userinfo_that_is_down_at_a_login_takes_nobody_out_of_a_group(sb) {
+        let world = world(sb)?;
+        let name = world.deploy(&token(&world, &["lab-a", "lab-b"]))?;
+        // The token itself says less than userinfo would.
+        let signed = world.op.token("alice").claim("groups", json!(["lab-b"])).sign();
+        world.op.fault(Endpoint::Userinfo, Fault::Status(503));
+        let outcome = world.paste(sb, &name, &signed)?;
+        assert!(outcome.is_success(), "{}", outcome.stdout);
+        assert_eq!(groups()?.trim(), "motleyusers lab-a lab-b");
+        Ok(())
+    }
+}
