@@ -298,6 +298,15 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError>;
 
+    /// Primary group of the account, where the back end can name it and it is one that motley may
+    /// handle.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn primary_group(&self, _name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        Ok(None)
+    }
+
     /// Takes the account away for good: ends its sessions, puts its home aside, keeps name and uid
     /// for this identity alone. An account that is gone already is no error.
     ///

@@ -255,6 +255,11 @@ impl Backend for LocalUnix {
         Ok(self.inspect(name).await?.map(|facts| facts.managed_groups).unwrap_or_default())
     }
 
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        let group = self.inspect(name).await?.and_then(|facts| facts.primary_group);
+        Ok(group.and_then(|group| GroupName::new(group).ok()))
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         let task = Task::Remove { identity: identity.clone(), name: name.clone() };
         match self.change(identity, name, &task).await {

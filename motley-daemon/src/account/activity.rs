@@ -17,21 +17,23 @@ const PRECISION: i64 = 3600;
 /// Most accounts whose last note is remembered; behind it the store is asked more often than it must.
 const REMEMBERED: usize = 20_000;
 
-/// When the use of which account was noted last by this process.
+/// When the use of which account was noted last by this process, and whether with an address.
 #[derive(Default)]
-pub(super) struct Noted(Mutex<HashMap<Identity, Timestamp>>);
+pub(super) struct Noted(Mutex<HashMap<Identity, (Timestamp, bool)>>);
 
 impl Noted {
-    /// True at most once an hour for each identity.
-    fn is_due(&self, identity: &Identity, now: Timestamp) -> bool {
+    /// True at most once an hour for each identity, and once more when an address becomes known.
+    fn is_due(&self, identity: &Identity, has_address: bool, now: Timestamp) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.get(identity).is_some_and(|last| *last <= now && now < last.plus(PRECISION)) {
+        let last = noted.get(identity).copied();
+        let is_recent = |(at, _): &(Timestamp, bool)| *at <= now && now < at.plus(PRECISION);
+        if last.filter(is_recent).is_some_and(|(_, had_address)| had_address || !has_address) {
             return false;
         }
         if noted.len() >= REMEMBERED {
             noted.clear();
         }
-        noted.insert(identity.clone(), now);
+        noted.insert(identity.clone(), (now, has_address));
         true
     }
 
@@ -45,7 +47,7 @@ impl Accounts {
     /// can't be written.
     pub fn note_use(&self, identity: &Identity, how: Use, address: Option<String>) {
         let now = self.clock.now();
-        if !self.noted.is_due(identity, now) {
+        if !self.noted.is_due(identity, address.is_some(), now) {
             return;
         }
         let (store, identity) = (self.store.clone(), identity.clone());

@@ -14,7 +14,7 @@ use crate::{
     store::{AccountRecord, Approval, ApprovalIntent, KeptClaims, Letter, NewApproval, StoreError},
     verified::{ClaimMap, Verified},
 };
-use feudal_plugins::{Account, Claims, Naming, Person, names::candidates};
+use feudal_plugins::{Account, Claims, Naming, Person, groups::groups, names::candidates};
 use motley_proto::{
     GroupName, Identity, UserName,
     approval::{ApprovalId, ApprovalKind, ApprovalRef, ApprovalStatus},
@@ -131,14 +131,14 @@ impl Accounts {
         };
         let status = seen.as_ref().map(|seen| (seen.status, is_same(seen)));
         match status {
+            // Accepted for another node. A primary group that nobody accepted is asked for all the same.
             Some((ApprovalStatus::Accepted, _)) => {
-                if let Some(seen) = &seen {
-                    let primary = wish.groups.primary.clone();
-                    wish.groups
-                        .supplementary
-                        .retain(|group| *group == primary || seen.accepted.contains(group));
+                if let Some(seen) = &seen
+                    && seen.accepted.contains(&wish.groups.primary)
+                {
+                    wish.groups.supplementary.retain(|group| seen.accepted.contains(group));
+                    return Ok(());
                 }
-                return Ok(());
             }
             Some((ApprovalStatus::Rejected, _)) => {
                 let text = "User deployment was rejected. No new deployment request will be sent.";
@@ -151,7 +151,7 @@ impl Accounts {
         }
         let name = self.name_to_be(wish, record).await?;
         let asking = Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name };
-        let is_new = seen.is_none();
+        let is_new = seen.as_ref().is_none_or(|seen| seen.status == ApprovalStatus::Accepted);
         match self.ask(wish, asking).await? {
             true if is_new => {
                 waits(AccountState::Pending, "Request for deployment was submitted for approval.")
@@ -181,12 +181,24 @@ impl Accounts {
         {
             self.store.note_accepted(wish.identity, &accepted).await?;
         }
-        let (granted, asked): (Vec<_>, Vec<_>) = wanted.iter().cloned().partition(|group| {
-            *group == wish.groups.primary
-                || accepted.contains(group)
-                || account.groups.iter().any(|has| has == group.as_str())
-        });
+        let free = self.groups_without_asking(account, &accepted).await?;
+        let (granted, asked): (Vec<_>, Vec<_>) =
+            wanted.iter().cloned().partition(|group| free.contains(group));
         Ok(Sorted { granted, asked: asked.into_iter().collect(), seen })
+    }
+
+    /// Groups of an account for which nobody has to be asked: those that it has, those that the
+    /// configuration gives to everybody, and those that were accepted.
+    pub(super) async fn groups_without_asking(
+        &self,
+        account: &Account,
+        accepted: &BTreeSet<GroupName>,
+    ) -> Result<BTreeSet<GroupName>, AccountError> {
+        let primary = self.backend.primary_group(&account.name).await?;
+        let configured = groups(&self.rules.groups, &Claims::default());
+        let configured = configured.map(|groups| groups.supplementary).unwrap_or_default();
+        let has = account.groups.iter().filter_map(|group| GroupName::new(group.clone()).ok());
+        Ok(accepted.iter().cloned().chain(primary).chain(configured).chain(has).collect())
     }
 
     /// Asks for the groups of an account that need an admin's word. Yields whether anything was asked.

@@ -141,9 +141,6 @@ impl Accounts {
         if standing.state == AccountState::Suspended {
             return Err(DecisionError::NotAllowed("this identity is suspended".to_owned()));
         }
-        if approval.kind == ApprovalKind::Groups && standing.account.is_none() {
-            return Err(DecisionError::AccountGone);
-        }
         let (_, claims) = recall(approval);
         let today = groups(&self.rules.groups, &claims)
             .map_err(|error| DecisionError::NotAllowed(error.to_string()))?;
@@ -155,13 +152,14 @@ impl Accounts {
             }
             // Nothing may come in that was neither seen now nor had before.
             ApprovalKind::Groups => {
-                let has = standing.account.as_ref().map_or(&[][..], |account| &account.groups);
-                let is_known = |group: &GroupName| {
-                    intent.groups.contains(group)
-                        || approval.accepted.contains(group)
-                        || *group == today.primary
-                        || has.iter().any(|has| has == group.as_str())
+                let free = match &standing.account {
+                    Some(account) => {
+                        self.groups_without_asking(account, &approval.accepted).await?
+                    }
+                    None => return Err(DecisionError::AccountGone),
                 };
+                let is_known =
+                    |group: &GroupName| intent.groups.contains(group) || free.contains(group);
                 intent.groups.is_subset(&wanted) && wanted.iter().all(is_known)
             }
         };

@@ -4,7 +4,7 @@ use super::{AccountError, Accounts, approval::Consent};
 use crate::{
     audit::Event,
     measure,
-    store::{AccountRecord, Ended, Engine, Phase, Reservation, StoreError},
+    store::{AccountRecord, Ended, Engine, Phase, Reservation, StoreError, Use},
     verified::Verified,
 };
 use feudal_plugins::{

@@ -138,6 +138,10 @@ impl Backend for Measured<dyn Backend> {
         measure("managed_groups", self.0.managed_groups(name)).await
     }
 
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        measure("primary_group", self.0.primary_group(name)).await
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         measure("remove", self.0.remove(identity, name)).await
     }

@@ -110,7 +110,8 @@ impl Store {
              WHERE issuer = $1 AND subject = $2 AND phase = 'deployed'
              ON CONFLICT (issuer, subject) DO UPDATE SET used_at = excluded.used_at, how = excluded.how,
                email = COALESCE(excluded.email, last_use.email), warned_at = NULL
-             WHERE last_use.used_at <= $6 OR last_use.used_at > excluded.used_at OR last_use.how = 'first_seen'",
+             WHERE last_use.used_at <= $6 OR last_use.used_at > excluded.used_at OR last_use.how = 'first_seen'
+               OR (last_use.email IS NULL AND excluded.email IS NOT NULL)",
         )
         .bind(identity.issuer.to_string())
         .bind(identity.subject.to_string())

@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use motley_tests::op::{Federation, TestCa};

@@ -213,6 +213,7 @@ impl<'a> Replay<'a> {
     fn prepare_request(&mut self, case: &Case) -> Result<()> {
         let user = case.target().unwrap_or(&case.request.user).to_owned();
         let state = case.target().map_or_else(|| case.state(), |_| Some(case.target_state()));
+        self.accounts.lift(self.setup, &case.request.user)?;
         self.accounts.lift(self.setup, &user)?;
         self.accounts.put(self.setup, &user, State::NotDeployed)?;
         let identity = self.setup.identity(&user)?;

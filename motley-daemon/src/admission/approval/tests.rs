@@ -502,3 +502,33 @@ async fn r40_only_the_form_that_was_seen_can_be_named() {
         Err(DecisionError::Changed(now)) if now == reference
     ));
 }
+
+#[tokio::test]
+async fn r40_a_group_does_not_come_in_as_the_primary_one_without_being_asked_for() {
+    let world = world(ALL).await;
+    world.told(&person("1", &["lab"])).await;
+    world.accept(&person("1", &["lab"])).await.unwrap();
+    let jane = person("1", &["another"]);
+    let done = world.deploy(&jane).await.unwrap();
+    assert!(done.message.contains("submitted for approval"), "{done:?}");
+    let asked = world.request(&jane).await.intent.groups;
+    assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["another"]);
+}
+
+#[tokio::test]
+async fn r40_a_node_that_lacks_the_account_makes_it_with_what_was_accepted_and_no_more() {
+    let world = world(ALL).await;
+    world.told(&person("1", &["a", "b"])).await;
+    world.accept(&person("1", &["a", "b"])).await.unwrap();
+    // As on another node: the database knows what was accepted, the host has no account.
+    let name = UserName::new("user1").unwrap();
+    let identity = person("1", &[]).identity().clone();
+    world.bench.backend.remove(&identity, &name).await.unwrap();
+    let more = person("1", &["a", "b", "more"]);
+    assert!(world.deploy(&more).await.unwrap().message.starts_with("User was created"));
+    assert_eq!(world.groups(&more).await, ["b"]);
+    assert!(world.deploy(&more).await.unwrap().message.contains("submitted for approval"));
+    world.bench.backend.remove(&identity, &name).await.unwrap();
+    let other = person("1", &["another"]);
+    assert_eq!(world.told(&other).await.0, AccountState::Pending);
+}

@@ -1,3 +1,5 @@
+//! What mails say, and what nobody can make them say.
+
 use super::*;
 use motley_proto::{Issuer, Subject, approval::ApprovalId};
 use proptest::prelude::*;

@@ -189,16 +189,15 @@ async fn decide(
     let parameters = Parameters::read(uri);
     let [id] = parameters.require(["id"])?;
     let asks = Asks::find(rest, headers).await?;
-    let bad = |what: &str, why: String| {
-        Err(answer::detail(StatusCode::BAD_REQUEST, format!("{what} {why}")))
-    };
+    let bad =
+        |what: &str, why: String| answer::detail(StatusCode::BAD_REQUEST, format!("{what} {why}"));
     let reference = match id.parse::<ApprovalRef>() {
         Ok(reference) => reference,
-        Err(error) => return bad("id", error.to_string()),
+        Err(error) => return Err(bad("id", error.to_string())),
     };
     let reason = match parameters.get("reason").map(Reason::new).transpose() {
         Ok(reason) => reason,
-        Err(error) => return bad("reason", error.to_string()),
+        Err(error) => return Err(bad("reason", error.to_string())),
     };
     let seen = seen(&rest.admission, &reference).await?;
     let target = asks.may_decide_about(&seen.identity);
