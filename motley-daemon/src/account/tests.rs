@@ -97,11 +97,8 @@ pub(crate) async fn bench_living(
 
 /// One node with this store.
 fn bench_at(store: Store, folder: tempfile::TempDir, strategy: Strategy) -> Bench {
-    let ways = Ways {
-        clock: Arc::new(SystemClock),
-        approval: None,
-        lifecycle: Lifecycle::default(),
-    };
+    let ways =
+        Ways { clock: Arc::new(SystemClock), approval: None, lifecycle: Lifecycle::default() };
     bench_of(store, folder, strategy, ways)
 }
 

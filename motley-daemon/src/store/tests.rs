@@ -3,6 +3,7 @@
 mod killed;
 mod nodes;
 mod offline;
+mod requests;
 
 use super::*;
 use crate::{clock::Timestamp, postgres::Postgres};
@@ -93,6 +94,7 @@ macro_rules! on_both_databases {
         }
     };
 }
+
 use on_both_databases;
 
 fn identity(subject: &str) -> Identity {
