@@ -3,8 +3,15 @@
 //! The file belongs to root, so what stands in it is the admin's word and widens the limits as the
 //! helper's own file does. Everything else in it is for the daemon.
 
-use crate::{config::ConfigError, guard::Limits, ownership::require_root_only};
-use motley_proto::{names::GroupName, task::AccountPath};
+use crate::{
+    config::ConfigError,
+    guard::{DirectoryUids, Limits},
+    ownership::require_root_only,
+};
+use motley_proto::{
+    names::{GroupName, is_protected_id},
+    task::AccountPath,
+};
 use std::path::{Path, PathBuf};
 
 /// Where the file is looked for when neither option nor environment name one.
@@ -12,6 +19,9 @@ const USUAL_PLACES: &[&str] =
     &["/etc/motley_cue/feudal_adapter.conf", "/etc/feudal/feudal_adapter.conf"];
 /// Most that is read of it, in bytes.
 const SIZE_LIMIT: u64 = 1024 * 1024;
+/// Uids of a directory whose section does not name them.
+const DIRECTORY_UID_MIN: u32 = 1000;
+const DIRECTORY_UID_MAX: u32 = 60_000;
 
 /// The file that counts: the named one, else the environment's, else the first that exists.
 pub fn find(named: Option<&Path>, environment: Option<&str>) -> Option<PathBuf> {
@@ -35,7 +45,13 @@ pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
         return Err(ConfigError::Whole { path: path.display().to_string(), problem });
     }
     let text = std::fs::read_to_string(&real).map_err(failed)?;
-    for (section, option, value) in options(&text) {
+    let found = options(&text);
+    if limits.directory_uids == DirectoryUids::Unset
+        && let Some(uids) = directory_uids(&found)
+    {
+        limits.directory_uids = uids;
+    }
+    for (section, option, value) in found {
         match (section.as_str(), option.as_str()) {
             ("ldf_adapter", "primary_group" | "fallback_group" | "additional_groups") => {
                 let named = value.split_whitespace().filter_map(|word| GroupName::new(word).ok());
@@ -51,6 +67,24 @@ pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// The uids of the directory that the file names as back end, with `uid_min` and `uid_max` of its
+/// section.
+fn directory_uids(found: &[(String, String, String)]) -> Option<DirectoryUids> {
+    let value = |section: &str, option: &str| {
+        let named = |(s, o, _): &&(String, String, String)| s == section && o == option;
+        found.iter().rev().find(named).map(|(_, _, value)| value.as_str())
+    };
+    let section = match value("ldf_adapter", "backend")? {
+        "ldap" => "backend.ldap",
+        "bonsai_ldap" => "backend.bonsai_ldap",
+        _ => return None,
+    };
+    let uid = |option, default| value(section, option).map_or(Some(default), |v| v.parse().ok());
+    let (min, max) = (uid("uid_min", DIRECTORY_UID_MIN)?, uid("uid_max", DIRECTORY_UID_MAX)?);
+    let sound = min <= max && !is_protected_id(min) && !is_protected_id(max);
+    sound.then_some(DirectoryUids::Range(min..=max))
 }
 
 /// Section, option in lower case, and value of every option; continued lines are joined by blanks.
@@ -119,6 +153,29 @@ mod tests {
         assert_eq!(limits.allowed_groups.len(), 4, "r22: protected names never count");
         assert!(limits.home_bases.contains(&AccountPath::new("/srv/home").unwrap()));
         assert!(limits.shells.contains(&AccountPath::new("/opt/bin/zsh").unwrap()));
+    }
+
+    #[test]
+    fn uids_of_the_directory_that_is_the_back_end_count_and_those_of_another_do_not() {
+        let uids = |text: &str| {
+            let mut limits = default_limits(&SiteDefaults::read(Path::new("/nowhere")));
+            if let Some(uids) = directory_uids(&options(text)) {
+                limits.directory_uids = uids;
+            }
+            limits.directory_uids
+        };
+        let ldap = "[backend.ldap]\nuid_min = 20000\nuid_max: 29999\n";
+        let named = |backend: &str| format!("[ldf_adapter]\nbackend = {backend}\n{ldap}");
+        assert_eq!(uids(&named("ldap")), DirectoryUids::Range(20_000..=29_999));
+        assert_eq!(uids(&named("bonsai_ldap")), DirectoryUids::Range(1000..=60_000));
+        for other in ["local_unix", "bwidm", ""] {
+            assert_eq!(uids(&named(other)), DirectoryUids::Unset, "{other}");
+        }
+        assert_eq!(uids(ldap), DirectoryUids::Unset, "no back end is named");
+        for unsound in ["uid_min = 0", "uid_max = 4294967295", "uid_min = x", "uid_max = 19999"] {
+            let text = format!("{}{unsound}\n", named("ldap"));
+            assert_eq!(uids(&text), DirectoryUids::Unset, "r21: {unsound}");
+        }
     }
 
     #[test]

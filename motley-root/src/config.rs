@@ -2,7 +2,7 @@
 
 use crate::{
     defaults::SiteDefaults,
-    guard::{ExistingHomes, Limits},
+    guard::{DirectoryUids, ExistingHomes, Limits},
     ownership::{OwnershipError, require_root_only},
 };
 use motley_proto::{
@@ -60,6 +60,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("uid_min", "smallest uid that is made or adopted (default: UID_MIN of /etc/login.defs)"),
     ("uid_max", "largest uid that is made or adopted (default: UID_MAX of /etc/login.defs)"),
     (
+        "directory_uids",
+        "uids of accounts that a directory keeps, as MIN-MAX, whose sessions and jobs may be ended, or none (default: uid_min to uid_max of the directory that feudal_adapter.conf names as back end)",
+    ),
+    (
         "existing_homes",
         "refuse, or keep: whether a new account may take a home that exists and has its uid, as on shared file systems (default: refuse)",
     ),
@@ -73,6 +77,7 @@ pub fn default_limits(site: &SiteDefaults) -> Limits {
         home_bases: AccountPath::new("/home").into_iter().collect(),
         shells: Default::default(),
         uids: site.uid_min.max(1000)..=site.uid_max,
+        directory_uids: DirectoryUids::Unset,
         existing_homes: ExistingHomes::Refuse,
     }
 }
@@ -133,6 +138,7 @@ fn set(limits: &mut Limits, key: &str, value: &str) -> Result<(), String> {
         "shells" => limits.shells = parse_list(value, |text| AccountPath::new(text))?,
         "uid_min" => limits.uids = parse_uid(value)?..=max,
         "uid_max" => limits.uids = min..=parse_uid(value)?,
+        "directory_uids" => limits.directory_uids = parse_directory_uids(value)?,
         "existing_homes" => {
             limits.existing_homes = match value {
                 "refuse" => ExistingHomes::Refuse,
@@ -170,6 +176,16 @@ fn parse_uid(value: &str) -> Result<u32, String> {
     } else {
         Ok(uid)
     }
+}
+
+fn parse_directory_uids(value: &str) -> Result<DirectoryUids, String> {
+    if value == "none" {
+        return Ok(DirectoryUids::None);
+    }
+    let cure = || "`directory_uids` is `none` or two uids as 100000-199999".to_owned();
+    let (min, max) = value.split_once('-').ok_or_else(cure)?;
+    let (min, max) = (parse_uid(min.trim())?, parse_uid(max.trim())?);
+    if min <= max { Ok(DirectoryUids::Range(min..=max)) } else { Err(cure()) }
 }
 
 fn parse_list<T, E, C>(value: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<C, String>
@@ -220,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn r21_uids_of_a_directory_are_none_by_default_and_never_those_of_the_system() {
+        assert!(!parse("").unwrap().directory_uids.contains(100_000));
+        assert_eq!(parse("directory_uids = none\n").unwrap().directory_uids, DirectoryUids::None);
+        let uids = parse("directory_uids = 60000 - 70000\n").unwrap().directory_uids;
+        let inside = [60_000, 61_183, 65_520, 70_000].map(|uid| uids.contains(uid));
+        assert_eq!(inside, [true; 4]);
+        let outside = [59_999, 61_184, 65_519, 65_534, 65_535, 70_001, 0, u32::MAX];
+        assert_eq!(outside.map(|uid| uids.contains(uid)), [false; 8]);
+    }
+
+    #[test]
     fn r22_groups_of_the_system_can_not_even_be_configured() {
         for group in ["docker", "sudo", "shadow", "Staff"] {
             let error = parse(&format!("allowed_groups = users {group}\n")).unwrap_err();
@@ -238,6 +265,9 @@ mod tests {
             ("home_bases = /home/../etc\n", "`/home/../etc` has an empty component"),
             ("group_prefix = -x\n", "`group_prefix` has a character"),
             ("existing_homes = maybe\n", "`refuse` or `keep`"),
+            ("directory_uids = 100000\n", "two uids as 100000-199999"),
+            ("directory_uids = 7000-6000\n", "two uids as 100000-199999"),
+            ("directory_uids = 500-6000\n", "uid of the system"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(part), "{text:?}: {error}");

@@ -24,8 +24,31 @@ pub struct Limits {
     pub shells: BTreeSet<AccountPath>,
     /// Uids of accounts.
     pub uids: RangeInclusive<u32>,
+    /// Uids of accounts that a directory keeps, whose sessions may be looked at and ended.
+    pub directory_uids: DirectoryUids,
     /// What becomes of a home that exists before its account.
     pub existing_homes: ExistingHomes,
+}
+
+/// Whose sessions may be ended although the helper made no account for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DirectoryUids {
+    /// Nobody's, unless the adapter's configuration names a directory as back end.
+    Unset,
+    /// Nobody's, whatever the adapter's configuration says.
+    None,
+    /// Those of accounts with these uids.
+    Range(RangeInclusive<u32>),
+}
+
+impl DirectoryUids {
+    /// True if the uid is one of them. Uids of the system never are.
+    pub fn contains(&self, uid: u32) -> bool {
+        match self {
+            Self::Unset | Self::None => false,
+            Self::Range(range) => range.contains(&uid) && !is_protected_id(uid),
+        }
+    }
 }
 
 /// What becomes of a home that exists before its account does.

@@ -6,12 +6,11 @@ mod support;
 use motley_proto::task::{HomeFate, NewAccount, Removal, Task, TaskAnswer, TaskDone, TaskRefusal};
 use motley_root::{
     accounts::{Accounts, Outcome},
-    database::{NameService, UserEntry},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
 };
 use std::{
     fs,
-    io::{self, Read},
+    io::Read,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown, symlink},
         process::CommandExt,
@@ -24,6 +23,7 @@ use std::{
     time::Duration,
 };
 use support::{
+    directory,
     fate::{be_quiet, doomed},
     *,
 };
@@ -477,39 +477,6 @@ fn r21_what_an_admin_made_anew_after_deleting_the_account_by_hand_stays() {
 
 #[test]
 fn r21_an_account_that_moved_from_passwd_to_a_directory_is_left_alone() {
-    /// What the directory knows besides the files: a name and uid, or nothing that it can tell.
-    struct Directory(Option<(&'static str, u32)>);
-    impl Directory {
-        fn ask(&self, fits: impl Fn(&str, u32) -> bool) -> io::Result<Option<UserEntry>> {
-            let Some((name, uid)) = self.0 else { return Err(io::ErrorKind::TimedOut.into()) };
-            let entry = || UserEntry {
-                name: name.to_owned(),
-                uid,
-                gid: 100,
-                gecos: String::new(),
-                home: format!("/home/{name}"),
-                shell: "/bin/sh".to_owned(),
-            };
-            Ok(fits(name, uid).then(entry))
-        }
-    }
-    impl NameService for Directory {
-        fn user_named(&self, name: &str) -> io::Result<Option<UserEntry>> {
-            self.ask(|other, _| other == name)
-        }
-        fn user_with_uid(&self, uid: u32) -> io::Result<Option<UserEntry>> {
-            self.ask(|_, other| other == uid)
-        }
-        fn gid_of(&self, _: &str) -> io::Result<Option<u32>> {
-            Ok(None)
-        }
-        fn gids_listing(&self, _: &str) -> io::Result<Vec<u32>> {
-            Ok(Vec::new())
-        }
-        fn group_with(&self, _: u32) -> io::Result<Option<String>> {
-            Ok(None)
-        }
-    }
     if !enter() {
         return;
     }
@@ -519,7 +486,8 @@ fn r21_an_account_that_moved_from_passwd_to_a_directory_is_left_alone() {
     shell("userdel jdoe");
     let mut running = sleeper(5001);
     for known in [Some(("jdoe", 5001)), Some(("kim", 5001)), Some(("jdoe", 7000)), None] {
-        let accounts = open(Setup { names: Box::new(Directory(known)), ..Setup::default() });
+        let accounts =
+            open(Setup { names: Box::new(directory::Directory(known)), ..Setup::default() });
         let refused = remove(&accounts, "jdoe");
         let expected = match known {
             Some(_) => {

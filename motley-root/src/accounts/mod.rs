@@ -1,6 +1,7 @@
 //! Carries out tasks: each is checked by guard and ledger first, and changes are made one at a time.
 
 mod create;
+mod directory;
 mod expiry;
 mod lock;
 mod membership;
@@ -138,13 +139,13 @@ impl Accounts {
         match task {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
-                let (record, _) = self.recorded(identity, name)?;
-                self.end_sessions(name, record.uid).map(TaskDone::Sessions)
+                let uid = self.present(identity, name)?;
+                self.end_sessions(name, uid).map(TaskDone::Sessions)
             }
             Task::Sessions { identity, name } => {
-                let (record, _) = self.recorded(identity, name)?;
+                let uid = self.present(identity, name)?;
                 let now = (self.world.now)();
-                let whose = self.whose(name, record.uid)?;
+                let whose = self.whose(name, uid)?;
                 let list = sessions::list::list(&self.world.root, &whose, now);
                 Ok(TaskDone::SessionList(list))
             }

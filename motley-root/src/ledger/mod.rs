@@ -303,6 +303,11 @@ impl Book {
         self.names.get(name)
     }
 
+    /// Whose uid it is, or was.
+    pub fn owner_of_uid(&self, uid: Uid) -> Option<&Identity> {
+        self.uids.get(&uid)
+    }
+
     /// State of a group, if motley made it.
     pub fn group(&self, group: &GroupName) -> Option<GroupStage> {
         self.groups.get(group).copied()

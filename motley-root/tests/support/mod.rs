@@ -1,6 +1,7 @@
 //! A private copy of the host's account files, the helper in it, and a client for it.
 #![allow(dead_code)]
 
+pub mod directory;
 pub mod fate;
 pub mod ffi;
 pub mod helper;
