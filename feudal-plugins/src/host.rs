@@ -4,7 +4,7 @@ use crate::backend::BackendError;
 use async_trait::async_trait;
 use motley_proto::{
     Identity, UserName,
-    task::{AccountSessions, SessionsEnded},
+    task::{AccountSessions, Held, SessionsEnded},
 };
 
 /// The host on which people work. A back end may keep the accounts of many hosts; sessions and
@@ -30,4 +30,17 @@ pub trait Host: Send + Sync {
         identity: &Identity,
         name: &UserName,
     ) -> Result<SessionsEnded, BackendError>;
+
+    /// Holds what would start something for the account without a login: jobs of cron and at, and
+    /// user services that outlive sessions. Comes before [`Host::end_sessions`].
+    ///
+    /// # Errors
+    /// As [`Host::sessions`].
+    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError>;
+
+    /// Puts back what [`Host::hold`] held, as it was.
+    ///
+    /// # Errors
+    /// As [`Host::sessions`].
+    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError>;
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountPath, AccountSessions, HomeFate, Removal, SessionFact, SessionsEnded},
+    task::{AccountPath, AccountSessions, Held, HomeFate, Removal, SessionFact, SessionsEnded},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -31,6 +31,7 @@ struct State {
     foreign_names: BTreeSet<String>,
     failures: VecDeque<BackendError>,
     sessions: BTreeMap<UserName, u32>,
+    jobs: BTreeMap<UserName, u32>,
     calls: Vec<String>,
 }
 
@@ -66,6 +67,11 @@ impl MemoryBackend {
     /// So many sessions are running on the account.
     pub fn open_sessions(&self, name: &UserName, count: u32) {
         self.lock().sessions.insert(name.clone(), count);
+    }
+
+    /// So many jobs of cron and at wait for the account.
+    pub fn give_jobs(&self, name: &UserName, count: u32) {
+        self.lock().jobs.insert(name.clone(), count);
     }
 
     /// The operations that were asked for and would change something, oldest first: `deploy jdoe`.
@@ -275,7 +281,12 @@ impl Backend for MemoryBackend {
             Some(_) => HomeFate::Archived(format!("/home/.removed/{name}")),
             None => HomeFate::Nothing,
         };
-        let ended = SessionsEnded { sessions: count, processes: count, remaining: 0 };
+        let ended = SessionsEnded {
+            sessions: count,
+            processes: count,
+            remaining: 0,
+            ..SessionsEnded::default()
+        };
         Ok(Removal { ended, home, group: None })
     }
 
@@ -320,7 +331,24 @@ impl Host for MemoryBackend {
     ) -> Result<SessionsEnded, BackendError> {
         self.change("end_sessions", identity, name, |_| ())?;
         let count = self.lock().sessions.remove(name).unwrap_or_default();
-        Ok(SessionsEnded { sessions: count, processes: count, remaining: 0 })
+        Ok(SessionsEnded {
+            sessions: count,
+            processes: count,
+            remaining: 0,
+            ..SessionsEnded::default()
+        })
+    }
+
+    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        self.change("hold", identity, name, |_| ())?;
+        let jobs = self.lock().jobs.get(name).copied().unwrap_or_default();
+        Ok(Held { jobs, ..Held::default() })
+    }
+
+    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        self.change("release", identity, name, |_| ())?;
+        let jobs = self.lock().jobs.get(name).copied().unwrap_or_default();
+        Ok(Held { jobs, ..Held::default() })
     }
 }
 

@@ -105,7 +105,12 @@ fn receipt(pending: &[&str]) -> AdminAnswer {
         name: Some(UserName::new("kim").unwrap()),
         state: AccountState::NotDeployed,
         one_time_passwords: 1,
-        sessions: SessionsEnded { sessions: 2, processes: 5, remaining: 0 },
+        sessions: SessionsEnded {
+            sessions: 2,
+            processes: 5,
+            remaining: 0,
+            ..SessionsEnded::default()
+        },
         home: Some(HomeFate::Archived("/home/.removed/kim-5001".to_owned())),
         pending: pending.iter().map(|text| (*text).to_owned()).collect(),
         nodes: Vec::new(),

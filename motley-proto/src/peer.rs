@@ -71,6 +71,8 @@ impl WhoMay for Task {
             | Task::Unexpire { .. }
             | Task::EndSessions { .. }
             | Task::Sessions { .. }
+            | Task::Hold { .. }
+            | Task::Release { .. }
             | Task::Remove { .. }
             | Task::RollBack { .. } => Who::Daemon,
         }

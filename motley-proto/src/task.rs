@@ -124,6 +124,22 @@ pub enum Task {
         /// Its name.
         name: UserName,
     },
+    /// Holds what would start something for the account without a login: jobs of cron and at are put
+    /// aside, and user services no longer outlive sessions. [`Task::EndSessions`] comes next, and holds
+    /// what was made in between.
+    Hold {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Puts back what [`Task::Hold`] held, as it was.
+    Release {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
     /// Lists sessions and processes of the account. Changes nothing.
     Sessions {
         /// Whose account it is.
@@ -186,6 +202,33 @@ pub struct SessionsEnded {
     pub processes: u32,
     /// Processes of the uid that still ran when the time was up.
     pub remaining: u32,
+    /// Jobs of cron and at that were put aside.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub jobs_held: u32,
+    /// True when user services outlived sessions before, and no longer do.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub linger_ended: bool,
+}
+
+// The signatures are those that serde asks for.
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// What is held of an account, or was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// Jobs of cron and at that were put aside, or back. A crontab counts as one.
+    pub jobs: u32,
+    /// True when lingering of user services was switched off, or on again.
+    pub linger: bool,
+    /// Jobs that could not be put back, for others stand in their place. They stay where they are held.
+    pub left: u32,
 }
 
 /// One session of an account, by logind where it runs, else a connection of ssh.
@@ -275,6 +318,10 @@ pub enum TaskDone {
     },
     /// Sessions ended.
     Sessions(SessionsEnded),
+    /// Answer to [`Task::Hold`].
+    Held(Held),
+    /// Answer to [`Task::Release`].
+    Released(Held),
     /// Answer to [`Task::Sessions`].
     SessionList(AccountSessions),
     /// The account is gone.

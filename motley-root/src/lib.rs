@@ -27,6 +27,7 @@ mod ffi;
 pub mod guard;
 pub mod hardening;
 pub mod homes;
+pub mod jobs;
 pub mod ledger;
 pub mod ownership;
 pub mod runner;

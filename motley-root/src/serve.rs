@@ -274,6 +274,8 @@ fn describe_task(task: &Task) -> (&'static str, String, Option<&Identity>) {
         Task::Expire { identity, name } => ("expire", name.to_string(), Some(identity)),
         Task::Unexpire { identity, name } => ("unexpire", name.to_string(), Some(identity)),
         Task::EndSessions { identity, name } => ("end sessions", name.to_string(), Some(identity)),
+        Task::Hold { identity, name } => ("hold", name.to_string(), Some(identity)),
+        Task::Release { identity, name } => ("release", name.to_string(), Some(identity)),
         Task::Sessions { identity, name } => ("list sessions", name.to_string(), Some(identity)),
         Task::Remove { identity, name } => ("remove", name.to_string(), Some(identity)),
         Task::RollBack { identity, name } => ("roll back", name.to_string(), Some(identity)),
@@ -292,6 +294,13 @@ fn describe_done(done: &TaskDone) -> String {
             "{} sessions, {} processes signalled, {} remain",
             ended.sessions, ended.processes, ended.remaining
         ),
+        TaskDone::Held(held) => format!("{} jobs held{}", held.jobs, linger(held.linger, "off")),
+        TaskDone::Released(held) => format!(
+            "{} jobs put back, {} stay aside{}",
+            held.jobs,
+            held.left,
+            linger(held.linger, "on")
+        ),
         TaskDone::SessionList(list) => {
             format!("{} sessions, {} processes", list.sessions.len(), list.processes.len())
         }
@@ -302,6 +311,10 @@ fn describe_done(done: &TaskDone) -> String {
         },
         TaskDone::RolledBack => "removed".to_owned(),
     }
+}
+
+fn linger(changed: bool, how: &str) -> String {
+    if changed { format!(", lingering switched {how}") } else { String::new() }
 }
 
 /// One line to standard error, which the service manager keeps.

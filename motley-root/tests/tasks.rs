@@ -393,7 +393,7 @@ fn all_processes_of_the_account_are_ended_also_stubborn_ones() {
     ];
     let begun = Instant::now();
     let task = Task::EndSessions { identity: identity("jdoe"), name: user("jdoe") };
-    let Ok(TaskDone::Sessions(SessionsEnded { sessions, processes, remaining })) =
+    let Ok(TaskDone::Sessions(SessionsEnded { sessions, processes, remaining, .. })) =
         accounts.carry_out(&task)
     else {
         panic!("no count")

@@ -24,7 +24,7 @@ use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
     task::{
-        AccountFacts, AccountPath, AccountSessions, Removal, SessionsEnded, Task, TaskDone,
+        AccountFacts, AccountPath, AccountSessions, Held, Removal, SessionsEnded, Task, TaskDone,
         TaskRefusal,
     },
 };
@@ -313,6 +313,22 @@ impl Host for LocalUnix {
         let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
         match self.change(identity, name, &task).await? {
             TaskDone::Sessions(ended) => Ok(ended),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        let task = Task::Hold { identity: identity.clone(), name: name.clone() };
+        match self.change(identity, name, &task).await? {
+            TaskDone::Held(held) => Ok(held),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        let task = Task::Release { identity: identity.clone(), name: name.clone() };
+        match self.change(identity, name, &task).await? {
+            TaskDone::Released(held) => Ok(held),
             other => Err(unexpected(&other)),
         }
     }

@@ -5,7 +5,7 @@ use crate::{backend::BackendError, host::Host};
 use async_trait::async_trait;
 use motley_proto::{
     Identity, UserName,
-    task::{AccountSessions, SessionsEnded, Task, TaskDone},
+    task::{AccountSessions, Held, SessionsEnded, Task, TaskDone},
 };
 use std::path::Path;
 
@@ -43,6 +43,22 @@ impl Host for RootHost {
         let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
         match self.root.run(&task).await? {
             TaskDone::Sessions(ended) => Ok(ended),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        let task = Task::Hold { identity: identity.clone(), name: name.clone() };
+        match self.root.run(&task).await? {
+            TaskDone::Held(held) => Ok(held),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        let task = Task::Release { identity: identity.clone(), name: name.clone() };
+        match self.root.run(&task).await? {
+            TaskDone::Released(held) => Ok(held),
             other => Err(unexpected(&other)),
         }
     }

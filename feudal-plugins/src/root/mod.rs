@@ -15,6 +15,8 @@ pub(crate) fn unexpected(done: &TaskDone) -> BackendError {
         TaskDone::Account(_) => "account",
         TaskDone::Groups { .. } => "groups",
         TaskDone::Sessions(_) => "sessions",
+        TaskDone::Held(_) => "held",
+        TaskDone::Released(_) => "released",
         TaskDone::SessionList(_) => "session_list",
         TaskDone::Removed(_) => "removed",
         TaskDone::RolledBack => "rolled_back",

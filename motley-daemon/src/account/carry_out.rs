@@ -123,6 +123,7 @@ impl Accounts {
                     Ok(()) | Err(BackendError::NoAccount) => {}
                     Err(error) => receipt.pending.push(format!("resume the account: {error}")),
                 }
+                self.release(&spelling, &name, &mut receipt.pending).await;
             }
             receipt.name.get_or_insert(name);
         }

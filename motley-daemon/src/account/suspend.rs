@@ -185,6 +185,23 @@ impl Accounts {
         Ok(receipt)
     }
 
+    /// Puts back what was held. The person is in again by now: a job that can't be put back keeps
+    /// nobody out.
+    pub(super) async fn release(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        pending: &mut Vec<String>,
+    ) {
+        match self.host.release(identity, name).await {
+            Ok(held) if held.left > 0 => {
+                tracing::warn!(%name, left = held.left, "jobs stay aside in /var/spool/cron/.motley-held, for others stand in their place");
+            }
+            Ok(_) | Err(BackendError::NoAccount) => {}
+            Err(error) => pending.push(format!("put jobs and services back: {error}")),
+        }
+    }
+
     /// Does everything that follows from a suspension mark, under both spellings of the issuer.
     pub(super) async fn cut_off(&self, identity: &Identity) -> Receipt {
         let mut receipt = unchanged(identity, AccountState::Suspended);
@@ -271,6 +288,15 @@ impl Accounts {
             Ok(()) | Err(BackendError::NoAccount) => {}
             Err(error) => receipt.pending.push(format!("lock the account: {error}")),
         }
+        // What would start something without a login goes first, so that nothing starts meanwhile.
+        match self.host.hold(identity, name).await {
+            Ok(held) => {
+                receipt.sessions.jobs_held = receipt.sessions.jobs_held.saturating_add(held.jobs);
+                receipt.sessions.linger_ended |= held.linger;
+            }
+            Err(BackendError::NoAccount) => {}
+            Err(error) => receipt.pending.push(format!("hold jobs and services: {error}")),
+        }
         match self.host.end_sessions(identity, name).await {
             Ok(sessions) => {
                 add(&mut receipt.sessions, sessions);
@@ -290,6 +316,8 @@ fn add(sum: &mut SessionsEnded, more: SessionsEnded) {
     sum.sessions = sum.sessions.saturating_add(more.sessions);
     sum.processes = sum.processes.saturating_add(more.processes);
     sum.remaining = sum.remaining.saturating_add(more.remaining);
+    sum.jobs_held = sum.jobs_held.saturating_add(more.jobs_held);
+    sum.linger_ended |= more.linger_ended;
 }
 
 pub(super) fn unchanged(identity: &Identity, state: AccountState) -> Receipt {

@@ -6,7 +6,7 @@ use feudal_plugins::{
 };
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
-    task::{AccountPath, AccountSessions, Removal, SessionsEnded},
+    task::{AccountPath, AccountSessions, Held, Removal, SessionsEnded},
 };
 use std::{future::Future, sync::Arc, time::Instant};
 
@@ -171,5 +171,13 @@ impl Host for Measured<dyn Host> {
         name: &UserName,
     ) -> Result<SessionsEnded, BackendError> {
         measure("end_sessions", self.0.end_sessions(identity, name)).await
+    }
+
+    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        measure("hold", self.0.hold(identity, name)).await
+    }
+
+    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        measure("release", self.0.release(identity, name)).await
     }
 }

@@ -3,6 +3,7 @@
 mod create;
 mod directory;
 mod expiry;
+mod hold;
 mod lock;
 mod membership;
 mod recover;
@@ -139,9 +140,10 @@ impl Accounts {
         match task {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
-                let uid = self.present(identity, name)?;
-                self.end_sessions(name, uid).map(TaskDone::Sessions)
+                self.end_sessions_of(identity, name).map(TaskDone::Sessions)
             }
+            Task::Hold { identity, name } => self.hold(identity, name),
+            Task::Release { identity, name } => self.release(identity, name),
             Task::Sessions { identity, name } => {
                 let uid = self.present(identity, name)?;
                 let now = (self.world.now)();
@@ -176,6 +178,8 @@ impl Accounts {
         match task {
             Task::Inspect { .. }
             | Task::EndSessions { .. }
+            | Task::Hold { .. }
+            | Task::Release { .. }
             | Task::Sessions { .. }
             | Task::Remove { .. } => Err(failed("choose the task", "it takes no turn, or its own")),
             Task::Create(plan) => self.create(plan),

@@ -19,10 +19,6 @@ use motley_proto::{
     task::{AccountPath, HomeFate, Removal, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
-use std::time::Duration;
-
-/// How long logind may take to answer.
-const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
 /// Homes of one account that were put aside in the same second.
 const ARCHIVE_ATTEMPTS: u32 = 100;
 
@@ -204,11 +200,14 @@ impl Accounts {
         let mut removal = Removal { ended, ..Removal::default() };
         if ours {
             self.require_nobody_there(name, uid)?;
+            self.archive_jobs(name, uid, &plan.archive)?;
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
         if let Some(entry) = entry.filter(|_| ours) {
-            self.end_linger(name);
+            // A user manager that lingers would be started again at every boot, for nobody. Without the
+            // account it has no effect, so a failure is no reason to keep the account.
+            let _ = self.end_linger(name);
             self.part_from_group(&entry, &seen)?;
             self.edit_or_fail(Program::Userdel, &["--", name.as_str()])?;
             if self.read()?.users.named(name.as_str()).is_some() {
@@ -295,16 +294,6 @@ impl Accounts {
     fn shown(&self, path: &std::path::Path) -> String {
         let below = path.strip_prefix(&self.world.root).unwrap_or(path);
         format!("/{}", below.display())
-    }
-
-    /// A user manager that lingers would be started again at every boot, for nobody.
-    fn end_linger(&self, name: &UserName) {
-        let mark = self.world.root.join("var/lib/systemd/linger").join(name.as_str());
-        if mark.exists() {
-            let args = ["disable-linger", "--", name.as_str()];
-            // Without the account it has no effect, so a failure is no reason to keep the account.
-            let _ = self.world.runner.run(Program::Loginctl, &args, LOGIND_LIMIT);
-        }
     }
 
     /// userdel(8) removes a group of the account's name with it where USERGROUPS_ENAB is set, whoever

@@ -128,6 +128,18 @@ pub enum Event {
         /// The account.
         name: UserName,
     },
+    /// What starts something for the account without a login is about to be held.
+    Held {
+        /// The account, which a directory may keep.
+        name: UserName,
+        /// What there was.
+        hold: Hold,
+    },
+    /// It was put back.
+    Unheld {
+        /// The account.
+        name: UserName,
+    },
     /// The local admin was seen to have set an expiry date that is still to come.
     ExpiryAhead {
         /// The account.
@@ -158,6 +170,16 @@ pub struct ExpiryMark {
     pub set: i64,
     /// The date to restore, `None` for "never".
     pub previous: Option<i64>,
+}
+
+/// What is held of a suspended account, so that it can be put back as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hold {
+    /// Uid of the account.
+    pub uid: Uid,
+    /// True if its user services outlived sessions.
+    pub linger: bool,
 }
 
 /// How far an account has come.
@@ -255,6 +277,7 @@ pub struct Book {
     uids: HashMap<Uid, Identity>,
     accounts: HashMap<Identity, Record>,
     groups: BTreeMap<GroupName, GroupStage>,
+    held: BTreeMap<UserName, Hold>,
 }
 
 impl Book {
@@ -306,6 +329,11 @@ impl Book {
     /// Whose uid it is, or was.
     pub fn owner_of_uid(&self, uid: Uid) -> Option<&Identity> {
         self.uids.get(&uid)
+    }
+
+    /// What is held of the account of that name.
+    pub fn held(&self, name: &UserName) -> Option<Hold> {
+        self.held.get(name).copied()
     }
 
     /// State of a group, if motley made it.
@@ -373,9 +401,11 @@ impl Book {
                 Some(_) => Ok(()),
                 None => Err(Contradiction::NoAccount(name.clone())),
             },
-            Event::GroupReserved { .. } | Event::GroupMade { .. } | Event::GroupReleased { .. } => {
-                Ok(())
-            }
+            Event::GroupReserved { .. }
+            | Event::GroupMade { .. }
+            | Event::GroupReleased { .. }
+            | Event::Held { .. }
+            | Event::Unheld { .. } => Ok(()),
         }
     }
 
@@ -395,7 +425,14 @@ impl Book {
             Event::Removing { name, plan } => {
                 self.change(&name, |r| r.stage = Stage::Removing(plan));
             }
+            Event::Held { name, hold } => {
+                self.held.insert(name, hold);
+            }
+            Event::Unheld { name } => {
+                self.held.remove(&name);
+            }
             Event::RolledBack { name } | Event::Removed { name } => {
+                self.held.remove(&name);
                 if let Some(identity) = self.names.get(&name) {
                     self.accounts.remove(identity);
                 }

@@ -1,7 +1,9 @@
 //! Ends all sessions and processes of one uid, counted and in bounded time.
 //!
 //! An ssh session dies with its `sshd: NAME@…` process, which runs as the user; also a multiplexing
-//! master that was opened before, which no account check would stop.
+//! master that was opened before, which no account check would stop. A login that has passed its
+//! account check and is not yet a session is a process of root's still: it is ended too, and does not
+//! count, for anybody can ask for any name.
 
 pub mod list;
 mod table;
@@ -9,12 +11,16 @@ mod whose;
 
 pub use whose::Whose;
 
-use crate::runner::{CommandRunner, Program};
-use motley_proto::task::SessionsEnded;
+use crate::{
+    ffi,
+    runner::{CommandRunner, Program},
+};
+use motley_proto::{names::is_protected_id, task::SessionsEnded};
 use nix::sys::signal::Signal;
 use std::{
     collections::HashSet,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -22,6 +28,8 @@ use table::Found;
 
 /// How long processes may take to end by themselves.
 const GRACE: Duration = Duration::from_millis(800);
+/// How long sshd may take to close what it had opened for a session.
+const FAREWELL: Duration = Duration::from_millis(300);
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(3);
 /// How long logind may take to answer.
@@ -86,13 +94,51 @@ pub fn end_sessions(
     }
     // A stopped process would not see the request.
     sweep(root, whose, &[Signal::SIGTERM, Signal::SIGCONT], &mut tally)?;
-    let mut left = wait_for_end(root, whose, begun + GRACE)?;
+    signal_monitors(root, whose, Signal::SIGTERM);
+    wait_for_end(root, whose, begun + GRACE)?;
+    end_monitors(root, whose);
+    let mut left = sweep(root, whose, &[], &mut tally)?;
     while left > 0 && begun.elapsed() < LIMIT {
+        // Stopped ones no longer fork, and keep the places that others would fork into.
+        sweep(root, whose, &[Signal::SIGSTOP], &mut tally)?;
         sweep(root, whose, &[Signal::SIGKILL], &mut tally)?;
         left = wait_for_end(root, whose, Instant::now() + Duration::from_millis(20))?;
     }
     let processes = count(tally.signalled.len());
-    Ok(SessionsEnded { sessions, processes, remaining: count(left) })
+    Ok(SessionsEnded { sessions, processes, remaining: count(left), ..SessionsEnded::default() })
+}
+
+/// How many of sshd's processes for the account got the signal.
+fn signal_monitors(root: &Path, whose: &Whose, signal: Signal) -> usize {
+    let Ok(listing) = fs::read_dir(root.join("proc")) else { return 0 };
+    let pids = listing.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid| table::signal_monitor(root, *pid, whose, signal)).count()
+}
+
+/// Ends a login that is under way; a session's process has ended by now, or does so.
+fn end_monitors(root: &Path, whose: &Whose) {
+    let until = Instant::now() + FAREWELL;
+    while signal_monitors(root, whose, Signal::SIGTERM) > 0 {
+        if Instant::now() >= until {
+            signal_monitors(root, whose, Signal::SIGKILL);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Tells atd(8) to look for jobs, which it does only now and then by itself.
+pub fn wake_at(root: &Path) {
+    let pid = fs::read_to_string(root.join("run/atd.pid")).ok();
+    let Some(pid) = pid.and_then(|text| text.trim().parse::<i32>().ok()) else { return };
+    let Ok(process) = ffi::open_process(pid) else { return };
+    let directory = root.join("proc").join(pid.to_string());
+    let is_at = fs::read(directory.join("comm")).is_ok_and(|name| name == b"atd\n");
+    // It runs as root or as the user of the spool, so nobody else can pass for it.
+    let is_systems = fs::metadata(&directory).is_ok_and(|meta| is_protected_id(meta.uid()));
+    if pid > 1 && is_at && is_systems {
+        let _ = ffi::signal_process(&process, Signal::SIGHUP);
+    }
 }
 
 /// How many processes of an account there are, those that can't be looked at included.

@@ -75,6 +75,22 @@ fn look(root: &Path, pid: i32, whose: &Whose, signals: &[Signal]) -> io::Result<
     Ok(Found::Theirs { kernel_session, serves_ssh, signalled })
 }
 
+/// Sends a signal to a process of root's by which sshd serves the account or lets it in. True if
+/// there was one.
+pub(super) fn signal_monitor(root: &Path, pid: i32, whose: &Whose, signal: Signal) -> bool {
+    let directory = root.join("proc").join(pid.to_string());
+    let is_one = || {
+        let is_roots = fs::metadata(&directory).is_ok_and(|meta| meta.uid() == 0);
+        is_roots && pid > 1 && whose.is_monitor(&title(&directory))
+    };
+    if !is_one() {
+        return false;
+    }
+    // As for processes of theirs: the number may have been used again.
+    ffi::open_process(pid)
+        .is_ok_and(|handle| is_one() && ffi::signal_process(&handle, signal).is_ok())
+}
+
 /// True for a living process of which a uid (real, effective, saved or file system) is theirs.
 ///
 /// A lent uid counts in a user namespace of its own only, for nobody gets it elsewhere. Where a site

@@ -16,6 +16,9 @@ pub struct Whose {
     /// The account's own.
     pub(super) uid: u32,
     lent: Vec<RangeInclusive<u32>>,
+    /// How root's processes of sshd call themselves that serve the account, or somebody who asks
+    /// for it: `sshd` before OpenSSH 9.8, `sshd-session` since.
+    monitors: [String; 4],
 }
 
 impl Whose {
@@ -34,7 +37,19 @@ impl Whose {
         if bytes.len() as u64 > SUBUID_BYTES || lent.len() > MAX_RANGES {
             return Err(SightError::Lent(io::ErrorKind::FileTooLarge.into()));
         }
-        Ok(Self { uid, lent })
+        let monitors = [
+            format!("sshd: {name} [priv]"),
+            format!("sshd: {name} [pam]"),
+            format!("sshd-session: {name} [priv]"),
+            format!("sshd-session: {name} [pam]"),
+        ];
+        Ok(Self { uid, lent, monitors })
+    }
+
+    /// True for the title of a process of root's by which sshd serves the account, or lets it in.
+    pub(super) fn is_monitor(&self, title: &str) -> bool {
+        let title = title.trim_end_matches([' ', '\0']);
+        self.monitors.iter().any(|monitor| monitor == title)
     }
 
     /// True if the uid is lent to the account.

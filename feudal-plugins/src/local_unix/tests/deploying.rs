@@ -132,7 +132,8 @@ async fn suspending_an_account_that_nobody_adopted_adopts_it_first() {
 #[tokio::test]
 async fn every_operation_sends_its_task() {
     let account = || answer(TaskDone::Account(facts("jdoe", "sub-1")));
-    let ended = SessionsEnded { sessions: 2, processes: 5, remaining: 0 };
+    let ended =
+        SessionsEnded { sessions: 2, processes: 5, remaining: 0, ..SessionsEnded::default() };
     let bench = bench([
         account(),
         account(),

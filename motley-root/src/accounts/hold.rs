@@ -1,0 +1,126 @@
+//! Holds what would start something for a suspended account without a login, and puts it back.
+//!
+//! PAM refuses the jobs of an expired account, but cron and at drop those that they may not run, and
+//! the account of a directory expires where neither of them looks. User services that linger come
+//! back with each boot.
+
+use super::{Accounts, failed};
+use crate::{
+    jobs::{Jobs, PutBack},
+    ledger::{Event, Hold},
+    runner::Program,
+    sessions,
+};
+use motley_proto::{
+    Identity, Uid, UserName,
+    task::{Held, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
+};
+use std::time::Duration;
+
+/// How long logind may take to answer.
+const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
+
+impl Accounts {
+    /// Both parts are tried, whatever becomes of the other.
+    pub(super) fn hold(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let _turn = self.take_turn();
+        let uid = self.present(identity, name)?;
+        let known = self.held(name, uid);
+        let linger = known.is_some_and(|hold| hold.linger) || self.lingers(name);
+        let hold = Hold { uid, linger };
+        // Written down first: a crash after it loses nothing of what there was.
+        if known != Some(hold) {
+            self.record(Event::Held { name: name.clone(), hold })?;
+        }
+        let jobs = self.hold_jobs(name, uid);
+        let linger = self.end_linger(name);
+        Ok(TaskDone::Held(Held { jobs: jobs?, linger: linger?, left: 0 }))
+    }
+
+    pub(super) fn release(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+        let _turn = self.take_turn();
+        let uid = self.present(identity, name)?;
+        let Some(hold) = self.held(name, uid) else {
+            return Ok(TaskDone::Released(Held::default()));
+        };
+        let back = match self.jobs()? {
+            Some(jobs) => jobs.put_back(name.as_str(), uid.get()),
+            None => Ok(PutBack::default()),
+        };
+        let back = back.map_err(|error| failed("put jobs back", error))?;
+        if back.of_at {
+            sessions::wake_at(&self.world.root);
+        }
+        if hold.linger {
+            self.switch_linger(name, true)?;
+        }
+        self.record(Event::Unheld { name: name.clone() })?;
+        Ok(TaskDone::Released(Held { jobs: back.jobs, linger: hold.linger, left: back.left }))
+    }
+
+    /// Ends what runs; for a held account also what was begun or made since it was held.
+    pub(super) fn end_sessions_of(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<SessionsEnded, TaskRefusal> {
+        let uid = self.present(identity, name)?;
+        let mut ended = self.end_sessions(name, uid)?;
+        let _turn = self.take_turn();
+        if self.held(name, uid).is_some() {
+            ended.jobs_held = self.hold_jobs(name, uid)?;
+            ended.linger_ended = self.end_linger(name)?;
+        }
+        Ok(ended)
+    }
+
+    /// Puts aside for good what waits for an account that is taken away.
+    pub(super) fn archive_jobs(
+        &self,
+        name: &UserName,
+        uid: Uid,
+        archive: &str,
+    ) -> Result<(), TaskRefusal> {
+        let Some(jobs) = self.jobs()? else { return Ok(()) };
+        let done = jobs.archive(name.as_str(), uid.get(), archive);
+        done.map_err(|error| failed("put jobs aside", error))
+    }
+
+    fn held(&self, name: &UserName, uid: Uid) -> Option<Hold> {
+        self.with_book(|book| book.held(name)).filter(|hold| hold.uid == uid)
+    }
+
+    fn jobs(&self) -> Result<Option<Jobs>, TaskRefusal> {
+        Jobs::open(&self.world.root).map_err(|error| failed("look for jobs", error))
+    }
+
+    fn hold_jobs(&self, name: &UserName, uid: Uid) -> Result<u32, TaskRefusal> {
+        let Some(jobs) = self.jobs()? else { return Ok(0) };
+        jobs.hold(name.as_str(), uid.get()).map_err(|error| failed("put jobs aside", error))
+    }
+
+    /// True if logind starts the account's services at boot.
+    fn lingers(&self, name: &UserName) -> bool {
+        self.world.root.join("var/lib/systemd/linger").join(name.as_str()).exists()
+    }
+
+    /// True if it lingered until now.
+    pub(super) fn end_linger(&self, name: &UserName) -> Result<bool, TaskRefusal> {
+        if !self.lingers(name) {
+            return Ok(false);
+        }
+        self.switch_linger(name, false).map(|()| true)
+    }
+
+    fn switch_linger(&self, name: &UserName, on: bool) -> Result<(), TaskRefusal> {
+        let verb = if on { "enable-linger" } else { "disable-linger" };
+        let args = [verb, "--", name.as_str()];
+        let done = self.world.runner.run(Program::Loginctl, &args, LOGIND_LIMIT);
+        let done = done.map_err(|error| failed(verb, error))?;
+        if self.lingers(name) == on {
+            Ok(())
+        } else {
+            Err(super::ended_badly(Program::Loginctl, &done))
+        }
+    }
+}
