@@ -3,8 +3,8 @@
 use crate::backend::BackendError;
 use async_trait::async_trait;
 use motley_proto::{
-    Identity, UserName,
-    task::{AccountSessions, Held, SessionsEnded},
+    Identity, SshKey, UserName,
+    task::{AccountSessions, Held, HookRun, KeysKept, SessionsEnded},
 };
 
 /// The host on which people work. A back end may keep the accounts of many hosts; sessions and
@@ -43,4 +43,21 @@ pub trait Host: Send + Sync {
     /// # Errors
     /// As [`Host::sessions`].
     async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError>;
+
+    /// Runs the site's script for new accounts, once for each. Called when an account was made.
+    ///
+    /// # Errors
+    /// As [`Host::sessions`]. A script that fails is no error.
+    async fn created(&self, identity: &Identity, name: &UserName) -> Result<HookRun, BackendError>;
+
+    /// Makes these the keys that motley keeps in the account's `authorized_keys`.
+    ///
+    /// # Errors
+    /// As [`Host::sessions`].
+    async fn set_keys(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        keys: &[SshKey],
+    ) -> Result<KeysKept, BackendError>;
 }

@@ -7,9 +7,12 @@ use crate::{
 };
 use async_trait::async_trait;
 use motley_proto::{
-    GroupName, Identity, Uid, UserName,
+    GroupName, Identity, SshKey, Uid, UserName,
     rest::AccountState,
-    task::{AccountPath, AccountSessions, Held, HomeFate, Removal, SessionFact, SessionsEnded},
+    task::{
+        AccountPath, AccountSessions, Held, HomeFate, HookRun, KeysKept, Removal, SessionFact,
+        SessionsEnded,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -349,6 +352,21 @@ impl Host for MemoryBackend {
         self.change("release", identity, name, |_| ())?;
         let jobs = self.lock().jobs.get(name).copied().unwrap_or_default();
         Ok(Held { jobs, ..Held::default() })
+    }
+
+    async fn created(&self, _: &Identity, _: &UserName) -> Result<HookRun, BackendError> {
+        Ok(HookRun::NotDue)
+    }
+
+    async fn set_keys(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        keys: &[SshKey],
+    ) -> Result<KeysKept, BackendError> {
+        self.change("set_keys", identity, name, |_| ())?;
+        let keys = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        Ok(KeysKept { keys, changed: true })
     }
 }
 

@@ -17,6 +17,7 @@ pub mod node;
 pub mod peer;
 pub mod rest;
 pub mod secret;
+pub mod ssh_key;
 pub mod task;
 pub mod text;
 
@@ -25,3 +26,4 @@ pub use identity::{Audience, Identity, Issuer, Subject, UniqueId};
 pub use names::{Gid, GroupName, LoginName, Uid, UserName};
 pub use node::NodeName;
 pub use secret::Secret;
+pub use ssh_key::SshKey;

@@ -73,6 +73,8 @@ impl WhoMay for Task {
             | Task::Sessions { .. }
             | Task::Hold { .. }
             | Task::Release { .. }
+            | Task::RunHook { .. }
+            | Task::SetKeys { .. }
             | Task::Remove { .. }
             | Task::RollBack { .. } => Who::Daemon,
         }

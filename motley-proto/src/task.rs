@@ -3,6 +3,7 @@
 use crate::{
     identity::Identity,
     names::{GroupName, Uid, UserName, text_type},
+    ssh_key::SshKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +141,24 @@ pub enum Task {
         /// Its name.
         name: UserName,
     },
+    /// Runs the site's script for new accounts, which root's configuration names, if it is due: once for
+    /// each creation, though a crash came between.
+    RunHook {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+    },
+    /// Makes these the keys that motley keeps in the account's `authorized_keys`; lines of its owner
+    /// stay. Refused unless root's configuration asks for it.
+    SetKeys {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// All of them; none takes away what motley wrote before.
+        keys: Vec<SshKey>,
+    },
     /// Lists sessions and processes of the account. Changes nothing.
     Sessions {
         /// Whose account it is.
@@ -231,6 +250,28 @@ pub struct Held {
     pub left: u32,
 }
 
+/// What became of the site's script for a new account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum HookRun {
+    /// There is none, or it was run for this account already.
+    NotDue,
+    /// It ended, with this exit status; without one a signal ended it.
+    Ended(Option<i32>),
+    /// It was not started or had to be stopped, and why.
+    Failed(String),
+}
+
+/// How many keys motley keeps in an account now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysKept {
+    /// Keys that stand in the file now.
+    pub keys: u32,
+    /// True if the file was changed.
+    pub changed: bool,
+}
+
 /// One session of an account, by logind where it runs, else a connection of ssh.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,7 +314,7 @@ pub struct AccountSessions {
     pub left_out: u32,
 }
 
-/// What became of the home of a removed account. Nothing in it is ever deleted.
+/// What became of the home of a removed account.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HomeFate {
@@ -282,8 +323,10 @@ pub enum HomeFate {
     Nothing,
     /// It lies at this path now, in a directory of root's.
     Archived(String),
+    /// The site wants homes deleted: it lies at this path until all of it is gone.
+    Deleting(String),
     /// It stays at this path: it is not of the account alone, a file system of its own, or outside
-    /// the directories of homes.
+    /// the directories of homes, or the site wants homes kept.
     Left(String),
 }
 
@@ -322,6 +365,10 @@ pub enum TaskDone {
     Held(Held),
     /// Answer to [`Task::Release`].
     Released(Held),
+    /// Answer to [`Task::RunHook`].
+    Hook(HookRun),
+    /// Answer to [`Task::SetKeys`].
+    Keys(KeysKept),
     /// Answer to [`Task::Sessions`].
     SessionList(AccountSessions),
     /// The account is gone.

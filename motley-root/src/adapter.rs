@@ -12,6 +12,7 @@ use motley_proto::{
     names::{GroupName, is_protected_id},
     task::AccountPath,
 };
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Where the file is looked for when neither option nor environment name one.
@@ -19,6 +20,7 @@ const USUAL_PLACES: &[&str] =
     &["/etc/motley_cue/feudal_adapter.conf", "/etc/feudal/feudal_adapter.conf"];
 /// Most that is read of it, in bytes.
 const SIZE_LIMIT: u64 = 1024 * 1024;
+const LOCAL_UNIX: &str = "backend.local_unix";
 /// Uids of a directory whose section does not name them.
 const DIRECTORY_UID_MIN: u32 = 1000;
 const DIRECTORY_UID_MAX: u32 = 60_000;
@@ -31,12 +33,36 @@ pub fn find(named: Option<&Path>, environment: Option<&str>) -> Option<PathBuf> 
         .or_else(|| USUAL_PLACES.iter().map(PathBuf::from).find(|path| path.exists()))
 }
 
-/// Widens the limits by what the file names. Values that no account could have are passed over: the
+/// What the file asks for beside limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Script for each new account (`post_create_script` of the back end's section).
+    pub hook: Option<PathBuf>,
+    /// True if keys that a provider tells are written (`deploy_user_ssh_keys`, set to yes there).
+    pub keys: bool,
+    /// What becomes of the home of an account that is taken away (`undeploy_home`).
+    pub homes: LeavingHomes,
+}
+
+/// What becomes of the home of an account that is taken away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeavingHomes {
+    /// It is put aside where root alone can look.
+    #[default]
+    Archive,
+    /// It is put aside, and deleted.
+    Remove,
+    /// It stays where it is.
+    Keep,
+}
+
+/// Widens the limits by what the file names, and yields what else it asks for. Values that no account could have are passed over: the
 /// daemon says what is wrong with them.
 ///
 /// # Errors
 /// When the file can't be read, or somebody other than root could change it.
-pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
+pub fn widen(limits: &mut Limits, path: &Path) -> Result<Wishes, ConfigError> {
     let real = require_root_only(path)?;
     let failed = |source| ConfigError::Io { path: path.display().to_string(), source };
     let size = std::fs::metadata(&real).map_err(failed)?.len();
@@ -51,6 +77,7 @@ pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
     {
         limits.directory_uids = uids;
     }
+    let wishes = wishes(&found);
     for (section, option, value) in found {
         match (section.as_str(), option.as_str()) {
             ("ldf_adapter", "primary_group" | "fallback_group" | "additional_groups") => {
@@ -66,7 +93,26 @@ pub fn widen(limits: &mut Limits, path: &Path) -> Result<(), ConfigError> {
             _ => {}
         }
     }
-    Ok(())
+    Ok(wishes)
+}
+
+fn wishes(found: &[(String, String, String)]) -> Wishes {
+    let value = |section: &str, option: &str| {
+        let named = |(s, o, _): &&(String, String, String)| s == section && o == option;
+        found.iter().rev().find(named).map(|(_, _, value)| value.as_str())
+    };
+    let backend = value("ldf_adapter", "backend").unwrap_or("local_unix");
+    let hook = value(&format!("backend.{backend}"), "post_create_script");
+    let keys = value(LOCAL_UNIX, "deploy_user_ssh_keys").map(str::to_lowercase);
+    Wishes {
+        hook: hook.filter(|path| !path.is_empty()).map(PathBuf::from),
+        keys: keys.is_some_and(|word| matches!(word.as_str(), "yes" | "true" | "on" | "1")),
+        homes: match value(LOCAL_UNIX, "undeploy_home") {
+            Some("remove") => LeavingHomes::Remove,
+            Some("keep") => LeavingHomes::Keep,
+            _ => LeavingHomes::Archive,
+        },
+    }
 }
 
 /// The uids of the directory that the file names as back end, with `uid_min` and `uid_max` of its
@@ -123,7 +169,7 @@ mod tests {
     use crate::{config::default_limits, defaults::SiteDefaults};
     use std::os::unix::fs::PermissionsExt;
 
-    fn widened(text: &str, mode: u32) -> (Limits, Result<(), ConfigError>) {
+    fn widened(text: &str, mode: u32) -> (Limits, Result<Wishes, ConfigError>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("feudal_adapter.conf");
         std::fs::write(&path, text).unwrap();
@@ -153,6 +199,23 @@ mod tests {
         assert_eq!(limits.allowed_groups.len(), 4, "r22: protected names never count");
         assert!(limits.home_bases.contains(&AccountPath::new("/srv/home").unwrap()));
         assert!(limits.shells.contains(&AccountPath::new("/opt/bin/zsh").unwrap()));
+    }
+
+    #[test]
+    fn script_keys_and_homes_are_read_from_the_section_of_the_back_end_and_off_by_default() {
+        let of = |text: &str| wishes(&options(text));
+        assert_eq!(of("[backend.local_unix]\nshell = /bin/sh\n"), Wishes::default());
+        let text = "[DEFAULT]\ndeploy_user_ssh_keys = yes\n[backend.local_unix]\n\
+                    post_create_script = /opt/new.sh\nundeploy_home = remove\n";
+        let hook = Some(PathBuf::from("/opt/new.sh"));
+        let expected = Wishes { hook, keys: false, homes: LeavingHomes::Remove };
+        assert_eq!(of(text), expected, "keys have to be asked for in the section itself");
+        let keys =
+            |word: &str| of(&format!("[backend.local_unix]\ndeploy_user_ssh_keys = {word}\n")).keys;
+        assert_eq!(["yes", "On", "no", "", "maybe"].map(keys), [true, true, false, false, false]);
+        let other =
+            "[ldf_adapter]\nbackend = ldap\n[backend.ldap]\npost_create_script = /opt/l.py\n";
+        assert_eq!(of(&format!("{other}{text}")).hook, Some(PathBuf::from("/opt/l.py")));
     }
 
     #[test]

@@ -143,6 +143,19 @@ impl HomeBase {
         self.put_in_place(&draft, name)
     }
 
+    /// Opens the home of this uid; `None` when there is no such directory.
+    ///
+    /// # Errors
+    /// When the system does not open it.
+    pub fn open_home(&self, name: &str, uid: u32) -> Result<Option<OwnedFd>, HomeError> {
+        if self.look(name)? != Seen::Directory(uid) {
+            return Ok(None);
+        }
+        let fd = self.open_below(name)?;
+        let stat = fstat(&fd).map_err(|errno| step("look at", &self.path.join(name), errno))?;
+        Ok((stat.st_uid == uid).then_some(fd))
+    }
+
     /// Removes a home that was made for this uid; anything else stays.
     ///
     /// # Errors
@@ -196,6 +209,34 @@ impl HomeBase {
             Err(Errno::ENOENT) => Ok(None),
             Err(errno) => Err(step("look at", &self.path.join(at), errno)),
         }
+    }
+
+    /// Deletes homes that were put aside under a name with this ending. True if none is left.
+    ///
+    /// No link is followed and no file system is left. Depth does not count: what lies too deep is
+    /// moved up and deleted from there.
+    ///
+    /// # Errors
+    /// [`HomeError::UnsafeShelf`], or when a step fails; then part of it remains.
+    pub fn delete_aside(&self, ending: &str) -> Result<(), HomeError> {
+        match fstatat(&self.fd, SHELF, NOFOLLOW) {
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(step("look at", &self.path.join(SHELF), errno)),
+            Ok(_) => {}
+        }
+        let shelf = self.open_shelf()?;
+        let at = self.path.join(SHELF);
+        let mut first = Ok(());
+        for (name, _) in list(shelf.as_fd(), &at)? {
+            if name.to_bytes().ends_with(ending.as_bytes()) {
+                let deleted = delete_deep(shelf.as_fd(), &name, &shown(&at, &name));
+                // One that can't be deleted keeps no other.
+                if first.is_ok() {
+                    first = deleted;
+                }
+            }
+        }
+        first
     }
 
     fn open_shelf(&self) -> Result<OwnedFd, HomeError> {
@@ -408,6 +449,65 @@ fn remove_entry(
         remove_entry(fd.as_fd(), &below, &shown(at, &below), device, depth - 1)?;
     }
     unlinkat(parent, name, UnlinkatFlags::RemoveDir).map_err(failed)
+}
+
+/// As [`remove_entry`], however deep it is: its owner may have made it deeper than we can open.
+fn delete_deep(parent: BorrowedFd<'_>, name: &CStr, at: &Path) -> Result<(), HomeError> {
+    let failed = |errno| step("look at", at, errno);
+    let device = fstatat(parent, name, NOFOLLOW).map_err(failed)?.st_dev;
+    loop {
+        match remove_entry(parent, name, at, device, MAX_DEPTH) {
+            Err(HomeError::Step { errno: Errno::EISDIR, .. }) => {
+                let top = openat(parent, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
+                    .map_err(failed)?;
+                if !lift_deepest(top.as_fd(), top.as_fd(), at, device, MAX_DEPTH)? {
+                    return Err(step("remove", at, Errno::EISDIR));
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Moves a directory at the greatest depth that is looked at up to the top. True if there was one.
+fn lift_deepest(
+    top: BorrowedFd<'_>,
+    here: BorrowedFd<'_>,
+    at: &Path,
+    device: libc::dev_t,
+    depth: usize,
+) -> Result<bool, HomeError> {
+    for (name, _) in list(here, at)? {
+        let below = shown(at, &name);
+        let Ok(fd) = openat(here, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
+        else {
+            continue;
+        };
+        if fstat(&fd).map_err(|errno| step("look at", &below, errno))?.st_dev != device {
+            return Err(step("remove", &below, Errno::EXDEV));
+        }
+        if depth > 1 {
+            if lift_deepest(top, fd.as_fd(), &below, device, depth - 1)? {
+                return Ok(true);
+            }
+            continue;
+        }
+        for number in 0..u32::MAX {
+            let free = format!(".motley-{number}");
+            match renameat2(
+                here,
+                name.as_c_str(),
+                top,
+                free.as_str(),
+                RenameFlags::RENAME_NOREPLACE,
+            ) {
+                Ok(()) => return Ok(true),
+                Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(step("move up", &below, errno)),
+            }
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@
 
 pub mod accounts;
 pub mod adapter;
+pub mod authorized_keys;
 pub mod config;
 pub mod database;
 pub mod defaults;

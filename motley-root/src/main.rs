@@ -9,7 +9,7 @@ use clap::Parser;
 use motley_proto::peer::Judge;
 use motley_root::{
     accounts::{Accounts, Recovered, Unwatched, World},
-    adapter,
+    adapter::{self, Wishes},
     config::{KEYS, default_limits, read_limits},
     database::{Database, SystemNames},
     defaults::SiteDefaults,
@@ -24,10 +24,15 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 const DEFAULT_CONFIG: &str = "/etc/motley_cue/motley-root.conf";
+
+/// How often homes are looked for that are to be deleted.
+const HOMES_PAUSE: Duration = Duration::from_secs(20);
+/// How long one that can't be deleted is left alone.
+const HOMES_RETRY: Duration = Duration::from_secs(900);
 
 /// Carries out account tasks for motley-daemon, as root and without network.
 #[derive(Debug, Parser)]
@@ -84,9 +89,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let root = Path::new("/");
     let site = SiteDefaults::read(root);
     let mut limits = limits(options.config.as_deref(), &site)?;
-    widen(&mut limits, options.adapter_config.as_deref());
+    let wishes = widen(&mut limits, options.adapter_config.as_deref());
     let ledger = Ledger::open(&options.state).context("ledger")?;
-    let accounts = Arc::new(Accounts::new(world(root, site, limits), ledger));
+    let accounts = Arc::new(Accounts::new(world(root, site, limits, wishes), ledger));
     tell(accounts.recover());
     let task_socket = listen(
         options,
@@ -95,8 +100,15 @@ fn run(options: &Options) -> anyhow::Result<()> {
     )?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let removing = Arc::clone(&accounts);
-    // Ending sessions may take seconds for each: nobody's login waits for that.
-    std::thread::spawn(move || tell(removing.resume_removals()));
+    // Ending sessions and scripts may take seconds for each: nobody's login waits for that.
+    std::thread::spawn(move || {
+        tell(removing.resume_removals());
+        removing.resume_hooks();
+        loop {
+            let deleted = removing.delete_homes();
+            std::thread::sleep(if deleted { HOMES_PAUSE } else { HOMES_RETRY });
+        }
+    });
     let judge = Judge { daemon_uid: daemon.uid.as_raw(), admin_socket: false };
     let served = serve(task_socket.listener, accounts, judge).context("task socket");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -141,23 +153,24 @@ fn limits(config: Option<&Path>, site: &SiteDefaults) -> anyhow::Result<Limits> 
 }
 
 /// Takes the admin's word from the adapter's configuration, if it is the admin's alone.
-fn widen(limits: &mut Limits, named: Option<&Path>) {
+fn widen(limits: &mut Limits, named: Option<&Path>) -> Wishes {
     let environment = std::env::var("FEUDAL_ADAPTER_CONFIG").ok();
-    if let Some(path) = adapter::find(named, environment.as_deref())
-        && let Err(error) = adapter::widen(limits, &path)
-    {
+    let Some(path) = adapter::find(named, environment.as_deref()) else { return Wishes::default() };
+    adapter::widen(limits, &path).unwrap_or_else(|error| {
         let error = anyhow::Error::from(error);
-        log(&format!("{error:#}; its groups, home base and shells do not count here"));
-    }
+        log(&format!("{error:#}; its groups, homes, shells and scripts do not count here"));
+        Wishes::default()
+    })
 }
 
-fn world(root: &Path, site: SiteDefaults, limits: Limits) -> World {
+fn world(root: &Path, site: SiteDefaults, limits: Limits, wishes: Wishes) -> World {
     World {
         root: root.to_owned(),
         database: Database::new(root),
         names: Box::new(SystemNames),
         runner: Box::new(SystemRunner::new(root)),
         limits,
+        wishes,
         site,
         today,
         now,

@@ -8,10 +8,14 @@ use nix::{
 };
 use std::{
     fmt,
+    fs::File,
     io::Read,
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, Command, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -57,12 +61,21 @@ impl fmt::Display for Program {
     }
 }
 
+/// A script of the site's, which root's configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Program that reads it; without one it is started itself.
+    pub interpreter: Option<&'static str>,
+    /// Absolute path of the script.
+    pub path: PathBuf,
+}
+
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
     /// Exit status; `None` when a signal ended it.
     pub status: Option<i32>,
-    /// The beginning of what it wrote to its standard error.
+    /// The beginning of what it wrote to its standard error, a script's standard output included.
     pub complaint: String,
 }
 
@@ -94,7 +107,24 @@ pub trait CommandRunner: Send + Sync {
     /// # Errors
     /// When it can't be started or takes longer than `limit`.
     fn run(&self, program: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError>;
+
+    /// Runs a script of the site's to its end. A runner that knows none starts none.
+    ///
+    /// # Errors
+    /// As [`CommandRunner::run`].
+    fn run_script(
+        &self,
+        script: &Script,
+        _args: &[&str],
+        _limit: Duration,
+    ) -> Result<Finished, RunError> {
+        let source = std::io::ErrorKind::Unsupported.into();
+        Err(RunError::Start { program: script.path.display().to_string(), source })
+    }
 }
+
+/// Where a script looks for programs.
+const SCRIPT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Most of a program's complaint that is kept, in bytes.
 const COMPLAINT_BYTES: usize = 2048;
@@ -118,29 +148,56 @@ impl SystemRunner {
 
 impl CommandRunner for SystemRunner {
     fn run(&self, program: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
-        let path = self.locate(program);
-        let mut command = Command::new(&path);
-        // An environment would let LD_*, IFS or a locale change what root's programs do.
-        command
-            .args(args)
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0);
-        ffi::confine_child(&mut command);
-        let program = path.display().to_string();
-        let mut child = command
-            .spawn()
-            .map_err(|source| RunError::Start { program: program.clone(), source })?;
-        let complaint = listen_until_exit(&mut child, Instant::now() + limit);
-        match child.try_wait() {
-            Ok(Some(status)) => Ok(Finished { status: status.code(), complaint }),
-            _ => {
-                end(&mut child);
-                Err(RunError::TooSlow { program, seconds: limit.as_secs() })
+        let mut command = Command::new(self.locate(program));
+        command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+        run_confined(command, None, limit)
+    }
+
+    fn run_script(
+        &self,
+        script: &Script,
+        args: &[&str],
+        limit: Duration,
+    ) -> Result<Finished, RunError> {
+        let start = |source| RunError::Start { program: script.path.display().to_string(), source };
+        let below = |path: &Path| self.root.join(path.strip_prefix("/").unwrap_or(path));
+        let mut command = match script.interpreter {
+            None => Command::new(below(&script.path)),
+            Some(interpreter) => {
+                let mut command = Command::new(below(Path::new(interpreter)));
+                command.arg(below(&script.path));
+                command
             }
+        };
+        let (reader, writer) = std::io::pipe().map_err(start)?;
+        command.args(args).stdout(writer.try_clone().map_err(start)?).stderr(writer);
+        run_confined(command, Some(File::from(OwnedFd::from(reader))), limit)
+    }
+}
+
+/// Starts the program with nothing of ours and waits for its end. What it says comes from `pipe`,
+/// else from its standard error.
+fn run_confined(
+    mut command: Command,
+    pipe: Option<File>,
+    limit: Duration,
+) -> Result<Finished, RunError> {
+    // An environment would let LD_*, IFS or a locale change what root's programs do.
+    command.env_clear().current_dir("/").stdin(Stdio::null()).process_group(0);
+    if pipe.is_some() {
+        command.env("PATH", SCRIPT_PATH);
+    }
+    ffi::confine_child(&mut command);
+    let program = command.get_program().display().to_string();
+    let mut child =
+        command.spawn().map_err(|source| RunError::Start { program: program.clone(), source })?;
+    let pipe = pipe.or_else(|| child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe))));
+    let complaint = listen_until_exit(&mut child, pipe, Instant::now() + limit);
+    match child.try_wait() {
+        Ok(Some(status)) => Ok(Finished { status: status.code(), complaint }),
+        _ => {
+            end(&mut child);
+            Err(RunError::TooSlow { program, seconds: limit.as_secs() })
         }
     }
 }
@@ -148,9 +205,8 @@ impl CommandRunner for SystemRunner {
 /// Collects the complaint until the child has exited or the time is over.
 ///
 /// The end of the pipe is no sign: a cache daemon that the program woke may keep it open.
-fn listen_until_exit(child: &mut Child, deadline: Instant) -> String {
+fn listen_until_exit(child: &mut Child, mut pipe: Option<File>, deadline: Instant) -> String {
     let mut kept = Vec::new();
-    let mut pipe = child.stderr.take();
     let process = i32::try_from(child.id()).ok().and_then(|pid| ffi::open_process(pid).ok());
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -168,7 +224,7 @@ fn listen_until_exit(child: &mut Child, deadline: Instant) -> String {
 
 /// True when the process has exited; reads what the pipe has.
 fn wait_for_event(
-    pipe: &mut Option<ChildStderr>,
+    pipe: &mut Option<File>,
     process: Option<&std::os::fd::OwnedFd>,
     nap: Duration,
     kept: &mut Vec<u8>,
@@ -192,7 +248,7 @@ fn wait_for_event(
     exited
 }
 
-fn read_once(pipe: &mut Option<ChildStderr>, kept: &mut Vec<u8>) -> bool {
+fn read_once(pipe: &mut Option<File>, kept: &mut Vec<u8>) -> bool {
     let mut buffer = [0u8; 1024];
     match pipe.as_mut().map(|pipe| pipe.read(&mut buffer)) {
         Some(Ok(count)) if count > 0 => {
@@ -209,7 +265,7 @@ fn read_once(pipe: &mut Option<ChildStderr>, kept: &mut Vec<u8>) -> bool {
 }
 
 /// Reads what an ended process left in the pipe, and no more than it can hold.
-fn drain(pipe: &mut Option<ChildStderr>, kept: &mut Vec<u8>) {
+fn drain(pipe: &mut Option<File>, kept: &mut Vec<u8>) {
     while kept.len() < COMPLAINT_BYTES {
         let Some(open) = pipe.as_ref() else { return };
         let mut watched = [PollFd::new(open.as_fd(), PollFlags::POLLIN)];

@@ -6,7 +6,7 @@ use motley_proto::{
     client::{Connection, ExchangeError},
     frame::{Cap, FrameError},
     peer::{Judge, Peer, Who, WhoMay},
-    task::{HomeFate, Task, TaskAnswer, TaskDone, TaskRefusal},
+    task::{HomeFate, HookRun, Task, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
 use nix::{
@@ -276,6 +276,10 @@ fn describe_task(task: &Task) -> (&'static str, String, Option<&Identity>) {
         Task::EndSessions { identity, name } => ("end sessions", name.to_string(), Some(identity)),
         Task::Hold { identity, name } => ("hold", name.to_string(), Some(identity)),
         Task::Release { identity, name } => ("release", name.to_string(), Some(identity)),
+        Task::RunHook { identity, name } => ("run hook", name.to_string(), Some(identity)),
+        Task::SetKeys { identity, name, keys } => {
+            ("set keys", format!("{name} ({})", keys.len()), Some(identity))
+        }
         Task::Sessions { identity, name } => ("list sessions", name.to_string(), Some(identity)),
         Task::Remove { identity, name } => ("remove", name.to_string(), Some(identity)),
         Task::RollBack { identity, name } => ("roll back", name.to_string(), Some(identity)),
@@ -301,12 +305,18 @@ fn describe_done(done: &TaskDone) -> String {
             held.left,
             linger(held.linger, "on")
         ),
+        TaskDone::Hook(HookRun::NotDue) => "not due".to_owned(),
+        TaskDone::Hook(HookRun::Ended(Some(status))) => format!("exit status {status}"),
+        TaskDone::Hook(HookRun::Ended(None)) => "ended by a signal".to_owned(),
+        TaskDone::Hook(HookRun::Failed(why)) => format!("FAILED: {}", escape(why, 400)),
+        TaskDone::Keys(kept) => format!("{} keys, changed: {}", kept.keys, kept.changed),
         TaskDone::SessionList(list) => {
             format!("{} sessions, {} processes", list.sessions.len(), list.processes.len())
         }
         TaskDone::Removed(removal) => match &removal.home {
             HomeFate::Nothing => "removed, no home".to_owned(),
             HomeFate::Archived(path) => format!("removed, home put aside as {path}"),
+            HomeFate::Deleting(path) => format!("removed, home is being deleted in {path}"),
             HomeFate::Left(path) => format!("removed, home left at {path}"),
         },
         TaskDone::RolledBack => "removed".to_owned(),

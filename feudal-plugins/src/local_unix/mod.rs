@@ -21,11 +21,11 @@ use account_files::{AccountFiles, Stamp};
 use async_trait::async_trait;
 use facts::{owner, without};
 use motley_proto::{
-    GroupName, Identity, Uid, UserName,
+    GroupName, Identity, SshKey, Uid, UserName,
     rest::AccountState,
     task::{
-        AccountFacts, AccountPath, AccountSessions, Held, Removal, SessionsEnded, Task, TaskDone,
-        TaskRefusal,
+        AccountFacts, AccountPath, AccountSessions, Held, HookRun, KeysKept, Removal,
+        SessionsEnded, Task, TaskDone, TaskRefusal,
     },
 };
 use std::{
@@ -329,6 +329,28 @@ impl Host for LocalUnix {
         let task = Task::Release { identity: identity.clone(), name: name.clone() };
         match self.change(identity, name, &task).await? {
             TaskDone::Released(held) => Ok(held),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn created(&self, identity: &Identity, name: &UserName) -> Result<HookRun, BackendError> {
+        let task = Task::RunHook { identity: identity.clone(), name: name.clone() };
+        match self.root.run(&task).await? {
+            TaskDone::Hook(run) => Ok(run),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn set_keys(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        keys: &[SshKey],
+    ) -> Result<KeysKept, BackendError> {
+        let (identity_, keys) = (identity.clone(), keys.to_vec());
+        let task = Task::SetKeys { identity: identity_, name: name.clone(), keys };
+        match self.change(identity, name, &task).await? {
+            TaskDone::Keys(kept) => Ok(kept),
             other => Err(unexpected(&other)),
         }
     }

@@ -28,6 +28,10 @@ const IDLE_LIMIT: Duration = Duration::from_secs(5);
 const LOOKING: usize = 2;
 /// Exchanges at once that change something; the helper does them one by one anyway.
 const CHANGING: usize = 2;
+/// Scripts for new accounts at once; the others wait, and nobody else does.
+const SCRIPTS: usize = 4;
+/// Longest time for a script of the site's, which the helper ends before.
+const SCRIPT_LIMIT: Duration = Duration::from_secs(30);
 /// How often a full backlog, or a helper that is just restarting, is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long a helper that has just gone may take to come back.
@@ -40,6 +44,7 @@ pub(crate) struct Channel {
     idle: Mutex<Vec<(UnixStream, Instant)>>,
     looking: Semaphore,
     changing: Semaphore,
+    scripts: Semaphore,
     server_uid: u32,
     limit: Duration,
 }
@@ -59,6 +64,7 @@ impl Channel {
             idle: Mutex::default(),
             looking: Semaphore::new(LOOKING),
             changing: Semaphore::new(CHANGING),
+            scripts: Semaphore::new(SCRIPTS),
             server_uid: 0,
             limit: EXCHANGE_LIMIT,
         }
@@ -81,18 +87,19 @@ impl Channel {
 
     /// Sends a task and returns the helper's answer.
     pub(crate) async fn ask(&self, task: &Task) -> Result<TaskAnswer, BackendError> {
-        let lane = match task {
-            Task::Inspect { .. } | Task::Sessions { .. } => &self.looking,
-            _ => &self.changing,
+        let (lane, limit) = match task {
+            Task::Inspect { .. } | Task::Sessions { .. } => (&self.looking, self.limit),
+            Task::RunHook { .. } => (&self.scripts, self.limit.max(SCRIPT_LIMIT)),
+            _ => (&self.changing, self.limit),
         };
         let Ok(Ok(_turn)) = timeout(QUEUE_LIMIT, lane.acquire()).await else {
             return Err(BackendError::Busy);
         };
-        let deadline = Instant::now() + self.limit;
+        let deadline = Instant::now() + limit;
         let frame = encode(task, Cap::TASK).map_err(|error| self.garbled(&error))?;
         match timeout_at(deadline, self.exchange(&frame)).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.unavailable(&format!("gave no answer within {:?}", self.limit))),
+            Err(_) => Err(self.unavailable(&format!("gave no answer within {limit:?}"))),
         }
     }
 

@@ -4,8 +4,8 @@ use super::{Channel, unexpected};
 use crate::{backend::BackendError, host::Host};
 use async_trait::async_trait;
 use motley_proto::{
-    Identity, UserName,
-    task::{AccountSessions, Held, SessionsEnded, Task, TaskDone},
+    Identity, SshKey, UserName,
+    task::{AccountSessions, Held, HookRun, KeysKept, SessionsEnded, Task, TaskDone},
 };
 use std::path::Path;
 
@@ -59,6 +59,28 @@ impl Host for RootHost {
         let task = Task::Release { identity: identity.clone(), name: name.clone() };
         match self.root.run(&task).await? {
             TaskDone::Released(held) => Ok(held),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn created(&self, identity: &Identity, name: &UserName) -> Result<HookRun, BackendError> {
+        let task = Task::RunHook { identity: identity.clone(), name: name.clone() };
+        match self.root.run(&task).await? {
+            TaskDone::Hook(run) => Ok(run),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn set_keys(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        keys: &[SshKey],
+    ) -> Result<KeysKept, BackendError> {
+        let (identity_, keys) = (identity.clone(), keys.to_vec());
+        let task = Task::SetKeys { identity: identity_, name: name.clone(), keys };
+        match self.root.run(&task).await? {
+            TaskDone::Keys(kept) => Ok(kept),
             other => Err(unexpected(&other)),
         }
     }

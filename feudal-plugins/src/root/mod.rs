@@ -17,6 +17,8 @@ pub(crate) fn unexpected(done: &TaskDone) -> BackendError {
         TaskDone::Sessions(_) => "sessions",
         TaskDone::Held(_) => "held",
         TaskDone::Released(_) => "released",
+        TaskDone::Hook(_) => "hook",
+        TaskDone::Keys(_) => "keys",
         TaskDone::SessionList(_) => "session_list",
         TaskDone::Removed(_) => "removed",
         TaskDone::RolledBack => "rolled_back",

@@ -182,6 +182,7 @@ impl Accounts {
         let home = match &removal.home {
             HomeFate::Nothing => None,
             HomeFate::Archived(path) => Some(format!("put aside as {path}")),
+            HomeFate::Deleting(path) => Some(format!("being deleted in {path}")),
             HomeFate::Left(path) => Some(format!("left at {path}")),
         };
         let event = Event::AccountRemoved {

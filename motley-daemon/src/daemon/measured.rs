@@ -5,8 +5,8 @@ use feudal_plugins::{
     Account, Backend, BackendError, Deployed, Host, Intent, Naming, Person, backend::GroupChanges,
 };
 use motley_proto::{
-    GroupName, Identity, Uid, UserName,
-    task::{AccountPath, AccountSessions, Held, Removal, SessionsEnded},
+    GroupName, Identity, SshKey, Uid, UserName,
+    task::{AccountPath, AccountSessions, Held, HookRun, KeysKept, Removal, SessionsEnded},
 };
 use std::{future::Future, sync::Arc, time::Instant};
 
@@ -179,5 +179,18 @@ impl Host for Measured<dyn Host> {
 
     async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
         measure("release", self.0.release(identity, name)).await
+    }
+
+    async fn created(&self, identity: &Identity, name: &UserName) -> Result<HookRun, BackendError> {
+        measure("created", self.0.created(identity, name)).await
+    }
+
+    async fn set_keys(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        keys: &[SshKey],
+    ) -> Result<KeysKept, BackendError> {
+        measure("set_keys", self.0.set_keys(identity, name, keys)).await
     }
 }

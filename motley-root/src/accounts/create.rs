@@ -216,7 +216,8 @@ impl Accounts {
         self.join_groups(&plan.name, &plan.groups)?;
         self.note_expiry_ahead(&plan.name)?;
         let day = Some((self.world.today)());
-        self.record(Event::Created { name: plan.name.clone(), day })?;
+        let hook = self.world.wishes.hook.is_some();
+        self.record(Event::Created { name: plan.name.clone(), day, hook })?;
         self.reached(Step::Completed);
         Ok(())
     }

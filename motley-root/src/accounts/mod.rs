@@ -4,6 +4,8 @@ mod create;
 mod directory;
 mod expiry;
 mod hold;
+mod hook;
+mod keys;
 mod lock;
 mod membership;
 mod recover;
@@ -13,6 +15,7 @@ mod shell;
 pub use recover::{Outcome, Recovered};
 
 use crate::{
+    adapter::Wishes,
     database::{Database, NameService, ReadError, Snapshot, UserEntry},
     defaults::{SiteDefaults, listed_shells},
     guard::{self, Limits},
@@ -92,6 +95,8 @@ pub struct World {
     pub runner: Box<dyn CommandRunner>,
     /// What is allowed.
     pub limits: Limits,
+    /// What the site wants beside that.
+    pub wishes: Wishes,
     /// How new accounts look on this host.
     pub site: SiteDefaults,
     /// Days since 1970-01-01.
@@ -144,6 +149,7 @@ impl Accounts {
             }
             Task::Hold { identity, name } => self.hold(identity, name),
             Task::Release { identity, name } => self.release(identity, name),
+            Task::RunHook { identity, name } => self.run_hook(identity, name).map(TaskDone::Hook),
             Task::Sessions { identity, name } => {
                 let uid = self.present(identity, name)?;
                 let now = (self.world.now)();
@@ -180,6 +186,7 @@ impl Accounts {
             | Task::EndSessions { .. }
             | Task::Hold { .. }
             | Task::Release { .. }
+            | Task::RunHook { .. }
             | Task::Sessions { .. }
             | Task::Remove { .. } => Err(failed("choose the task", "it takes no turn, or its own")),
             Task::Create(plan) => self.create(plan),
@@ -188,6 +195,7 @@ impl Accounts {
                 self.set_groups(identity, name, join, leave)
             }
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
+            Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys),
             Task::Expire { identity, name } => self.expire(identity, name),
             Task::Unexpire { identity, name } => self.unexpire(identity, name),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),

@@ -1,4 +1,5 @@
-//! Takes complete accounts away: nothing is deleted but their lines in the account files.
+//! Takes complete accounts away: nothing is deleted but their lines in the account files, and homes
+//! only where the site wants it.
 //!
 //! A lying daemon chooses identity and name, and nothing else: the account must be in the ledger and
 //! still be what it says there, and home and group follow from the account files. The home is put
@@ -6,11 +7,13 @@
 
 use super::{Accounts, Step, failed, name_service};
 use crate::{
+    adapter::LeavingHomes,
     database::{Snapshot, UserEntry},
     guard,
     homes::Seen,
     ledger::{Event, RemovalPlan, Stage},
     runner::Program,
+    serve::log,
     sessions,
 };
 use motley_proto::{
@@ -19,6 +22,8 @@ use motley_proto::{
     task::{AccountPath, HomeFate, Removal, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
+/// How the name of a home ends that is to be deleted.
+const DELETED: &str = ".deleted";
 /// Homes of one account that were put aside in the same second.
 const ARCHIVE_ATTEMPTS: u32 = 100;
 
@@ -134,9 +139,12 @@ impl Accounts {
             self.require_unknown(name, uid)?;
         }
         let home_base = self.own_home(name, uid, entry.as_ref(), &seen);
+        let homes = self.world.wishes.homes;
+        let ending = if homes == LeavingHomes::Remove { DELETED } else { "" };
         let plan = RemovalPlan {
-            archive: self.archive_name(name, uid, home_base.as_ref())?,
+            archive: self.archive_name(name, uid, home_base.as_ref(), ending)?,
             home_base,
+            homes,
             primary_group: entry.and_then(|entry| primary_group(&entry, &seen)),
         };
         self.record(Event::Removing { name: name.clone(), plan: plan.clone() })?;
@@ -259,12 +267,13 @@ impl Accounts {
         name: &UserName,
         uid: Uid,
         base: Option<&AccountPath>,
+        ending: &str,
     ) -> Result<String, TaskRefusal> {
         let first = format!("{name}-{uid}-{}", utc((self.world.now)()));
         let Some(base) = base else { return Ok(first) };
         let base = self.home_base(base)?;
-        let others = (2..ARCHIVE_ATTEMPTS).map(|number| format!("{first}.{number}"));
-        for archive in std::iter::once(first.clone()).chain(others) {
+        let others = (2..ARCHIVE_ATTEMPTS).map(|number| format!("{first}.{number}{ending}"));
+        for archive in std::iter::once(format!("{first}{ending}")).chain(others) {
             if base.aside(&archive)?.is_none() {
                 return Ok(archive);
             }
@@ -282,12 +291,36 @@ impl Accounts {
     ) -> Result<HomeFate, TaskRefusal> {
         let left = entry.map_or(HomeFate::Nothing, |entry| HomeFate::Left(entry.home.clone()));
         let Some(path) = &plan.home_base else { return Ok(left) };
+        if let Some(entry) = entry {
+            // The home may be its owner's trap, which is no reason to keep the account.
+            let _ = self.forget_keys(path, name, uid.get(), entry.gid);
+        }
+        if plan.homes == LeavingHomes::Keep {
+            return Ok(left);
+        }
         let base = self.home_base(path)?;
         if !seen.users.others_live_in(&format!("{path}/{name}"), name.as_str()) {
             base.put_aside(name.as_str(), uid.get(), &plan.archive)?;
         }
         let aside = base.aside(&plan.archive)?;
-        Ok(aside.map_or(left, |at| HomeFate::Archived(self.shown(&at))))
+        Ok(match aside {
+            None => left,
+            Some(at) if plan.homes == LeavingHomes::Remove => HomeFate::Deleting(self.shown(&at)),
+            Some(at) => HomeFate::Archived(self.shown(&at)),
+        })
+    }
+
+    /// Deletes the homes that are to be deleted, which may take long. False if something is left.
+    pub fn delete_homes(&self) -> bool {
+        let mut all = true;
+        for base in &self.world.limits.home_bases {
+            let deleted = self.home_base(base).and_then(|base| Ok(base.delete_aside(DELETED)?));
+            if let Err(refusal) = deleted {
+                log(&format!("delete homes in {base}: {refusal}"));
+                all = false;
+            }
+        }
+        all
     }
 
     /// The path as it is on the host.

@@ -5,6 +5,7 @@
 
 mod file;
 
+use crate::adapter::LeavingHomes;
 use motley_proto::{
     Identity, Uid, UserName,
     names::GroupName,
@@ -49,6 +50,16 @@ pub enum Event {
         /// The day, in days since 1970-01-01; lines of the first format lack it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         day: Option<i64>,
+        /// True if the site's script for new accounts is to be run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hook: bool,
+    },
+    /// The site's script for new accounts is about to be run, for the only time.
+    HookBegun {
+        /// The account, which a directory may keep.
+        name: UserName,
+        /// Its uid.
+        uid: Uid,
     },
     /// An account that existed was taken over.
     Adopted {
@@ -158,6 +169,9 @@ pub struct RemovalPlan {
     pub home_base: Option<AccountPath>,
     /// Name that the home gets among those put aside.
     pub archive: String,
+    /// What becomes of the home; lines of the first format lack it.
+    #[serde(default)]
+    pub homes: LeavingHomes,
     /// Primary group, if it may be motley's.
     pub primary_group: Option<GroupName>,
 }
@@ -211,6 +225,8 @@ pub struct Record {
     pub since: Option<i64>,
     /// Expiry dates that were seen before their day came: the local admin's own, for ever.
     pub ahead: BTreeSet<i64>,
+    /// True until the site's script for new accounts is begun.
+    pub hook_due: bool,
     /// True when name or uid were this identity's before this record: they are never given free.
     pub returning: bool,
 }
@@ -278,6 +294,8 @@ pub struct Book {
     accounts: HashMap<Identity, Record>,
     groups: BTreeMap<GroupName, GroupStage>,
     held: BTreeMap<UserName, Hold>,
+    /// Accounts of a directory for which the site's script was begun.
+    hooked: BTreeMap<UserName, Uid>,
 }
 
 impl Book {
@@ -329,6 +347,18 @@ impl Book {
     /// Whose uid it is, or was.
     pub fn owner_of_uid(&self, uid: Uid) -> Option<&Identity> {
         self.uids.get(&uid)
+    }
+
+    /// True if the site's script was begun for this account of a directory.
+    pub fn is_hooked(&self, name: &UserName, uid: Uid) -> bool {
+        self.hooked.get(name) == Some(&uid)
+    }
+
+    /// Complete accounts for which the site's script was not begun.
+    pub fn due_hooks(&self) -> Vec<(Identity, UserName)> {
+        let is_due = |record: &Record| record.hook_due && record.stage == Stage::Complete;
+        let due = self.accounts.iter().filter(|(_, record)| is_due(record));
+        due.map(|(identity, record)| (identity.clone(), record.name.clone())).collect()
     }
 
     /// What is held of the account of that name.
@@ -405,7 +435,8 @@ impl Book {
             | Event::GroupMade { .. }
             | Event::GroupReleased { .. }
             | Event::Held { .. }
-            | Event::Unheld { .. } => Ok(()),
+            | Event::Unheld { .. }
+            | Event::HookBegun { .. } => Ok(()),
         }
     }
 
@@ -417,10 +448,15 @@ impl Book {
                 self.bind(identity, name.clone(), uid, Stage::Complete);
                 self.change(&name, |r| r.since = day);
             }
-            Event::Created { name, day } => self.change(&name, |r| {
+            Event::Created { name, day, hook } => self.change(&name, |r| {
                 r.stage = Stage::Complete;
                 r.since = day;
+                r.hook_due = hook;
             }),
+            Event::HookBegun { name, uid } => match self.account_named(&name) {
+                Some(_) => self.change(&name, |r| r.hook_due = false),
+                None => drop(self.hooked.insert(name, uid)),
+            },
             Event::Released { name } => self.release(&name),
             Event::Removing { name, plan } => {
                 self.change(&name, |r| r.stage = Stage::Removing(plan));
@@ -468,7 +504,8 @@ impl Book {
         let (joined, ahead) =
             before.map(|record| (record.joined, record.ahead)).unwrap_or_default();
         let (expiry, since) = (None, None);
-        let record = Record { name, uid, stage, joined, expiry, since, ahead, returning };
+        let hook_due = false;
+        let record = Record { name, uid, stage, joined, expiry, since, ahead, hook_due, returning };
         self.accounts.insert(identity, record);
     }
 

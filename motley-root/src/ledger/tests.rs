@@ -56,7 +56,7 @@ fn what_was_recorded_is_there_after_a_restart() {
         reserve("a", "jdoe", 5001),
         Event::Joined { name: name("jdoe"), group: group("wlcg") },
         Event::ExpiryAhead { name: name("jdoe"), day: 20_000 },
-        Event::Created { name: name("jdoe"), day: Some(19_000) },
+        Event::Created { name: name("jdoe"), day: Some(19_000), hook: false },
         Event::Expired { name: name("jdoe"), mark },
     ] {
         ledger.record(event).unwrap();
@@ -139,7 +139,7 @@ fn an_event_that_contradicts_is_not_written() {
         reserve("b", "jdoe", 5002),
         reserve("b", "other", 5001),
         reserve("a", "other", 5003),
-        Event::Created { name: name("other"), day: None },
+        Event::Created { name: name("other"), day: None, hook: false },
         Event::ExpiryAhead { name: name("other"), day: 20_000 },
         Event::Ledger { version: 2 },
     ] {
@@ -162,7 +162,7 @@ fn r24_a_line_torn_by_a_crash_is_cut_off_at_every_length() {
         torn.extend_from_slice(&line[..length]);
         fs::write(&path, &torn).unwrap();
         let mut ledger = Ledger::open(&state).unwrap();
-        ledger.record(Event::Created { name: name("jdoe"), day: None }).unwrap();
+        ledger.record(Event::Created { name: name("jdoe"), day: None, hook: false }).unwrap();
         drop(ledger);
         let ledger = Ledger::open(&state).unwrap();
         assert_eq!(ledger.book().account_named(&name("jdoe")).unwrap().1.stage, Stage::Complete);

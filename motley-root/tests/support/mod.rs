@@ -13,6 +13,7 @@ use motley_proto::{
 };
 use motley_root::{
     accounts::{Accounts, Unwatched, Witness, World},
+    adapter::Wishes,
     config::default_limits,
     database::{Database, NameService, SystemNames},
     defaults::SiteDefaults,
@@ -164,6 +165,7 @@ impl CommandRunner for Recorder {
 
 pub struct Setup {
     pub limits: Limits,
+    pub wishes: Wishes,
     pub runner: Box<dyn CommandRunner>,
     pub witness: Box<dyn Witness>,
     pub names: Box<dyn NameService>,
@@ -173,6 +175,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: default_limits(&SiteDefaults::read(Path::new("/"))),
+            wishes: Wishes::default(),
             runner: Box::new(SystemRunner::new(Path::new("/"))),
             witness: Box::new(Unwatched),
             names: Box::new(SystemNames),
@@ -197,6 +200,7 @@ pub fn open(setup: Setup) -> Accounts {
         names: setup.names,
         runner: setup.runner,
         limits: setup.limits,
+        wishes: setup.wishes,
         site: SiteDefaults::read(&root),
         today: || TODAY.get(),
         now: || 1_800_000_000,

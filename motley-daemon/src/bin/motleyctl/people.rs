@@ -163,10 +163,17 @@ fn receipt_facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
         ("sessions", format!("{} ended", receipt.sessions.sessions)),
         ("processes", format!("{} ended", receipt.sessions.processes)),
     ];
+    if receipt.sessions.jobs_held > 0 {
+        facts.push(("jobs", format!("{} held", receipt.sessions.jobs_held)));
+    }
+    if receipt.sessions.linger_ended {
+        facts.push(("user services", "linger no more".to_owned()));
+    }
     match &receipt.home {
         None => {}
         Some(HomeFate::Nothing) => facts.push(("home", "there was none".to_owned())),
         Some(HomeFate::Archived(path)) => facts.push(("home", format!("put aside as {path}"))),
+        Some(HomeFate::Deleting(path)) => facts.push(("home", format!("being deleted in {path}"))),
         Some(HomeFate::Left(path)) => facts.push(("home", format!("LEFT at {path}"))),
     }
     facts.extend(receipt.nodes.iter().map(|outcome| ("node", node(outcome))));

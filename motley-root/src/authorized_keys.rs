@@ -1,0 +1,216 @@
+//! The marked part of an `authorized_keys` file, written without being led anywhere by its owner.
+//!
+//! The home is its owner's, who may swap anything in it at any moment while root works there. So
+//! each directory is opened once, not followed if it is a link, and looked at through its
+//! descriptor; the file is never opened for writing but replaced by a new one.
+
+use motley_proto::SshKey;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, openat, renameat},
+    sys::stat::{FileStat, Mode, fchmod, fstat, mkdirat},
+    unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat},
+};
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::OwnedFd,
+};
+
+const DIRECTORY: &str = ".ssh";
+const FILE: &str = "authorized_keys";
+/// The new file, until it takes the place of the old one.
+const DRAFT: &str = ".authorized_keys.motley";
+/// Most that the file may hold, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// First and last line of our part.
+const BEGIN: &str = "# BEGIN keys of the OpenID provider, kept by motley: changes here are lost";
+const END: &str = "# END keys of the OpenID provider";
+
+const OPEN: OFlag = OFlag::O_RDONLY
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC)
+    // Opening a pipe would wait for its other end.
+    .union(OFlag::O_NONBLOCK);
+
+/// Why the keys were not written.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// What is there is not as sshd wants it, or could lead elsewhere.
+    #[error("{path} {what}")]
+    Unsafe {
+        /// Below the home.
+        path: &'static str,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A step failed.
+    #[error("{step} {path}: {errno}")]
+    Step {
+        /// What was being done.
+        step: &'static str,
+        /// Below the home.
+        path: &'static str,
+        /// What the system said.
+        errno: Errno,
+    },
+}
+
+/// Makes our part of the file hold exactly these keys; lines of its owner stay. True if the file was
+/// changed. Without keys and without a file nothing is made.
+///
+/// # Errors
+/// When something other than the owner's own plain directory and file stands in their places.
+pub fn keep(home: &OwnedFd, uid: u32, gid: u32, keys: &[SshKey]) -> Result<bool, KeysError> {
+    let Some(directory) = open_directory(home, uid, gid, !keys.is_empty())? else {
+        return Ok(false);
+    };
+    let before = read(&directory, uid)?;
+    let after = with_keys(before.as_deref().unwrap_or_default(), keys);
+    if before.as_deref().unwrap_or_default() == after.as_slice() {
+        return Ok(false);
+    }
+    replace(&directory, uid, gid, &after)?;
+    Ok(true)
+}
+
+/// The text with our part replaced. A part whose end its owner took away is the owner's from then on.
+fn with_keys(text: &[u8], keys: &[SshKey]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    let is = |line: &[u8], mark: &str| line.trim_ascii_end() == mark.as_bytes();
+    let mut kept = Vec::with_capacity(text.len());
+    let mut rest = lines.as_slice();
+    while let Some((line, behind)) = rest.split_first() {
+        let end = behind.iter().position(|line| is(line, END) || is(line, BEGIN));
+        let ends = end.and_then(|at| behind.get(at)).is_some_and(|line| is(line, END));
+        rest = match end {
+            Some(at) if is(line, BEGIN) && ends => behind.get(at + 1..).unwrap_or_default(),
+            _ => {
+                if !is(line, BEGIN) && !is(line, END) {
+                    kept.extend_from_slice(line);
+                }
+                behind
+            }
+        };
+    }
+    if keys.is_empty() {
+        return kept;
+    }
+    if !kept.is_empty() && !kept.ends_with(b"\n") {
+        kept.push(b'\n');
+    }
+    for line in std::iter::once(BEGIN).chain(keys.iter().map(SshKey::as_str)).chain([END]) {
+        kept.extend_from_slice(line.as_bytes());
+        kept.push(b'\n');
+    }
+    kept
+}
+
+/// The directory, made if it is not there and shall be.
+fn open_directory(
+    home: &OwnedFd,
+    uid: u32,
+    gid: u32,
+    make: bool,
+) -> Result<Option<OwnedFd>, KeysError> {
+    let flags = OPEN | OFlag::O_DIRECTORY;
+    let mut made = false;
+    let fd = loop {
+        match openat(home, DIRECTORY, flags, Mode::empty()) {
+            Ok(fd) => break fd,
+            Err(Errno::ENOENT) if !make => return Ok(None),
+            Err(Errno::ENOENT) if !made => match mkdirat(home, DIRECTORY, Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => made = true,
+                Err(errno) => return Err(step("make", DIRECTORY, errno)),
+            },
+            Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(wrong(DIRECTORY, "is no directory")),
+            Err(errno) => return Err(step("open", DIRECTORY, errno)),
+        }
+    };
+    let stat = fstat(&fd).map_err(|errno| step("look at", DIRECTORY, errno))?;
+    if made && stat.st_uid == 0 {
+        fchown(&fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .and_then(|()| fsync(home))
+            .map_err(|errno| step("give away", DIRECTORY, errno))?;
+    } else {
+        require_own(DIRECTORY, &stat, uid)?;
+    }
+    Ok(Some(fd))
+}
+
+/// The content of the file; `None` when there is none.
+fn read(directory: &OwnedFd, uid: u32) -> Result<Option<Vec<u8>>, KeysError> {
+    let fd = match openat(directory, FILE, OPEN, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT) => return Ok(None),
+        Err(Errno::ELOOP) => return Err(wrong(FILE, "is a link")),
+        Err(errno) => return Err(step("open", FILE, errno)),
+    };
+    let stat = fstat(&fd).map_err(|errno| step("look at", FILE, errno))?;
+    if stat.st_mode & nix::libc::S_IFMT != nix::libc::S_IFREG {
+        return Err(wrong(FILE, "is no plain file"));
+    }
+    require_own(FILE, &stat, uid)?;
+    // A second name may stand where its owner has no right to write.
+    if stat.st_nlink != 1 {
+        return Err(wrong(FILE, "has another name too"));
+    }
+    let mut text = Vec::new();
+    File::from(fd).take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| {
+        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        step("read", FILE, errno)
+    })?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(wrong(FILE, "is longer than 1 MiB"));
+    }
+    Ok(Some(text))
+}
+
+fn require_own(path: &'static str, stat: &FileStat, uid: u32) -> Result<(), KeysError> {
+    if stat.st_uid != uid {
+        Err(wrong(path, "belongs to somebody else"))
+    } else if stat.st_mode & 0o022 != 0 {
+        Err(wrong(path, "is writable by others, so that sshd would not read it"))
+    } else {
+        Ok(())
+    }
+}
+
+/// The new file is root's until it is whole, and takes the old one's place in one step.
+fn replace(directory: &OwnedFd, uid: u32, gid: u32, text: &[u8]) -> Result<(), KeysError> {
+    match unlinkat(directory, DRAFT, UnlinkatFlags::NoRemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(step("remove", DRAFT, errno)),
+    }
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let fd = openat(directory, DRAFT, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        .map_err(|errno| step("make", DRAFT, errno))?;
+    let mut file = File::from(fd);
+    let written = file.write_all(text).map_err(|error| {
+        let errno = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        step("write", DRAFT, errno)
+    });
+    let done = written.and_then(|()| {
+        fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .and_then(|()| fchmod(&file, Mode::S_IRUSR | Mode::S_IWUSR))
+            .and_then(|()| fsync(&file))
+            .and_then(|()| renameat(directory, DRAFT, directory, FILE))
+            .and_then(|()| fsync(directory))
+            .map_err(|errno| step("put in place", FILE, errno))
+    });
+    done.inspect_err(|_| {
+        let _ = unlinkat(directory, DRAFT, UnlinkatFlags::NoRemoveDir);
+    })
+}
+
+fn wrong(path: &'static str, what: &'static str) -> KeysError {
+    KeysError::Unsafe { path, what }
+}
+
+fn step(step: &'static str, path: &'static str, errno: Errno) -> KeysError {
+    KeysError::Step { step, path, errno }
+}
+
+#[cfg(test)]
+mod tests;
