@@ -341,8 +341,7 @@ impl Accounts {
             return Ok(Some(name));
         }
         if self.backend.naming() == Naming::Known {
-            let person = Person::from_claims(wish.claims);
-            let prepared = self.backend.prepared_name(wish.identity, &person).await?;
+            let prepared = self.backend.prepared_name(wish.identity, &wish.person).await?;
             // Nobody shall be asked about an account that there can't be.
             return prepared.map(Some).ok_or_else(DeployError::nothing_prepared);
         }

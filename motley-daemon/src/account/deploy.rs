@@ -32,6 +32,8 @@ pub struct AccountRules {
     pub shells: Shells,
     /// Directory in which homes are made.
     pub home_base: AccountPath,
+    /// True if keys of ssh that providers tell are written.
+    pub deploy_keys: bool,
     /// Texts for the user.
     pub login_info: LoginInfo,
     /// First uid to be given.
@@ -105,6 +107,7 @@ pub(super) struct Wish<'a> {
     pub(super) identity: &'a Identity,
     pub(super) verified: &'a Verified,
     pub(super) claims: &'a Claims,
+    pub(super) person: Person,
     pub(super) groups: Groups,
     pub(super) tier: Tier,
     pub(super) request: &'a str,
@@ -159,6 +162,14 @@ impl Accounts {
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
+        let mut person = Person::from_claims(&claims);
+        if consent == Consent::Given {
+            // What was kept of the claims says nothing about keys.
+            person.ssh_keys = None;
+        } else if from.userinfo.is_some() {
+            // Its provider was asked and knows of no key: those that it knew before are gone.
+            person.ssh_keys.get_or_insert_default();
+        }
         let mut refused = BTreeSet::new();
         loop {
             let groups = groups_without(&self.rules.groups, &claims, &refused)
@@ -167,9 +178,9 @@ impl Accounts {
                 let group = escape(&left_out.group, 100);
                 tracing::info!(request, group, reason = %left_out.reason, "a group is left out");
             }
-            let identity = verified.identity();
+            let (identity, person) = (verified.identity(), person.clone());
             let claims = &claims;
-            let wish = Wish { identity, verified, claims, groups, tier, request, consent };
+            let wish = Wish { identity, verified, claims, person, groups, tier, request, consent };
             match self.deploy_wish(wish).await {
                 // One group that the host will not have must not keep the person out.
                 Err(DeployError::Account(AccountError::Backend(BackendError::GroupRefused {
@@ -304,6 +315,7 @@ impl Accounts {
         }
         let mut message = message::deployed(false, &done.joined, &done.left);
         self.audit_deployment(wish, &account.name, &message)?;
+        self.equip(wish.identity, &account.name, &intent.person, wish.request).await;
         if let Some(sorted) = sorted
             && self.ask_for_groups(wish, &account.name, sorted).await?
         {
@@ -330,7 +342,7 @@ impl Accounts {
             identity: wish.identity.clone(),
             name,
             uid,
-            person: Person::from_claims(wish.claims),
+            person: wish.person.clone(),
             groups: wish.groups.clone(),
             shell,
             home_base: self.rules.home_base.clone(),
@@ -377,8 +389,7 @@ impl Accounts {
 
     /// The back end knows what everybody is called: the account of that name becomes this person's.
     async fn create_prepared(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
-        let person = Person::from_claims(wish.claims);
-        let Some(name) = self.backend.prepared_name(wish.identity, &person).await? else {
+        let Some(name) = self.backend.prepared_name(wish.identity, &wish.person).await? else {
             return Err(DeployError::nothing_prepared());
         };
         let taken = || DeployError::Rejected(format!("the account {name} is somebody else's"));
@@ -465,6 +476,10 @@ impl Accounts {
         self.store.set_tier(wish.identity, wish.tier).await?;
         let message = message::deployed(true, &done.joined, &done.left);
         self.audit_deployment(wish, &name, &message)?;
+        if done.created {
+            self.greet(wish.identity, &name, wish.request).await;
+        }
+        self.equip(wish.identity, &name, &intent.person, wish.request).await;
         let limited = promise.is_limited();
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };
         Ok(Some(Deployment { state, message, name }))

@@ -8,6 +8,7 @@ mod approval;
 mod carry_out;
 mod decide;
 mod deploy;
+mod equip;
 mod idle;
 mod import;
 mod limit;

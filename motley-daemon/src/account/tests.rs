@@ -57,6 +57,7 @@ pub(crate) fn rules(strategy: Strategy) -> AccountRules {
         },
         shells: Shells::standard().unwrap(),
         home_base: AccountPath::new("/home").unwrap(),
+        deploy_keys: false,
         login_info: LoginInfo::default(),
         first_uid: 2000,
     }

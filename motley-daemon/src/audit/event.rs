@@ -48,6 +48,17 @@ pub enum Event {
         /// What was done, in words.
         what: String,
     },
+    /// The site's script for new accounts was run.
+    ScriptRan {
+        /// Request id.
+        request: String,
+        /// Whose account.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// How it ended, in words.
+        outcome: String,
+    },
     /// An identity was suspended.
     Suspended {
         /// Request id.

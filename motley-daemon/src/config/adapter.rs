@@ -10,7 +10,6 @@ use feudal_plugins::{
     pattern::Pattern,
 };
 use motley_proto::task::AccountPath;
-use std::path::PathBuf;
 
 /// How accounts are named, grouped and kept.
 #[derive(Debug, Clone)]
@@ -27,8 +26,7 @@ pub struct AdapterConfig {
     pub approval: ApprovalConfig,
     /// How mail is sent.
     pub email: super::EmailConfig,
-    /// Script for each new account.
-    pub post_create_script: Option<PathBuf>,
+    pub(super) deploy_keys: bool,
 }
 
 /// Section `[approval]`.
@@ -57,6 +55,11 @@ impl AdapterConfig {
         }
     }
 
+    /// True if keys of ssh that providers tell are written to homes.
+    pub fn deploys_keys(&self) -> bool {
+        self.deploy_keys
+    }
+
     /// Directory in which homes are made.
     pub fn home_base(&self) -> &AccountPath {
         match &self.backend {
@@ -81,7 +84,7 @@ pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConf
         login_info: login_info(raw.section("login_info")?),
         approval,
         email: super::email::email(raw.section("notifier.email")?, found),
-        post_create_script: unix.filled("post_create_script").map(PathBuf::from),
+        deploy_keys: asks_for_keys(unix),
     })
 }
 
@@ -133,6 +136,12 @@ fn approval(settings: &Settings, found: &mut Findings) -> ApprovalConfig {
     }
 }
 
+/// Writing into homes has to be asked for in so many words: the section itself must say yes.
+fn asks_for_keys(unix: &Settings) -> bool {
+    let option = "deploy_user_ssh_keys";
+    unix.is_on(option) && matches!(unix.origin(option), Origin::Section(_))
+}
+
 const VARIANTS: [(&str, ShadowVariant); 3] = [
     ("default", ShadowVariant::Default),
     ("v044", ShadowVariant::V044),
@@ -155,6 +164,7 @@ fn local_unix(unix: &Settings, found: &mut Findings) -> Option<LocalUnixConfig> 
     let shell_restricted = path("shell_restricted");
     let home_base = path("home_base");
     let shadow = choose(unix, "shadow_compatibility_function", &VARIANTS, found);
+    choose(unix, "undeploy_home", &[("archive", ()), ("remove", ()), ("keep", ())], found)?;
     Some(LocalUnixConfig {
         shells: Shells { full: shell?, limited: shell_limited?, restricted: shell_restricted? },
         home_base: home_base?,

@@ -3,15 +3,17 @@
 use super::{Config, OpConfig, TokensConfig};
 use crate::identity::{Freshness, HttpSettings, OpaqueOffer, Provider, VerifierSettings};
 use crate::policy;
-use feudal_plugins::{AnyOf, groups};
+use feudal_plugins::{AnyOf, groups, person};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 impl Config {
     /// The providers, with the claims that policy, names and groups read.
     pub fn providers(&self) -> Vec<Provider> {
+        let keys = self.adapter.deploys_keys().then(person::key_claims_read);
+        let names = self.adapter.names.claims_read();
         let accounts: Vec<AnyOf> =
-            self.adapter.names.claims_read().into_iter().chain([groups::claims_read()]).collect();
+            names.into_iter().chain([groups::claims_read()]).chain(keys).collect();
         self.ops.iter().map(|op| provider(op, &accounts)).collect()
     }
 

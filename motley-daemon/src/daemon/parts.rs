@@ -133,6 +133,7 @@ impl Parts {
                 groups: config.adapter.groups.clone(),
                 shells: config.adapter.shells().clone(),
                 home_base: config.adapter.home_base().clone(),
+                deploy_keys: config.adapter.deploys_keys(),
                 login_info: config.adapter.login_info.clone(),
                 first_uid: motley_proto::names::FIRST_PERSON_ID,
             },

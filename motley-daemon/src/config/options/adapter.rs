@@ -191,7 +191,10 @@ const HOME_BASE: OptionSpec =
 const HOOK: OptionSpec = OptionSpec::unset(
     "post_create_script",
     Kind::OptionalText,
-    "Script that is run for each new account.",
+    "Absolute path of a script that motley-root runs as root once for each new account, with the \
+     name of the account as its only argument. It must belong to root, as must every directory \
+     above it, and be writable by nobody else. Files ending in .sh or .py may lack the right to be \
+     executed. It has 25 seconds; if it fails, the account stays. Read by motley-root when that starts.",
 );
 
 const LOCAL_UNIX: &[OptionSpec] = &[
@@ -199,10 +202,25 @@ const LOCAL_UNIX: &[OptionSpec] = &[
     SHELL_LIMITED,
     SHELL_RESTRICTED,
     HOME_BASE,
-    OptionSpec::new("deploy_user_ssh_keys", Kind::Bool, "yes", "Writes ssh keys of users.")
-        .obsolete("ssh keys are not handled; users keep their own authorized_keys"),
+    OptionSpec::new(
+        "deploy_user_ssh_keys",
+        Kind::Bool,
+        "yes",
+        "Writes public keys that a provider tells (claims ssh_key, ssh_keys, ssh_public_key, \
+         ssh_public_keys, sshPublicKey) to a marked part of ~/.ssh/authorized_keys at each \
+         deployment. Acts only if this section says yes; without this line no key is written. \
+         Read by motley-root, too, when that starts.",
+    ),
+    OptionSpec::new(
+        "undeploy_home",
+        Kind::Text,
+        "archive",
+        "What becomes of the home of an account that is taken away: archive puts it aside into \
+         .removed beside the homes, where root alone can look; remove does the same and then \
+         deletes it; keep leaves it where it is. Read by motley-root when that starts.",
+    ),
     OptionSpec::new("punch4nfdi", Kind::Bool, "no", "Names groups by the rules of PUNCH4NFDI."),
-    HOOK.later("it is not run in this version"),
+    HOOK,
     OptionSpec::new(
         "shadow_compatibility_function",
         Kind::Text,
