@@ -8,10 +8,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Which of our crates each of our crates may import. The end-to-end tests may import all.
-const MAY_IMPORT: [(&str, &[&str]); 6] = [
+const MAY_IMPORT: [(&str, &[&str]); 7] = [
     ("motley-proto", &[]),
     ("pam-oidc", &["motley-proto"]),
     ("motley-root", &["motley-proto"]),
+    ("motley-shell", &[]),
     ("feudal-plugins", &["motley-proto"]),
     ("motley-daemon", &["motley-proto", "feudal-plugins"]),
     ("mccli", &["motley-proto"]),
@@ -27,10 +28,11 @@ const SQL: &[&str] =
 const PAM: &[&str] = &["pamsm", "pam-sys", "libpam-sys", "nonstick", "pam-bindings"];
 
 /// What must not be linked into each crate, not even by way of others.
-const MUST_NOT_LINK: [(&str, &[&[&str]]); 6] = [
+const MUST_NOT_LINK: [(&str, &[&[&str]]); 7] = [
     ("motley-proto", &[RUNTIME, TLS, HTTP, JWT, SQL, PAM]),
     ("pam-oidc", &[RUNTIME, TLS, HTTP, JWT, SQL]),
     ("motley-root", &[RUNTIME, TLS, HTTP, JWT, SQL, PAM]),
+    ("motley-shell", &[RUNTIME, TLS, HTTP, JWT, SQL, PAM]),
     ("feudal-plugins", &[HTTP_SERVER, JWT, SQL, PAM]),
     ("motley-daemon", &[PAM]),
     ("mccli", &[SQL, PAM, HTTP_SERVER]),

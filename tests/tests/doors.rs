@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What runs on the login node.
-const SHIPPED: [&str; 5] =
-    ["motley-proto", "pam-oidc", "motley-root", "feudal-plugins", "motley-daemon"];
+const SHIPPED: [&str; 6] =
+    ["motley-proto", "pam-oidc", "motley-root", "motley-shell", "feudal-plugins", "motley-daemon"];
 
 /// Where code is built on a condition other than `test`, with the condition.
 const CONDITIONS: &[(&str, &str)] = &[
@@ -31,6 +31,8 @@ const VARIABLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("motley-root/src/main.rs", &["FEUDAL_ADAPTER_CONFIG"]),
+    // All of it passes through `motley-shell/src/environment.rs`.
+    ("motley-shell/src/bin/limited.rs", &[]),
 ];
 
 /// Ways in which the libraries that we link can be told not to verify.

@@ -14,7 +14,9 @@ use nix::unistd::Uid;
 const SUITE: &str = "bookworm";
 /// What a login node has besides a minimal Debian.
 const PACKAGES: &str =
-    "systemd,systemd-sysv,dbus,openssh-server,libpam-systemd,iproute2,ca-certificates";
+    "systemd,systemd-sysv,dbus,openssh-server,libpam-systemd,iproute2,ca-certificates,cron,at";
+/// Changes with the packages, so that a base that was made without them is made anew.
+const EDITION: u32 = 2;
 
 /// Why no machine can be booted here; `None` when one can.
 pub(crate) fn unavailable() -> Option<String> {
@@ -48,7 +50,7 @@ pub(crate) fn base() -> Result<PathBuf> {
     let lock = File::create(cache.join("lock"))?;
     let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
     let suite = env::var("MOTLEY_DEBIAN_SUITE").unwrap_or_else(|_| SUITE.to_owned());
-    let base = cache.join(&suite);
+    let base = cache.join(format!("{suite}-{EDITION}"));
     if !base.join("etc/debian_version").is_file() {
         bootstrap(&suite, &cache, &base)?;
     }

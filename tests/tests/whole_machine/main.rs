@@ -132,6 +132,78 @@ machine_test! {
 }
 
 machine_test! {
+    fn r28_nothing_of_a_suspended_person_runs_or_starts_again_and_a_resumption_brings_it_back() {
+        let node = LoginNode::installed()?;
+        let machine = &node.machine;
+        node.trust_the_provider()?;
+        machine.write("/root/token", &node.token("kim")?)?;
+        machine.run("chmod 600 /root/token")?;
+        machine.run("mccli ssh --token-file /root/token localhost true")?;
+        node.give_key("kim")?;
+        let in_kims_name = "cd /home/kim; su -s /bin/sh kim -c";
+        // A service that lingers and comes back whenever it ends, a job each minute, one of at.
+        machine.run("loginctl enable-linger kim")?;
+        machine.run("install -d -o kim -g $(id -g kim) /home/kim/.config /home/kim/.config/systemd /home/kim/.config/systemd/user /home/kim/.config/systemd/user/default.target.wants")?;
+        let unit = "[Service]\nExecStart=/bin/sleep 7001\nRestart=always\nRestartSec=0\n[Install]\nWantedBy=default.target\n";
+        machine.write("/home/kim/.config/systemd/user/stay.service", unit)?;
+        machine.run("ln -s ../stay.service /home/kim/.config/systemd/user/default.target.wants/stay.service")?;
+        machine.run("systemctl restart user@$(id -u kim).service")?;
+        machine.run(&format!("echo '* * * * * date >> /home/kim/by-cron' | crontab -u kim -; {in_kims_name} 'echo date \\>\\> /home/kim/by-at | at now + 1 minute'"))?;
+        let identity = node.key_file();
+        let control = machine.dir().join("master").to_string_lossy().into_owned();
+        let ssh = |words: &[&str]| -> Result<std::process::Child> {
+            let mut command = machine.client("ssh");
+            command.args(["-F", "/dev/null", "-oUserKnownHostsFile=/dev/null", "-oStrictHostKeyChecking=no"]);
+            command.args(["-i", &identity]).args(words).stdout(Stdio::null()).stderr(Stdio::null());
+            Ok(command.spawn()?)
+        };
+        let mut session = ssh(&["kim@127.0.0.1", "sleep 7002"])?;
+        let mut master = ssh(&["-M", "-N", "-S", &control, "kim@127.0.0.1"])?;
+        until("the master", Duration::from_secs(20), || std::fs::exists(&control).ok()?.then_some(()))?;
+        let mut channel = ssh(&["-S", &control, "kim@127.0.0.1", "sleep 7003"])?;
+        machine.run("systemd-run -q --uid=kim --unit=apart sh -c 'nohup sleep 7004 & exec sleep 7004'")?;
+        until("all that runs", Duration::from_secs(30), || {
+            let running = String::from_utf8(machine.output("pgrep -a -u kim").ok()?.stdout).ok()?;
+            ["7001", "7002", "7003", "7004"].iter().all(|one| running.contains(one)).then_some(())
+        })?;
+
+        let begun = std::time::Instant::now();
+        let receipt = machine.run("motleyctl suspend kim")?;
+        let took = begun.elapsed();
+        let running = machine.output("ps -o pid,stat,args -u kim --no-headers | grep -v defunct")?;
+        let running = String::from_utf8_lossy(&running.stdout).into_owned();
+        ensure!(running.is_empty(), "still running:\n{running}receipt: {receipt}");
+        println!("suspended and all sessions ended within {} ms", took.as_millis());
+        ensure!(took < Duration::from_secs(10), "it took {took:?}");
+        let told = receipt.contains("2 held") && receipt.contains("linger no more");
+        ensure!(told && !receipt.contains("STILL"), "{receipt}");
+        for (what, child) in [("session", &mut session), ("master", &mut master), ("channel", &mut channel)] {
+            until(what, Duration::from_secs(20), || child.try_wait().ok().flatten())?;
+        }
+        node.stays_closed_to_key("kim", "after the suspension")?;
+        // Over the next tick of cron and the time of the job of at.
+        machine.run("rm -f /home/kim/by-cron")?;
+        std::thread::sleep(Duration::from_secs(65));
+        let started = machine.output("pgrep -a -u kim; ls /home/kim/by-cron /home/kim/by-at 2>/dev/null; loginctl list-users --no-legend | grep kim; test -e /var/lib/systemd/linger/kim && echo lingers")?;
+        ensure!(started.stdout.is_empty(), "started again: {}", String::from_utf8_lossy(&started.stdout));
+
+        let receipt = machine.run("motleyctl resume kim")?;
+        ensure!(!receipt.contains("STILL"), "{receipt}");
+        until("the service that lingers", Duration::from_secs(20), || {
+            machine.output("pgrep -u kim -f 'sleep 7001'").ok()?.status.success().then_some(())
+        })?;
+        until("the job of at", Duration::from_secs(20), || {
+            machine.output("test -s /home/kim/by-at").ok()?.status.success().then_some(())
+        })?;
+        until("the job of cron", Duration::from_secs(75), || {
+            machine.output("test -s /home/kim/by-cron").ok()?.status.success().then_some(())
+        })?;
+        node.opens_by_key("kim", "after the resumption")?;
+        Ok(())
+    }
+}
+
+machine_test! {
     fn r36_the_units_confine_daemon_and_helper() {
         let node = LoginNode::installed()?;
         let machine = &node.machine;
