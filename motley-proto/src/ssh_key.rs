@@ -167,7 +167,7 @@ fn fields(mut rest: &[u8]) -> Option<Vec<&[u8]>> {
 /// Base64 with padding and nothing else in it (RFC 4648 §4).
 fn decode(text: &str) -> Option<Vec<u8>> {
     let body = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - body.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - body.len() > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3);

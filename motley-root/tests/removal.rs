@@ -519,7 +519,7 @@ fn r25_a_home_that_is_to_be_deleted_goes_whole_and_nothing_that_it_leads_to() {
     let deep = format!("/home/jdoe{}", "/d".repeat(150));
     fs::create_dir_all(&deep).unwrap();
     fs::write(format!("{deep}/file"), "").unwrap();
-    fs::set_permissions(&deep, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&deep, fs::Permissions::from_mode(0o000)).unwrap();
     let removal = removed(remove(&accounts, "jdoe"));
     let aside = format!("{ASIDE}.deleted");
     assert_eq!(removal.home, HomeFate::Deleting(aside.clone()));
