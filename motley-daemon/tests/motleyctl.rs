@@ -172,7 +172,12 @@ fn a_receipt_tells_how_far_the_other_nodes_are() {
         node: NodeName::new(name).unwrap(),
         done,
         lives,
-        sessions: SessionsEnded { sessions: 1, processes: 3, remaining: 0 },
+        sessions: SessionsEnded {
+            sessions: 1,
+            processes: 3,
+            remaining: 0,
+            ..SessionsEnded::default()
+        },
     };
     let answer = |nodes: Vec<NodeOutcome>| match receipt(&[]) {
         AdminAnswer::Receipt(receipt) => AdminAnswer::Receipt(Receipt { nodes, ..receipt }),

@@ -273,7 +273,11 @@ fn lives(seen_at: i64, now: Timestamp) -> bool {
 
 fn ended(sessions: i64, processes: i64) -> SessionsEnded {
     let number = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
-    SessionsEnded { sessions: number(sessions), processes: number(processes), remaining: 0 }
+    SessionsEnded {
+        sessions: number(sessions),
+        processes: number(processes),
+        ..SessionsEnded::default()
+    }
 }
 
 /// Notes whether a node has the account of an identity, or is about to make it.
