@@ -135,6 +135,14 @@ pub enum BackendError {
     /// The back end will not do this, now or later.
     #[error("refused: {0}")]
     Refused(String),
+    /// This back end has no means of doing it, so repeating is of no use.
+    #[error("{what} is not possible here: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// What stands against it, and what to do instead.
+        why: String,
+    },
     /// The back end tried and the system failed.
     #[error("{step} failed: {detail}")]
     Failed {
@@ -297,6 +305,19 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// As [`Backend::find`].
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError>;
+
+    /// True when [`Backend::remove`] ends the account's sessions; else the caller does, on its host.
+    fn ends_sessions(&self) -> bool {
+        true
+    }
+
+    /// Whether this back end can take accounts away at all.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] when it can't.
+    fn can_remove(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
 
     /// Takes the account away for good: ends its sessions, puts its home aside, keeps name and uid
     /// for this identity alone. An account that is gone already is no error.

@@ -108,6 +108,7 @@ fn receipt(pending: &[&str]) -> AdminAnswer {
         sessions: SessionsEnded { sessions: 2, processes: 5, remaining: 0 },
         home: Some(HomeFate::Archived("/home/.removed/kim-5001".to_owned())),
         pending: pending.iter().map(|text| (*text).to_owned()).collect(),
+        not_done: Vec::new(),
     })
 }
 

@@ -5,6 +5,14 @@ use crate::{audit::Event, store::AccountRecord};
 use feudal_plugins::{Account, BackendError, Tier, shells::is_nologin};
 use motley_proto::{Identity, admin::Receipt, rest::AccountState, task::AccountPath};
 
+/// Why the back end does not show a limit.
+pub(super) enum Unapplied {
+    /// It is to be tried again.
+    Yet(String),
+    /// The back end has no means of it; the mark alone holds.
+    Never(String),
+}
+
 impl Accounts {
     /// Limits an account. The mark comes first, so that no deployment in between lifts it.
     ///
@@ -28,7 +36,11 @@ impl Accounts {
         self.store.limit(&identity, &by, &account.shell, self.clock.now()).await?;
         let mut receipt = unchanged(&identity, AccountState::Limited);
         receipt.name = Some(account.name.clone());
-        receipt.pending.extend(self.apply_limit(&identity, &account).await.err());
+        match self.apply_limit(&identity, &account).await {
+            Ok(()) => {}
+            Err(Unapplied::Never(why)) => receipt.not_done.push(why),
+            Err(Unapplied::Yet(why)) => receipt.pending.push(why),
+        }
         let known = self.store.known_of(&identity).await?;
         if receipt.pending.is_empty() && !known.suspended {
             self.store.settle(&identity).await?;
@@ -66,6 +78,9 @@ impl Accounts {
             let shell = self.shell_after_limit(record.as_ref(), &account);
             match self.backend.unlimit(&identity, &account.name, &shell).await {
                 Ok(()) | Err(BackendError::NoAccount) => {}
+                Err(error @ BackendError::Unsupported { .. }) => {
+                    receipt.not_done.push(format!("set the shell: {error}"));
+                }
                 Err(error) => receipt.pending.push(format!("set the shell: {error}")),
             }
         }
@@ -79,18 +94,21 @@ impl Accounts {
     /// Makes the back end show the limit. Repeating it is harmless.
     ///
     /// # Errors
-    /// What is still to be done, in words.
+    /// What was not done, in words.
     pub(super) async fn apply_limit(
         &self,
         identity: &Identity,
         account: &Account,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unapplied> {
         if account.shell == self.rules.shells.limited.as_str() {
             return Ok(());
         }
         match self.backend.limit(identity, &account.name).await {
             Ok(()) | Err(BackendError::NoAccount) => Ok(()),
-            Err(error) => Err(format!("set the shell: {error}")),
+            Err(error @ BackendError::Unsupported { .. }) => {
+                Err(Unapplied::Never(format!("set the shell: {error}")))
+            }
+            Err(error) => Err(Unapplied::Yet(format!("set the shell: {error}"))),
         }
     }
 

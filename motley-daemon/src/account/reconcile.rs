@@ -1,6 +1,6 @@
 //! Repair at start and from time to time: what lies between two states is finished or taken back.
 
-use super::{AccountError, Accounts};
+use super::{AccountError, Accounts, limit::Unapplied};
 use crate::store::{AccountRecord, Phase};
 use motley_proto::Uid;
 
@@ -87,7 +87,10 @@ impl Accounts {
 
     async fn settle_limit(&self, record: &AccountRecord) -> Result<(), String> {
         match self.backend.find(&record.identity).await {
-            Ok(Some(account)) => self.apply_limit(&record.identity, &account).await,
+            Ok(Some(account)) => match self.apply_limit(&record.identity, &account).await {
+                Ok(()) | Err(Unapplied::Never(_)) => Ok(()),
+                Err(Unapplied::Yet(why)) => Err(why),
+            },
             Ok(None) => Ok(()),
             Err(error) => Err(format!("find the account: {error}")),
         }

@@ -138,6 +138,14 @@ impl Backend for Measured<dyn Backend> {
         measure("managed_groups", self.0.managed_groups(name)).await
     }
 
+    fn can_remove(&self) -> Result<(), BackendError> {
+        self.0.can_remove()
+    }
+
+    fn ends_sessions(&self) -> bool {
+        self.0.ends_sessions()
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         measure("remove", self.0.remove(identity, name)).await
     }

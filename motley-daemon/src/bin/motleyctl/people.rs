@@ -163,5 +163,6 @@ fn receipt_facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
         Some(HomeFate::Left(path)) => facts.push(("home", format!("LEFT at {path}"))),
     }
     facts.extend(receipt.pending.iter().map(|what| ("STILL TO BE DONE", what.clone())));
+    facts.extend(receipt.not_done.iter().map(|what| ("NOT DONE", what.clone())));
     facts
 }
