@@ -135,14 +135,9 @@ pub enum BackendError {
     /// The back end will not do this, now or later.
     #[error("refused: {0}")]
     Refused(String),
-    /// This back end has no means of doing it, so repeating is of no use.
-    #[error("{what} is not possible here: {why}")]
-    Unsupported {
-        /// What was asked for.
-        what: String,
-        /// What stands against it, and what to do instead.
-        why: String,
-    },
+    /// What keeps the accounts has no such operation. What the daemon marks by itself still holds.
+    #[error("not possible with this back end: {0}")]
+    Unsupported(String),
     /// The back end tried and the system failed.
     #[error("{step} failed: {detail}")]
     Failed {

@@ -78,7 +78,7 @@ impl Accounts {
             let shell = self.shell_after_limit(record.as_ref(), &account);
             match self.backend.unlimit(&identity, &account.name, &shell).await {
                 Ok(()) | Err(BackendError::NoAccount) => {}
-                Err(error @ BackendError::Unsupported { .. }) => {
+                Err(error @ BackendError::Unsupported(_)) => {
                     receipt.not_done.push(format!("set the shell: {error}"));
                 }
                 Err(error) => receipt.pending.push(format!("set the shell: {error}")),
@@ -105,7 +105,7 @@ impl Accounts {
         }
         match self.backend.limit(identity, &account.name).await {
             Ok(()) | Err(BackendError::NoAccount) => Ok(()),
-            Err(error @ BackendError::Unsupported { .. }) => {
+            Err(error @ BackendError::Unsupported(_)) => {
                 Err(Unapplied::Never(format!("set the shell: {error}")))
             }
             Err(error) => Err(Unapplied::Yet(format!("set the shell: {error}"))),

@@ -124,7 +124,7 @@ impl Accounts {
             if let Some(name) = self.local_name(&spelling, &mut pending).await {
                 match self.backend.resume(&spelling, &name).await {
                     Ok(()) | Err(BackendError::NoAccount) => {}
-                    Err(error @ BackendError::Unsupported { .. }) => {
+                    Err(error @ BackendError::Unsupported(_)) => {
                         note_once(&mut not_done, format!("unlock the account: {error}"));
                     }
                     Err(error) => pending.push(format!("resume the account: {error}")),
@@ -236,7 +236,7 @@ impl Accounts {
         match self.backend.suspend(identity, name).await {
             Ok(()) | Err(BackendError::NoAccount) => {}
             // The mark of the store keeps the person out of whatever asks this service.
-            Err(error @ BackendError::Unsupported { .. }) => {
+            Err(error @ BackendError::Unsupported(_)) => {
                 note_once(&mut receipt.not_done, format!("lock the account: {error}"));
             }
             Err(error) => receipt.pending.push(format!("lock the account: {error}")),

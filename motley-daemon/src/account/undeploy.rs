@@ -100,7 +100,7 @@ impl Accounts {
                     self.note_removal(identity, &name, removal, &mut receipt, request).await
                 }
                 Err(BackendError::NoAccount) => {}
-                Err(error @ BackendError::Unsupported { .. }) => {
+                Err(error @ BackendError::Unsupported(_)) => {
                     receipt.not_done.push(format!("remove the account: {error}"));
                 }
                 Err(error) => receipt.pending.push(format!("remove the account: {error}")),
