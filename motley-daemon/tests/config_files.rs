@@ -148,7 +148,7 @@ fn all_problems_of_both_files_are_shown_at_once_in_order() {
     let shown = problems(
         "[mapper]\nlog_level = LOUD\n[authorisation.a]\nop_url = op.example\nvo_match = 0\n\
          assurance_based_shell_tier_full = (a\nscopes = a\n[store]\nurl = postgres://x\n",
-        "[ldf_adapter]\nbackend = ldap\nprimary_group = docker\n\
+        "[ldf_adapter]\nbackend = nis\nprimary_group = docker\n\
          [username_generator]\npool_digits = 12\n",
     );
     let places: Vec<&str> = shown.iter().map(|line| line.split(": ").next().unwrap()).collect();
