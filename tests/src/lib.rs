@@ -28,3 +28,4 @@
 pub mod browser;
 pub mod op;
 pub mod sandbox;
+pub mod slapd;
