@@ -87,7 +87,9 @@ impl LdapDirectory {
         let named = any_of(&named);
         let made = equals(&self.config().attributes.notes, &Note::Made.text());
         let made = all_of(&[named.as_str(), made.as_str()]);
-        let (present, made) = tokio::try_join!(self.groups(&named), self.groups(&made))?;
+        // In this order: whoever makes one in between made it with its note.
+        let present = self.groups(&named).await?;
+        let made = if present.is_empty() { Vec::new() } else { self.groups(&made).await? };
         let mut usable = BTreeMap::new();
         for name in wanted {
             match self.usable_one(name, &present, &made).await {

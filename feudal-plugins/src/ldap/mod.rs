@@ -125,7 +125,14 @@ impl Backend for LdapDirectory {
         identity: &Identity,
         person: &Person,
     ) -> Result<Option<UserName>, BackendError> {
-        Ok(self.claimable(identity, person).await?.map(|user| user.account.name))
+        if self.naming() != Naming::Known {
+            return Ok(None);
+        }
+        let user = match self.owned(identity).await? {
+            Some(user) => Some(user),
+            None => self.claimable(identity, person).await?,
+        };
+        Ok(user.map(|user| user.account.name))
     }
 
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {

@@ -8,6 +8,15 @@ use motley_proto::{
 };
 
 impl LdapDirectory {
+    /// True for an entry of the site that carries nothing in the identity attribute.
+    async fn is_nobodys(&self, name: &UserName) -> Result<bool, BackendError> {
+        if self.config().mode != Mode::PreCreated {
+            return Ok(false);
+        }
+        let attribute = &self.config().attributes.identity;
+        Ok(self.named(name).await?.is_some_and(|user| user.entry.all(attribute).is_empty()))
+    }
+
     /// An account that is gone already is no error. Homes are on the hosts and stay there.
     pub(super) async fn take_away(
         &self,
@@ -17,6 +26,10 @@ impl LdapDirectory {
         let user = match self.changeable(identity, name).await {
             Ok(user) => user,
             Err(BackendError::NoAccount) => return Ok(Removal::default()),
+            // Given back to the site before, which is all that there was to do.
+            Err(BackendError::Refused(_)) if self.is_nobodys(name).await? => {
+                return Ok(Removal::default());
+            }
             Err(error) => return Err(error),
         };
         if self.config().mode == Mode::FullAccess {

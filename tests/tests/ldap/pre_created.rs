@@ -25,8 +25,15 @@ directory_test! {
         let jane = intent("jane", "jdoe", &[]);
         assert_eq!(ldap.naming(), Naming::Known);
         assert_eq!(ldap.prepared_name(&jane.identity, &jane.person).await.unwrap(), None);
+        let before = slapd.entry(&dn("jdoe")).unwrap();
         assert_eq!(ldap.deploy(&jane).await.unwrap_err(), BackendError::NoAccount);
-        assert!(values(&slapd, &dn("jdoe"), "gecos").is_empty());
+        let (id, own) = (&jane.identity, &jane.name);
+        for done in [ldap.suspend(id, own).await, ldap.resume(id, own).await, ldap.limit(id, own).await] {
+            assert!(matches!(done, Err(BackendError::Refused(_))), "{done:?}");
+        }
+        assert!(ldap.set_groups(id, own, &groups(&["x"])).await.is_err());
+        assert_eq!(ldap.remove(id, own).await, Ok(Default::default()), "she has none");
+        assert_eq!(slapd.entry(&dn("jdoe")).unwrap(), before);
     }
 }
 

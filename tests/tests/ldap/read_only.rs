@@ -57,8 +57,11 @@ directory_test! {
 
 directory_test! {
     async fn a_lock_that_the_site_sets_is_seen() {
-        let lock = format!("objectClass: shadowAccount\nshadowExpire: 100\n{}", carried("jane"));
-        let slapd = Slapd::builder().entries(&user_ldif("jdoe", 10_500, &lock)).start().unwrap();
+        let lock = format!("shadowExpire: 100\n{}", carried("jane"));
+        let class = "objectClass: posixAccount\n";
+        let entry = user_ldif("jdoe", 10_500, &lock)
+            .replace(class, &format!("{class}objectClass: shadowAccount\n"));
+        let slapd = Slapd::builder().entries(&entry).start().unwrap();
         let ldap = back_end(config(&slapd, Mode::ReadOnly));
         let state = ldap.find(&identity("jane")).await.unwrap().unwrap().state;
         assert_eq!(state, AccountState::Suspended);

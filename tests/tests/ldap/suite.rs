@@ -18,14 +18,23 @@ struct Directory {
     next: AtomicU32,
 }
 
+/// Where motley makes no groups, the site has made those that the cases speak of.
+fn groups_of_the_cases() -> Vec<String> {
+    let words = ["alpha", "beta", "gamma", "delta", "twice", "given", "asserted", "meddled"];
+    words.iter().flat_map(|word| (1..150).map(move |number| format!("{word}{number}"))).collect()
+}
+
 impl Directory {
     fn new(mode: Mode) -> Self {
-        let slapd = Slapd::builder().start().unwrap();
+        let names = if mode == Mode::PreCreated { groups_of_the_cases() } else { Vec::new() };
+        let entries = (31_000..).zip(&names).map(|(gid, name)| group_ldif(name, gid, ""));
+        let slapd =
+            Slapd::builder().entries(&entries.collect::<Vec<_>>().join("\n")).start().unwrap();
         let mut config = config(&slapd, mode);
-        if mode == Mode::PreCreated {
-            // The site has no groups for motley.
-            config.groups.prefix = "none-".to_owned();
-        }
+        config
+            .groups
+            .allowed
+            .extend(names.iter().map(|name| GroupName::new(name.as_str()).unwrap()));
         Self { backend: back_end(config), slapd, mode, next: AtomicU32::new(18_000) }
     }
 
@@ -55,8 +64,9 @@ impl Rig for Directory {
     fn abilities(&self) -> Abilities {
         match self.mode {
             Mode::ReadOnly => Abilities::NONE,
-            Mode::PreCreated => Abilities { groups: false, keeps_names: false, ..Abilities::ALL },
-            Mode::FullAccess => Abilities { keeps_names: false, ..Abilities::ALL },
+            Mode::PreCreated | Mode::FullAccess => {
+                Abilities { keeps_names: false, ..Abilities::ALL }
+            }
         }
     }
 
@@ -67,6 +77,10 @@ impl Rig for Directory {
     }
 
     async fn foreign_account(&self, name: &UserName) -> bool {
+        // An entry of nobody and one that was given back are the same here; see `pre_created.rs`.
+        if self.mode == Mode::PreCreated {
+            return false;
+        }
         self.add_user(name, "");
         true
     }
@@ -77,12 +91,16 @@ impl Rig for Directory {
     }
 
     async fn give_membership(&self, name: &UserName, group: &GroupName) -> bool {
-        if self.mode != Mode::FullAccess {
+        if self.mode == Mode::ReadOnly {
             return false;
         }
-        let gid = self.next.fetch_add(1, Ordering::Relaxed);
-        let member = format!("memberUid: {name}\n");
-        self.slapd.change(&group_ldif(group.as_str(), gid, &member)).unwrap();
+        let (dn, member) = (group_dn(group.as_str()), format!("memberUid: {name}\n"));
+        let ldif = if self.slapd.entry(&dn).unwrap().is_some() {
+            format!("dn: {dn}\nchangetype: modify\nadd: memberUid\n{member}")
+        } else {
+            group_ldif(group.as_str(), self.next.fetch_add(1, Ordering::Relaxed), &member)
+        };
+        self.slapd.change(&ldif).unwrap();
         true
     }
 
