@@ -44,6 +44,7 @@ pub struct SlapdBuilder {
 #[derive(Debug)]
 pub struct Slapd {
     child: Option<Child>,
+    program: PathBuf,
     config: PathBuf,
     host: String,
     port: u16,
@@ -107,15 +108,17 @@ impl SlapdBuilder {
         entries.push_str(&self.entries);
         let file = dir.path().join("entries.ldif");
         fs::write(&file, entries)?;
-        let mut load = Command::new("/usr/sbin/slapadd");
-        check(load.args(["-q", "-f"]).arg(&config).arg("-l").arg(&file).output()?)?;
+        let program = program(dir.path())?;
+        let mut load = Command::new(&program);
+        check(load.args(["-T", "add", "-q", "-f"]).arg(&config).arg("-l").arg(&file).output()?)?;
         if geteuid().is_root() {
             let owner = User::from_name("nobody")?.context("no user nobody")?;
             own(dir.path(), owner.uid.as_raw(), owner.gid.as_raw())?;
         }
         let host = Ipv4Addr::LOCALHOST.to_string();
         let tls_port = self.certificate.is_some().then(free_port).transpose()?;
-        let mut slapd = Slapd { child: None, config, host, port: free_port()?, tls_port, dir };
+        let mut slapd =
+            Slapd { child: None, program, config, host, port: free_port()?, tls_port, dir };
         slapd.restart()?;
         Ok(slapd)
     }
@@ -216,7 +219,7 @@ impl Slapd {
             write!(urls, " ldaps://{}:{port}/", self.host)?;
         }
         let log = fs::File::create(self.dir.path().join("log"))?;
-        let mut command = Command::new(SLAPD);
+        let mut command = Command::new(&self.program);
         command.args(["-d", "0", "-h", &urls, "-f"]).arg(&self.config);
         if geteuid().is_root() {
             command.args(["-u", "nobody"]);
@@ -342,6 +345,16 @@ impl Drop for Slapd {
             let _ = child.wait();
         }
     }
+}
+
+/// Ubuntu's AppArmor profile lets the program at its usual path read its usual files only.
+fn program(dir: &Path) -> Result<PathBuf> {
+    if !Path::new("/etc/apparmor.d/usr.sbin.slapd").exists() {
+        return Ok(PathBuf::from(SLAPD));
+    }
+    let copy = dir.join("slapd");
+    fs::copy(SLAPD, &copy)?;
+    Ok(copy)
 }
 
 fn signal(child: &Child, signal: Signal) -> Result<()> {

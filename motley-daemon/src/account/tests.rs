@@ -4,6 +4,7 @@ mod importing;
 mod leaving;
 mod limited;
 mod suspended;
+mod unable;
 
 use super::*;
 use crate::{
