@@ -254,10 +254,11 @@ const DIRECTORY: [OptionSpec; 30] = [
          removes entries.",
     ),
     OptionSpec::new("host", Kind::Text, "localhost", "Name or address of the directory server."),
-    OptionSpec::unset(
+    OptionSpec::new(
         "port",
         Kind::Number,
-        "Its port. Not set: 636 with tls, 389 with starttls, else 1389.",
+        "0",
+        "Its port. 0: 636 with tls, 389 with starttls, else 1389.",
     ),
     OptionSpec::unset(
         "admin_user",
