@@ -138,8 +138,10 @@ sandbox_test! {
         until("the login after the resumption", SOON, || {
             world.paste(sb, "ally", &token).ok().filter(|outcome| outcome.is_success())
         })?;
-        // Without the directory nobody is let in by a guess.
+        // Without the directory nobody is let in by a guess, and local people get in all the same.
+        sb.add_user("localadmin")?;
         slapd.stop()?;
+        ensure!(key_login(sb, "localadmin")?, "a local account without the directory");
         ensure!(!world.paste(sb, "ally", &token)?.is_success());
         Ok(())
     }

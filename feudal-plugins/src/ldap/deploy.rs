@@ -21,7 +21,7 @@ use std::{
 };
 
 /// How often another number is taken when somebody else took the same one.
-const ATTEMPTS: u32 = 20;
+pub(super) const ATTEMPTS: u32 = 20;
 /// Longest wait before the next attempt.
 const WAIT_MILLIS: u64 = 100;
 /// Longest value of an attribute about a person, in characters.
@@ -49,7 +49,7 @@ impl LdapDirectory {
             let uid = match intent.uid {
                 Some(uid) if self.is_uid_free(uid.get()).await? => uid.get(),
                 Some(uid) => return Err(BackendError::UidTaken(uid)),
-                None => self.next_number(&self.uids()).await?,
+                None => self.next_number(&self.uids()).await?.number(),
             };
             let dn = dn_below(
                 &self.config().user_base,
@@ -78,7 +78,7 @@ impl LdapDirectory {
                 Verdict::Whole => return self.finish(intent, &wanted).await,
                 Verdict::NumberShared => {
                     self.delete_entry(&dn).await?;
-                    tokio::time::sleep(pause(&intent.name, attempt)).await;
+                    tokio::time::sleep(pause(intent.name.as_str(), attempt)).await;
                 }
                 Verdict::Doubled(error) => {
                     self.delete_entry(&dn).await?;
@@ -285,9 +285,9 @@ fn one_line(text: &str) -> Option<String> {
 }
 
 /// Two who gave way to each other come back at different times.
-fn pause(name: &UserName, attempt: u32) -> Duration {
+pub(super) fn pause(name: &str, attempt: u32) -> Duration {
     let mut hasher = DefaultHasher::new();
-    (name.as_str(), attempt).hash(&mut hasher);
+    (std::process::id(), name, attempt).hash(&mut hasher);
     Duration::from_millis(hasher.finish() % WAIT_MILLIS)
 }
 

@@ -10,7 +10,7 @@ use ldap3::{
     Ldap, LdapResult, Mod, ResultEntry, Scope, SearchEntry, SearchResult,
     adapters::{Adapter, EntriesOnly, PagedResults},
     controls::{Assertion, MakeCritical, RawControl},
-    parse_filter,
+    dn_escape, parse_filter,
 };
 use std::{
     collections::HashSet,
@@ -19,6 +19,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
     sync::OnceCell,
@@ -27,6 +28,8 @@ use tokio::{
 
 /// Entries asked for at once where all are wanted (RFC 2696).
 const PAGE: i32 = 500;
+/// A connection that was not used for so long may have been forgotten by what lies between.
+const IDLE: Duration = Duration::from_secs(60);
 /// OID of the assertion control (RFC 4528).
 const ASSERTION: &str = "1.3.6.1.1.12";
 
@@ -151,6 +154,17 @@ impl Directory {
         .await
     }
 
+    /// Gives an entry another name below the same parent.
+    pub(super) async fn rename(&self, dn: &str, attribute: &str, name: &str) -> Result<(), Fault> {
+        let slot = self.slot()?;
+        self.within(slot, self.deadline(), async {
+            let mut ldap = slot.connected(&self.config).await?;
+            let name = format!("{attribute}={}", dn_escape(name));
+            checked(ldap.modifydn(dn, &name, true, None).await)
+        })
+        .await
+    }
+
     /// Deletes an entry; one that is gone already is no error.
     pub(super) async fn delete(&self, dn: &str) -> Result<(), Fault> {
         let deadline = self.deadline();
@@ -217,8 +231,14 @@ impl Directory {
 /// Place of one connection, which many operations share.
 #[derive(Default)]
 struct Slot {
-    ldap: Mutex<Option<Ldap>>,
+    kept: Mutex<Option<Kept>>,
     opening: tokio::sync::Mutex<()>,
+}
+
+/// A connection, and when it was last asked for.
+struct Kept {
+    ldap: Ldap,
+    used: Instant,
 }
 
 impl Slot {
@@ -231,22 +251,25 @@ impl Slot {
             return Ok(ldap);
         }
         let ldap = open(config).await?;
-        *self.lock() = Some(ldap.clone());
+        *self.lock() = Some(Kept { ldap: ldap.clone(), used: Instant::now() });
         Ok(ldap)
     }
 
     fn living(&self) -> Option<Ldap> {
         let mut kept = self.lock();
-        kept.take_if(|ldap| ldap.is_closed());
-        kept.clone()
+        kept.take_if(|kept| kept.ldap.is_closed() || kept.used.elapsed() > IDLE);
+        kept.as_mut().map(|kept| {
+            kept.used = Instant::now();
+            kept.ldap.clone()
+        })
     }
 
     fn forget(&self) {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Ldap>> {
-        self.ldap.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     LdapDirectory, Mode,
     directory::Query,
-    entry::{all_of, any_of, dn_below, equals},
+    entry::{all_of, any_of, equals},
     fault::code,
     lock::{add, delete},
     look::GROUP,
@@ -14,7 +14,7 @@ use crate::{
     local_unix::ask_names,
 };
 use motley_proto::{GroupName, UserName, names::is_protected_id};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Group of people who bring none: it grants nothing, every host has it, and nobody joins it here.
 const NOBODYS: &str = "nogroup";
@@ -54,7 +54,7 @@ impl LdapDirectory {
         Ok(groups.collect())
     }
 
-    async fn groups_noting(&self, note: &Note) -> Result<Vec<Group>, BackendError> {
+    pub(super) async fn groups_noting(&self, note: &Note) -> Result<Vec<Group>, BackendError> {
         self.groups_with(&self.config().attributes.notes, &note.text()).await
     }
 
@@ -135,41 +135,6 @@ impl LdapDirectory {
         }
         let why = "it exists and was not made by motley; add it to allowed_groups";
         Err(refused(why.to_owned()))
-    }
-
-    async fn make_group(&self, name: &GroupName) -> Result<Group, BackendError> {
-        let refused =
-            |why: &str| BackendError::GroupRefused { group: name.clone(), why: why.to_owned() };
-        if self.config().mode != Mode::FullAccess {
-            return Err(refused("it is not in the directory"));
-        }
-        let (files, asked) = (self.files.snapshot().await?, name.clone());
-        let on_host = ask_names(&self.names, move |names| names.gid_of(&asked)).await?;
-        if files.has_group(name.as_str()) || on_host.is_some() {
-            return Err(refused("the host has a group of this name outside the directory"));
-        }
-        let gid = self.next_number(&self.gids()).await?;
-        let dn = dn_below(&self.config().group_base, "cn", name.as_str());
-        let one = |text: &str| HashSet::from([text.to_owned()]);
-        let entry = vec![
-            ("objectClass".to_owned(), HashSet::from(["top".to_owned(), "posixGroup".to_owned()])),
-            ("cn".to_owned(), one(name.as_str())),
-            ("gidNumber".to_owned(), one(&gid.to_string())),
-            (self.config().attributes.notes.clone(), one(&Note::Made.text())),
-        ];
-        match self.directory.add(&dn, entry).await {
-            Ok(()) => {
-                tracing::info!(group = %name, gid, "a group was made in the directory");
-                Ok(Group { dn, name: name.as_str().to_owned(), gid })
-            }
-            // Somebody was faster; it may be used if that was motley.
-            Err(fault) if fault.is(code::ENTRY_ALREADY_EXISTS) => {
-                let made = self.groups_noting(&Note::Made).await?;
-                let group = made.into_iter().find(|group| group.name == name.as_str());
-                group.ok_or_else(|| refused("it was made by somebody else just now"))
-            }
-            Err(fault) => Err(self.failed("make a group")(fault)),
-        }
     }
 
     /// Gid of the primary group of a new account.

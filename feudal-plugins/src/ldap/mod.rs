@@ -14,6 +14,7 @@ mod fault;
 mod groups;
 mod lock;
 mod look;
+mod new_group;
 mod note;
 mod number;
 mod remove;

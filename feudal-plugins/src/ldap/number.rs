@@ -18,6 +18,23 @@ const RACES: usize = 200;
 /// Numbers tried one by one before the largest one is looked for.
 const PATIENCE: u32 = 16;
 
+/// A number that was in nobody's use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Free {
+    /// Taken from the counter: nobody else is given it.
+    Reserved(u32),
+    /// There is no counter: somebody else may be taking it at this moment.
+    Guessed(u32),
+}
+
+impl Free {
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Reserved(number) | Self::Guessed(number) => number,
+        }
+    }
+}
+
 /// One kind of number, and where it is kept.
 pub(super) struct Numbers<'a> {
     /// Entry that holds the next number.
@@ -61,17 +78,16 @@ impl LdapDirectory {
         }
     }
 
-    /// A number that nobody has. Where there is a counter, nobody else will be given it either.
-    pub(super) async fn next_number(&self, numbers: &Numbers<'_>) -> Result<u32, BackendError> {
+    /// A number that nobody has.
+    pub(super) async fn next_number(&self, numbers: &Numbers<'_>) -> Result<Free, BackendError> {
         let _alone = self.numbering.lock().await;
         for _ in 0..RACES {
             let Some(next) = self.counter(numbers).await? else {
                 if self.make_counter(numbers).await? {
                     continue;
                 }
-                // Without a counter: the caller looks whether somebody took the same one.
                 let first = self.after_the_largest(numbers).await?;
-                return self.first_free(numbers, first).await;
+                return self.first_free(numbers, first).await.map(Free::Guessed);
             };
             let free = self.first_free(numbers, next).await?;
             let changes = vec![
@@ -80,7 +96,7 @@ impl LdapDirectory {
             ];
             let condition = equals(numbers.attribute, &next.to_string());
             match self.directory.modify(&numbers.counter, changes, &condition).await {
-                Ok(()) => return Ok(free),
+                Ok(()) => return Ok(Free::Reserved(free)),
                 Err(fault)
                     if fault.is(code::NO_SUCH_ATTRIBUTE) || fault.is(code::ASSERTION_FAILED) => {}
                 Err(fault) => return Err(self.failed("move the counter on")(fault)),

@@ -6,7 +6,7 @@ use feudal_plugins::{
     Backend, BackendError,
     ldap::{LdapDirectory, Mode},
 };
-use motley_tests::slapd::{Slapd, USERS};
+use motley_tests::slapd::{GROUPS, Slapd, USERS};
 use std::{collections::BTreeSet, sync::Arc};
 
 const CLASSES: &str = "\
@@ -24,8 +24,11 @@ objectClass: gidNext
 cn: gidNext
 gidNumber: 32000
 ";
-/// Nobody sees the counter, and so nobody can make it either.
-const NO_COUNTER: &str = "access to dn.exact=\"cn=uidNext,ou=users,dc=example\" by * none\n";
+/// Nobody sees the counters, and so nobody can make them either.
+const NO_COUNTERS: &str = "\
+access to dn.exact=\"cn=uidNext,ou=users,dc=example\" by * none
+access to dn.exact=\"cn=gidNext,ou=groups,dc=example\" by * none
+";
 
 /// Makes 20 accounts at once, half of them by each back end, and yields their uids.
 async fn crowd(both: [Arc<LdapDirectory>; 2]) -> Vec<u32> {
@@ -59,11 +62,21 @@ directory_test! {
 }
 
 directory_test! {
-    async fn r24_the_same_holds_where_there_can_be_no_counter() {
-        let slapd = Slapd::builder().access(NO_COUNTER).start().unwrap();
+    async fn r24_the_same_holds_where_there_can_be_no_counters() {
+        let slapd = Slapd::builder().access(NO_COUNTERS).start().unwrap();
         let uids = crowd(two(&slapd)).await;
         assert_eq!(uids.iter().collect::<BTreeSet<_>>().len(), 20, "{uids:?}");
         assert_eq!(slapd.find(USERS, "(objectClass=posixAccount)").unwrap().len(), 20);
+        let names = ["people", "lab0", "lab1", "lab2"];
+        let gids: BTreeSet<_> =
+            names.iter().map(|name| value(&slapd, &group_dn(name), "gidNumber").unwrap()).collect();
+        assert_eq!(gids.len(), 4, "{gids:?}");
+        let all = slapd.find(GROUPS, "(objectClass=posixGroup)").unwrap();
+        assert_eq!(all.len(), 4, "nothing is left behind: {all:?}");
+        for n in 0..20 {
+            let primary = value(&slapd, &dn(&format!("person{n}")), "gidNumber");
+            assert_eq!(primary, value(&slapd, &group_dn("people"), "gidNumber"));
+        }
     }
 }
 
