@@ -436,7 +436,8 @@ fn the_sample_files_are_those_of_the_option_table_and_mean_the_defaults() {
     let daemon = active(&samples[0])
         .replace("op_url =", "op_url = https://op.example")
         .replace("introspection_client_secret_file =\n", "");
-    let (config, _) = read(&daemon, &active(&samples[1])).unwrap();
+    let adapter = active(&samples[1]).replace("\nport =\n", "\n");
+    let (config, _) = read(&daemon, &adapter).unwrap();
     assert_eq!(config.ops.len(), 1);
     assert!(config.effective().iter().filter(|s| s.line.is_some()).count() > 60);
 }

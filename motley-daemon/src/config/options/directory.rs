@@ -38,11 +38,10 @@ const DIRECTORY: [OptionSpec; 30] = [
          removes entries.",
     ),
     OptionSpec::new("host", Kind::Text, "localhost", "Name or address of the directory server."),
-    OptionSpec::new(
+    OptionSpec::unset(
         "port",
         Kind::Number,
-        "0",
-        "Its port. 0: 636 with tls, 389 with starttls, else 1389.",
+        "Its port. Not set: 636 with tls, 389 with starttls, else 1389.",
     ),
     OptionSpec::unset(
         "admin_user",
