@@ -31,7 +31,8 @@ pub struct CheckConfig {
     /// Configuration of names, groups and accounts. Else $FEUDAL_ADAPTER_CONFIG and the usual places.
     #[arg(long, value_name = "FILE")]
     pub adapter_config: Option<PathBuf>,
-    /// Ask the providers and the mail server too: are they there, and do they offer what is needed?
+    /// Ask the providers, the database and the mail server too: are they there, and do they offer
+    /// what is needed?
     #[arg(long)]
     pub online: bool,
     /// Show only the options that a file sets.

@@ -22,3 +22,8 @@ pub mod serve;
 pub mod store;
 pub mod throttle;
 pub mod verified;
+
+#[cfg(test)]
+#[path = "../../tests/src/postgres.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the end-to-end tests use more of it")]
+mod postgres;

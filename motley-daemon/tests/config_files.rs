@@ -258,7 +258,7 @@ fn the_new_sections_have_their_defaults_and_take_values() {
     assert_eq!(plain.otp.lifetime, Duration::from_secs(600));
     assert_eq!(plain.login.socket, Path::new("/run/motley_cue/login.sock"));
     assert_eq!(plain.root.socket, Path::new("/run/motley_cue/task.sock"));
-    assert_eq!(plain.store.url, "sqlite:/var/lib/motley_cue/motley.db");
+    assert_eq!(plain.store.url.to_string(), "sqlite:/var/lib/motley_cue/motley.db");
     assert_eq!(plain.audit.file, Path::new("/var/lib/motley_cue/audit.jsonl"));
     let elsewhere = config("[store]\nurl = sqlite:/srv/motley/db\n");
     assert_eq!(elsewhere.audit.file, Path::new("/srv/motley/audit.jsonl"), "beside the store");

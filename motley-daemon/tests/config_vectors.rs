@@ -53,6 +53,7 @@ fn to_json(value: &Typed) -> Value {
         Typed::Unset => Value::Null,
         Typed::Text(text) => json!(text),
         Typed::Secret(secret) => json!(secret.expose()),
+        Typed::Database(url) => json!(url.to_string()),
         Typed::Bool(flag) => json!(flag),
         Typed::Number(number) => json!(number),
         Typed::List(items) => json!(items),

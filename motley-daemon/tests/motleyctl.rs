@@ -5,10 +5,10 @@ use motley_daemon::{
     clock::SystemClock,
 };
 use motley_proto::{
-    Identity, Issuer, Subject, UserName,
+    Identity, Issuer, NodeName, Subject, UserName,
     admin::{
-        AccountPage, AccountRow, AdminAnswer, AdminRequest, Change, Receipt, TrailCursor,
-        TrailPage, TrailStart,
+        AccountPage, AccountRow, AdminAnswer, AdminRequest, Change, NodeOutcome, NodeRow, Receipt,
+        TrailCursor, TrailPage, TrailStart,
     },
     client::Connection,
     frame::Cap,
@@ -109,6 +109,7 @@ fn receipt(pending: &[&str]) -> AdminAnswer {
         home: Some(HomeFate::Archived("/home/.removed/kim-5001".to_owned())),
         pending: pending.iter().map(|text| (*text).to_owned()).collect(),
         not_done: Vec::new(),
+        nodes: Vec::new(),
     })
 }
 
@@ -159,6 +160,53 @@ fn the_exit_status_tells_done_refused_pending_nobody_and_no_answer_apart() {
     let answered_otherwise = code(AdminAnswer::Reconciled(Vec::new()), suspend);
     assert!(answered_otherwise.0 == Some(1), "{answered_otherwise:?}");
     assert_eq!(run(&folder.path().join("none"), &["users", "show"], "").status.code(), Some(2));
+}
+
+#[test]
+fn a_receipt_tells_how_far_the_other_nodes_are() {
+    let outcome = |name: &str, done, lives| NodeOutcome {
+        node: NodeName::new(name).unwrap(),
+        done,
+        lives,
+        sessions: SessionsEnded { sessions: 1, processes: 3, remaining: 0 },
+    };
+    let answer = |nodes: Vec<NodeOutcome>| match receipt(&[]) {
+        AdminAnswer::Receipt(receipt) => AdminAnswer::Receipt(Receipt { nodes, ..receipt }),
+        other => other,
+    };
+    let done = Scripted::answering(vec![answer(vec![outcome("two", true, true)])]);
+    let done = done.run(&["suspend", "kim"]);
+    assert_eq!(done.status.code(), Some(0));
+    let shown = text(&done.stdout);
+    assert!(shown.contains("two: done, 1 sessions and 3 processes ended"), "{shown}");
+    for lives in [true, false] {
+        let nodes = vec![outcome("two", true, true), outcome("three", false, lives)];
+        let pending = Scripted::answering(vec![answer(nodes)]).run(&["suspend", "kim"]);
+        assert_eq!(pending.status.code(), Some(3));
+        assert!(text(&pending.stdout).contains("three: NOT YET DONE"), "{pending:?}");
+    }
+}
+
+#[test]
+fn nodes_are_listed_and_forgotten_by_name() {
+    let row = |name: &str, is_this, lives| NodeRow {
+        node: NodeName::new(name).unwrap(),
+        is_this,
+        lives,
+        seen_at: 1_800_000_000,
+        behind: 2,
+        accounts: 7,
+    };
+    let rows = || AdminAnswer::Nodes(vec![row("one", true, true), row("two", false, false)]);
+    let daemon = Scripted::answering(vec![rows()]);
+    let shown = text(&daemon.run(&["nodes"]).stdout);
+    assert!(shown.contains("this one") && shown.contains("AWAY"), "{shown}");
+    let daemon = Scripted::answering(vec![rows()]);
+    assert_eq!(daemon.run(&["nodes", "forget", "two"]).status.code(), Some(0));
+    let node = NodeName::new("two").unwrap();
+    assert_eq!(daemon.asked(), [AdminRequest::ForgetNode { node }]);
+    let daemon = Scripted::answering(vec![rows()]);
+    assert_eq!(daemon.run(&["nodes", "forget", "../x"]).status.code(), Some(2));
 }
 
 #[test]

@@ -3,11 +3,13 @@
 //! Lists are paged: a page that is full names the place where the next one begins.
 
 mod import;
+mod node;
 mod people;
 mod token;
 mod trail;
 
 pub use import::{ImportOutcome, ImportPage, ImportRow};
+pub use node::{NodeOutcome, NodeRow};
 pub use people::{
     AccountDetails, AccountPage, AccountQuery, AccountRow, LoginFact, Mark, SessionsPage,
     SessionsRow,
@@ -24,6 +26,7 @@ use crate::{
     identity::Identity,
     knock::{KnockPage, NotifyStatus},
     names::{UserName, text_type},
+    node::NodeName,
     rest::AccountState,
     task::{HomeFate, SessionsEnded},
 };
@@ -172,6 +175,13 @@ pub enum AdminRequest {
     ClearKnocks,
     /// Send a mail to the admins now, to see whether that works.
     TestNotify,
+    /// Which nodes share the database?
+    Nodes,
+    /// Wait no longer for a node that does not come back.
+    ForgetNode {
+        /// Which.
+        node: NodeName,
+    },
 }
 
 /// A code that an admin of the host gives to somebody.
@@ -210,6 +220,9 @@ pub struct Receipt {
     /// What the back end has no means of doing, so nobody retries it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_done: Vec<String>,
+    /// What the other nodes did, where there are any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeOutcome>,
 }
 
 /// How the daemon is.
@@ -298,6 +311,8 @@ pub enum AdminAnswer {
     KnocksCleared(u64),
     /// To [`AdminRequest::TestNotify`]: what the mail server said.
     Notified(String),
+    /// To [`AdminRequest::Nodes`] and [`AdminRequest::ForgetNode`]: those that are known now.
+    Nodes(Vec<NodeRow>),
     /// Nobody of that name, or no account of that identity; the text says what to do.
     Nobody(String),
     /// The request was refused or failed; the text says why and what to do.

@@ -98,7 +98,9 @@ impl WhoMay for AdminRequest {
             | AdminRequest::Reload
             | AdminRequest::Knocks { .. }
             | AdminRequest::ClearKnocks
-            | AdminRequest::TestNotify => Who::Admin,
+            | AdminRequest::TestNotify
+            | AdminRequest::Nodes
+            | AdminRequest::ForgetNode { .. } => Who::Admin,
             // A code opens the account like its owner's token: who may give it to himself could
             // become anybody, which the admin group is not meant to.
             AdminRequest::IssueCode { .. } => Who::Root,

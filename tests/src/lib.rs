@@ -27,5 +27,6 @@
 
 pub mod browser;
 pub mod op;
+pub mod postgres;
 pub mod sandbox;
 pub mod slapd;

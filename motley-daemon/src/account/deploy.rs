@@ -4,7 +4,7 @@ use super::{AccountError, Accounts};
 use crate::{
     audit::Event,
     measure,
-    store::{AccountRecord, Phase, Reservation, StoreError},
+    store::{AccountRecord, Ended, Phase, Reservation, StoreError},
     verified::Verified,
 };
 use feudal_plugins::{
@@ -159,7 +159,7 @@ impl Accounts {
         let mut known = self.store.known_of(wish.identity).await?;
         if let Some(record) = known.record.as_ref().filter(|record| record.is_leaving()) {
             // Who comes back in the middle of it must not revive half an account.
-            if !self.take_away(record, wish.request).await.pending.is_empty() {
+            if self.take_away_everywhere(record, wish.request).await == Ended::NotYet {
                 return Err(BackendError::Busy.into());
             }
             known = self.store.known_of(wish.identity).await?;
@@ -178,6 +178,18 @@ impl Accounts {
             (_, Some(account)) => self.update(wish, account, record).await,
             (_, None) => self.create(wish, record).await,
         }
+    }
+
+    async fn take_away_everywhere(&self, record: &AccountRecord, request: &str) -> Ended {
+        let (mut receipt, ended) = self.take_away(record, request).await;
+        if ended == Ended::Everywhere || !receipt.pending.is_empty() {
+            return ended;
+        }
+        let nodes = self.others(&record.identity, record.mark_version).await;
+        let behind: Vec<_> =
+            nodes.iter().filter(|it| !it.done).map(|it| it.node.as_str()).collect();
+        tracing::info!(request, ?behind, "an account is still being taken away on other nodes");
+        self.finish_removal(&record.identity, &mut receipt).await
     }
 
     /// The shell that this person's account shall have: its tier's, unless an admin keeps it limited.
@@ -315,25 +327,21 @@ impl Accounts {
         self.fulfil(wish, promise).await?.ok_or_else(taken)
     }
 
-    /// What was promised to this person: by an attempt that did not end, or for an account that was
-    /// taken away since.
+    /// What was promised to this person: by an attempt that did not end, for an account that was taken
+    /// away since, or on another node.
     async fn promised_before(
         &self,
         wish: &Wish<'_>,
         record: Option<AccountRecord>,
     ) -> Result<Option<AccountRecord>, DeployError> {
-        let Some(record) = record else { return Ok(None) };
-        match (record.phase, &record.name, record.uid) {
-            (Phase::None, Some(name), uid) => {
-                let held = self.store.reserve(wish.identity, name, uid, self.clock.now()).await?;
-                Ok(match held {
-                    Reservation::Held(promise) => Some(*promise),
-                    Reservation::NameTaken | Reservation::UidTaken => None,
-                })
-            }
-            (Phase::None, ..) => Ok(None),
-            _ => Ok(Some(record)),
-        }
+        let Some((name, uid)) = record.and_then(|record| Some((record.name?, record.uid))) else {
+            return Ok(None);
+        };
+        let held = self.store.reserve(wish.identity, &name, uid, self.clock.now()).await?;
+        Ok(match held {
+            Reservation::Held(promise) => Some(*promise),
+            Reservation::NameTaken | Reservation::UidTaken => None,
+        })
     }
 
     /// Promises the name with a uid that nobody has; `None` when the name went to somebody else.
@@ -382,8 +390,14 @@ impl Accounts {
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
-                self.store.release(&promise, self.clock.now()).await?;
-                return Ok(None);
+                if self.store.release(&promise, self.clock.now()).await? {
+                    return Ok(None);
+                }
+                let uid = promise.uid.map(|uid| format!(" with uid {uid}")).unwrap_or_default();
+                return Err(DeployError::Rejected(format!(
+                    "the account {name}{uid} is yours on other nodes, but here the name or uid \
+                     belongs to another account; ask the administrators of this service"
+                )));
             }
             Err(error) => return Err(error.into()),
         };

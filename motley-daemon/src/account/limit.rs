@@ -1,16 +1,37 @@
 //! Limits: an account keeps the shell of tier limited until an admin lifts that, whatever its owner earns.
 
 use super::{AccountError, Accounts, Order, suspend::unchanged};
-use crate::{audit::Event, store::AccountRecord};
+use crate::{
+    audit::Event,
+    store::{AccountRecord, CarriedOut, StoreError},
+};
 use feudal_plugins::{Account, BackendError, Tier, shells::is_nologin};
 use motley_proto::{Identity, admin::Receipt, rest::AccountState, task::AccountPath};
 
-/// Why the back end does not show a limit.
+/// Why the back end does not show a limit, or still shows it.
 pub(super) enum Unapplied {
     /// It is to be tried again.
     Yet(String),
-    /// The back end has no means of it; the mark alone holds.
+    /// The back end has no means of it; the mark alone counts.
     Never(String),
+}
+
+impl Unapplied {
+    fn of(error: &BackendError) -> Self {
+        let what = format!("set the shell: {error}");
+        match error {
+            BackendError::Unsupported(_) => Self::Never(what),
+            _ => Self::Yet(what),
+        }
+    }
+
+    /// Puts it where the receipt names such things.
+    pub(super) fn tell(self, receipt: &mut Receipt) {
+        match self {
+            Self::Yet(what) => receipt.pending.push(what),
+            Self::Never(what) => receipt.not_done.push(what),
+        }
+    }
 }
 
 impl Accounts {
@@ -26,28 +47,23 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, AccountError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         let (identity, account) = self.account_in_use(identity).await?;
         self.audit.record(Event::Limited {
             request: request.to_owned(),
             identity: identity.clone(),
             by: by.clone(),
         })?;
-        self.store.limit(&identity, &by, &account.shell, self.clock.now()).await?;
-        let mut receipt = unchanged(&identity, AccountState::Limited);
-        receipt.name = Some(account.name.clone());
-        match self.apply_limit(&identity, &account).await {
-            Ok(()) => {}
-            Err(Unapplied::Never(why)) => receipt.not_done.push(why),
-            Err(Unapplied::Yet(why)) => receipt.pending.push(why),
-        }
-        let known = self.store.known_of(&identity).await?;
-        if receipt.pending.is_empty() && !known.suspended {
-            self.store.settle(&identity).await?;
-        }
+        let version = self.store.limit(&identity, &by, &account.shell, self.clock.now()).await?;
+        let record = self.store.account_of(&identity).await?.ok_or(StoreError::NoRow)?;
+        let mut receipt = self.carry_out(&record, request).await?;
+        drop(held);
+        receipt.name = Some(account.name);
+        receipt.state = AccountState::Limited;
         if let Ok(standing) = self.standing(&identity).await {
             receipt.state = standing.state;
         }
+        receipt.nodes = self.others(&identity, version).await;
         Ok(receipt)
     }
 
@@ -63,7 +79,7 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, AccountError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         let (identity, account) = self.account_or_mark(identity).await?;
         self.audit.record(Event::Unlimited {
             request: request.to_owned(),
@@ -73,52 +89,103 @@ impl Accounts {
         let mut receipt = unchanged(&identity, AccountState::NotDeployed);
         if let Some(account) = account {
             receipt.name = Some(account.name.clone());
-            self.store.unsettle(&identity).await?;
+            self.store.renew_marks(&identity).await?;
             let record = self.store.account_of(&identity).await?;
-            let shell = self.shell_after_limit(record.as_ref(), &account);
-            match self.backend.unlimit(&identity, &account.name, &shell).await {
-                Ok(()) | Err(BackendError::NoAccount) => {}
-                Err(error @ BackendError::Unsupported(_)) => {
-                    receipt.not_done.push(format!("set the shell: {error}"));
-                }
-                Err(error) => receipt.pending.push(format!("set the shell: {error}")),
+            let own = self.store.carried_out(&identity).await?;
+            if let Err(unapplied) = self.lift_limit(record.as_ref(), &own, &account).await {
+                unapplied.tell(&mut receipt);
             }
         }
         if receipt.pending.is_empty() {
-            self.store.unlimit(&identity).await?;
+            let version = self.store.unlimit(&identity).await?;
+            if let Some(record) = self.store.account_of(&identity).await? {
+                // The shell is set, so nothing is left of the limit here.
+                let mut own = self.store.carried_out(&identity).await?;
+                own.limited_shell = None;
+                self.store.note_carried_out(&identity, &own).await?;
+                receipt.pending.extend(self.carry_out(&record, request).await?.pending);
+            }
+            drop(held);
+            receipt.nodes = self.others(&identity, version).await;
         }
         receipt.state = self.standing(&identity).await?.state;
         Ok(receipt)
+    }
+
+    /// Makes the account of this node show the limit, or its end if this node had limited it. Returns
+    /// the shell from before, while it is limited.
+    ///
+    /// # Errors
+    /// What was not done, in words.
+    pub(super) async fn show_limit(
+        &self,
+        record: &AccountRecord,
+        before: &CarriedOut,
+    ) -> Result<Option<String>, Unapplied> {
+        if !record.is_limited() && before.limited_shell.is_none() {
+            return Ok(None);
+        }
+        let account = match self.backend.find(&record.identity).await {
+            Ok(Some(account)) => account,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(Unapplied::Yet(format!("find the account: {error}"))),
+        };
+        if record.is_limited() {
+            self.apply_limit(&record.identity, &account).await?;
+            return Ok(before.limited_shell.clone().or(Some(account.shell)));
+        }
+        self.lift_limit(Some(record), before, &account).await?;
+        Ok(None)
+    }
+
+    async fn lift_limit(
+        &self,
+        record: Option<&AccountRecord>,
+        own: &CarriedOut,
+        account: &Account,
+    ) -> Result<(), Unapplied> {
+        let Some(identity) = record.map(|record| &record.identity) else { return Ok(()) };
+        let shell = self.shell_after_limit(record, own, account);
+        match self.backend.unlimit(identity, &account.name, &shell).await {
+            Ok(()) | Err(BackendError::NoAccount) => Ok(()),
+            Err(error) => Err(Unapplied::of(&error)),
+        }
     }
 
     /// Makes the back end show the limit. Repeating it is harmless.
     ///
     /// # Errors
     /// What was not done, in words.
-    pub(super) async fn apply_limit(
-        &self,
-        identity: &Identity,
-        account: &Account,
-    ) -> Result<(), Unapplied> {
+    async fn apply_limit(&self, identity: &Identity, account: &Account) -> Result<(), Unapplied> {
         if account.shell == self.rules.shells.limited.as_str() {
             return Ok(());
         }
         match self.backend.limit(identity, &account.name).await {
             Ok(()) | Err(BackendError::NoAccount) => Ok(()),
-            Err(error @ BackendError::Unsupported(_)) => {
-                Err(Unapplied::Never(format!("set the shell: {error}")))
-            }
-            Err(error) => Err(Unapplied::Yet(format!("set the shell: {error}"))),
+            Err(error) => Err(Unapplied::of(&error)),
         }
     }
 
     /// A shell of any tier stands for the tier, which may be another one by now; any other was set by
     /// an admin.
-    fn shell_after_limit(&self, record: Option<&AccountRecord>, account: &Account) -> AccountPath {
+    fn shell_after_limit(
+        &self,
+        record: Option<&AccountRecord>,
+        own: &CarriedOut,
+        account: &Account,
+    ) -> AccountPath {
         let shells = &self.rules.shells;
         let tier = record.and_then(|record| record.tier);
         // Limited by hand or by another stack: what it had before is not known.
         let before = match record {
+            // What this node saw before it limited the account, else what the one that was asked saw.
+            _ if own
+                .limited_shell
+                .as_deref()
+                .is_some_and(|shell| shell != shells.limited.as_str()) =>
+            {
+                own.limited_shell.as_deref()
+            }
             Some(record) if record.is_limited() => record.limited_shell.as_deref(),
             _ => Some(account.shell.as_str()).filter(|shell| !is_nologin(shell)),
         };

@@ -3,6 +3,7 @@
 //! The back end says whether an account exists; the store says what was promised and forbidden.
 //! About suspension the stricter of both wins.
 
+mod carry_out;
 mod deploy;
 mod import;
 mod limit;

@@ -1,8 +1,8 @@
 //! Repair at start and from time to time: what lies between two states is finished or taken back.
 
-use super::{AccountError, Accounts, limit::Unapplied};
-use crate::store::{AccountRecord, Phase};
-use motley_proto::Uid;
+use super::{AccountError, Accounts, suspend::unchanged};
+use crate::store::{AccountRecord, Ended, Phase};
+use motley_proto::{Uid, rest::AccountState};
 
 impl Accounts {
     /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
@@ -16,14 +16,16 @@ impl Accounts {
             let _held = self.locks.hold(&record.identity).await;
             // Somebody may have finished it while this waited for the lock.
             let Some(record) = self.store.account_of(&record.identity).await? else { continue };
+            let behind =
+                self.store.carried_out(&record.identity).await?.version < record.mark_version;
             if record.is_leaving() {
-                done.extend(self.settle_removal(&record).await);
+                done.extend(self.settle_removal(&record, behind).await);
                 continue;
             }
             if record.phase == Phase::Reserved {
                 done.extend(self.settle_reservation(&record).await?);
             }
-            if record.unsettled {
+            if behind {
                 done.extend(self.settle_marks(&record).await?);
             }
         }
@@ -50,7 +52,11 @@ impl Accounts {
                 self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
                 Ok(Some(format!("{name}: the account was complete; noted it")))
             }
-            Ok(_) => Ok(None),
+            Ok(_) => {
+                // The promise is no longer used here, so it does not bind other nodes to it.
+                self.store.drop_hold(&record.identity).await?;
+                Ok(None)
+            }
             Err(error) => {
                 tracing::warn!(%name, %error, "an account could not be looked up");
                 Ok(None)
@@ -58,41 +64,29 @@ impl Accounts {
         }
     }
 
-    async fn settle_removal(&self, record: &AccountRecord) -> Option<String> {
-        let receipt = self.take_away(record, "reconcile").await;
+    async fn settle_removal(&self, record: &AccountRecord, behind: bool) -> Option<String> {
         let id = record.identity.unique_id();
-        receipt.pending.is_empty().then(|| format!("{id}: the removal is complete"))
+        let ended = match behind {
+            true => self.take_away(record, "reconcile").await.1,
+            // Other nodes may have done their part meanwhile, or were forgotten.
+            false => {
+                let mut receipt = unchanged(&record.identity, AccountState::NotDeployed);
+                self.finish_removal(&record.identity, &mut receipt).await
+            }
+        };
+        (ended == Ended::Everywhere).then(|| format!("{id}: the removal is complete"))
     }
 
-    /// The row is settled when both limit and suspension are.
     async fn settle_marks(&self, record: &AccountRecord) -> Result<Option<String>, AccountError> {
         let id = record.identity.unique_id();
-        if record.is_limited()
-            && let Err(pending) = self.settle_limit(record).await
-        {
-            tracing::warn!(identity = %id, pending, "a limit is not complete; retrying");
-            return Ok(None);
-        }
-        if !record.is_suspended() {
-            self.store.settle(&record.identity).await?;
-            return Ok(record.is_limited().then(|| format!("{id}: the limit is complete")));
-        }
-        let receipt = self.carry_out(&record.identity).await;
+        let receipt = self.carry_out(record, "reconcile").await?;
         if !receipt.pending.is_empty() {
             return Ok(None);
         }
-        self.store.settle(&record.identity).await?;
-        Ok(Some(format!("{id}: the suspension is complete")))
-    }
-
-    async fn settle_limit(&self, record: &AccountRecord) -> Result<(), String> {
-        match self.backend.find(&record.identity).await {
-            Ok(Some(account)) => match self.apply_limit(&record.identity, &account).await {
-                Ok(()) | Err(Unapplied::Never(_)) => Ok(()),
-                Err(Unapplied::Yet(why)) => Err(why),
-            },
-            Ok(None) => Ok(()),
-            Err(error) => Err(format!("find the account: {error}")),
-        }
+        Ok(match (record.is_suspended(), record.is_limited()) {
+            (true, _) => Some(format!("{id}: the suspension is complete")),
+            (false, true) => Some(format!("{id}: the limit is complete")),
+            (false, false) => None,
+        })
     }
 }

@@ -90,14 +90,19 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, SuspendError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         self.audit.record(Event::Suspended {
             request: request.to_owned(),
             identity: identity.clone(),
             by: by.clone(),
         })?;
-        self.store.suspend(identity, &by, self.clock.now()).await?;
-        Ok(self.carry_out(identity).await)
+        let version = self.store.suspend(identity, &by, self.clock.now()).await?;
+        let record = self.store.account_of(identity).await?.ok_or(StoreError::NoRow)?;
+        let mut receipt = self.carry_out(&record, request).await?;
+        // Another node may wait for this one meanwhile, about the same person.
+        drop(held);
+        receipt.nodes = self.others(identity, version).await;
+        Ok(receipt)
     }
 
     /// Lifts a suspension. Sessions that were ended stay ended.
@@ -111,7 +116,7 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, SuspendError> {
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         self.audit.record(Event::Resumed {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -120,7 +125,7 @@ impl Accounts {
         // The reverse order of suspension: the back end opens first, the mark goes last.
         let (mut pending, mut not_done) = (Vec::new(), Vec::new());
         for spelling in spellings(identity) {
-            self.store.unsettle(&spelling).await?;
+            self.store.renew_marks(&spelling).await?;
             if let Some(name) = self.local_name(&spelling, &mut pending).await {
                 match self.backend.resume(&spelling, &name).await {
                     Ok(()) | Err(BackendError::NoAccount) => {}
@@ -132,13 +137,28 @@ impl Accounts {
             }
             self.forget.forget(&spelling);
         }
+        let mut nodes = Vec::new();
         if pending.is_empty() {
+            let mut marked = Vec::new();
             for spelling in spellings(identity) {
-                self.store.resume(&spelling).await?;
+                let version = self.store.resume(&spelling).await?;
+                marked.push((spelling, version));
+            }
+            for (spelling, _) in &marked {
+                if let Some(record) = self.store.account_of(spelling).await? {
+                    pending.extend(self.carry_out(&record, request).await?.pending);
+                }
+            }
+            drop(held);
+            for (spelling, version) in &marked {
+                if self.store.account_of(spelling).await?.is_some() {
+                    nodes = self.others(spelling, *version).await;
+                }
             }
         }
         let mut receipt = unchanged(identity, self.standing(identity).await?.state);
-        (receipt.pending, receipt.not_done) = (pending, not_done);
+        (receipt.pending, receipt.nodes) = (pending, nodes);
+        receipt.not_done = not_done;
         for spelling in spellings(identity) {
             let standing = self.standing(&spelling).await?;
             if receipt.name.is_none() && standing.account.is_some() {
@@ -149,28 +169,16 @@ impl Accounts {
     }
 
     /// Does everything that follows from a suspension mark, under both spellings of the issuer.
-    /// Repeating it is harmless.
-    pub(super) async fn carry_out(&self, identity: &Identity) -> Receipt {
+    pub(super) async fn cut_off(&self, identity: &Identity) -> Receipt {
         let mut receipt = unchanged(identity, AccountState::Suspended);
         for spelling in spellings(identity) {
-            self.cut_off(&spelling, &mut receipt).await;
-        }
-        if receipt.pending.is_empty() {
-            if let Err(error) = self.store.settle_suspension(identity).await {
-                receipt.pending.push(format!("note that all is done: {error}"));
+            self.drop_credentials(&spelling, &mut receipt).await;
+            if let Some(name) = self.local_name(&spelling, &mut receipt.pending).await {
+                self.lock_out(&spelling, &name, &mut receipt).await;
+                receipt.name.get_or_insert(name);
             }
-        } else {
-            tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "suspension is not complete; retrying");
         }
         receipt
-    }
-
-    async fn cut_off(&self, identity: &Identity, receipt: &mut Receipt) {
-        self.drop_credentials(identity, receipt).await;
-        if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
-            self.lock_out(identity, &name, receipt).await;
-            receipt.name.get_or_insert(name);
-        }
     }
 
     /// Whatever could let the identity in without its provider being asked again.
@@ -186,7 +194,7 @@ impl Accounts {
     }
 
     /// The name of the identity's account: the one that the back end shows, since an admin may have
-    /// renamed it, else the promised one. What could not be found out is noted.
+    /// renamed it, else the promised one where it was used. What could not be found out is noted.
     pub(super) async fn local_name(
         &self,
         identity: &Identity,
@@ -210,7 +218,16 @@ impl Accounts {
             Ok(None) => {}
             Err(error) => pending.push(format!("find the account: {error}")),
         }
-        record.and_then(|record| record.name)
+        let record = record?;
+        // On another node the promised name may be somebody else's.
+        match self.store.may_hold(&record.identity).await {
+            Ok(false) => None,
+            Ok(true) => record.name,
+            Err(error) => {
+                pending.push(format!("look the account up: {error}"));
+                record.name
+            }
+        }
     }
 
     /// The back end binds an account that it works on to its identity for good, so the store has to
@@ -279,5 +296,6 @@ pub(super) fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
         home: None,
         pending: Vec::new(),
         not_done: Vec::new(),
+        nodes: Vec::new(),
     }
 }

@@ -3,6 +3,7 @@
 mod importing;
 mod leaving;
 mod limited;
+mod nodes;
 mod suspended;
 mod unable;
 
@@ -71,6 +72,11 @@ fn pooled() -> Strategy {
 pub(crate) async fn bench(strategy: Strategy) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
+    bench_at(store, folder, strategy)
+}
+
+/// One node with this store.
+fn bench_at(store: Store, folder: tempfile::TempDir, strategy: Strategy) -> Bench {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let backend = Arc::new(MemoryBackend::new());
     let forgotten = Arc::new(Forgotten::default());

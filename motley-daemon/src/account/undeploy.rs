@@ -5,7 +5,7 @@
 use super::{AccountError, Accounts, Order, suspend::unchanged};
 use crate::{
     audit::Event,
-    store::{AccountRecord, StoreError, spellings},
+    store::{AccountRecord, CarriedOut, Ended, StoreError, spellings},
 };
 use feudal_plugins::{Account, BackendError, Tier};
 use motley_proto::{
@@ -36,7 +36,7 @@ impl Accounts {
     ) -> Result<Receipt, AccountError> {
         self.backend.can_remove()?;
         let by = order.into().to_string();
-        let _held = self.locks.hold(identity).await;
+        let held = self.locks.hold(identity).await;
         let (identity, account) = self.account_in_use(identity).await?;
         self.audit.record(Event::Undeployed {
             request: request.to_owned(),
@@ -44,9 +44,23 @@ impl Accounts {
             by: by.clone(),
         })?;
         self.note_locks(&identity, &account, request).await?;
-        self.store.begin_removal(&identity, &by, self.clock.now()).await?;
+        let version = self.store.begin_removal(&identity, &by, self.clock.now()).await?;
         let record = self.store.account_of(&identity).await?.ok_or(StoreError::NoRow)?;
-        Ok(self.take_away(&record, request).await)
+        let (mut receipt, ended) = self.take_away(&record, request).await;
+        drop(held);
+        receipt.nodes = self.others(&identity, version).await;
+        if ended == Ended::NotYet && receipt.pending.is_empty() {
+            self.finish_removal(&identity, &mut receipt).await;
+        }
+        Ok(receipt)
+    }
+
+    /// Records that the account is gone, if it is gone everywhere.
+    pub(super) async fn finish_removal(&self, identity: &Identity, receipt: &mut Receipt) -> Ended {
+        self.store.end_removal(identity, self.clock.now()).await.unwrap_or_else(|error| {
+            receipt.pending.push(format!("note that all is done: {error}"));
+            Ended::NotYet
+        })
     }
 
     /// A lock that another stack or the host's admin put on the account goes with it. So that who
@@ -83,8 +97,12 @@ impl Accounts {
         Ok(())
     }
 
-    /// Does everything that follows from the mark of a removal. Repeating it is harmless.
-    pub(super) async fn take_away(&self, record: &AccountRecord, request: &str) -> Receipt {
+    /// Does everything on this node that follows from the mark of a removal. Repeating it is harmless.
+    pub(super) async fn take_away(
+        &self,
+        record: &AccountRecord,
+        request: &str,
+    ) -> (Receipt, Ended) {
         let identity = &record.identity;
         let mut receipt = unchanged(identity, AccountState::NotDeployed);
         for spelling in spellings(identity) {
@@ -107,9 +125,17 @@ impl Accounts {
             }
             receipt.name = Some(name);
         }
+        let mut ended = Ended::NotYet;
         if receipt.pending.is_empty() {
-            if let Err(error) = self.store.end_removal(identity, self.clock.now()).await {
-                receipt.pending.push(format!("note that all is done: {error}"));
+            let done = CarriedOut {
+                version: record.mark_version,
+                suspended: record.is_suspended(),
+                sessions: receipt.sessions,
+                ..CarriedOut::default()
+            };
+            match self.store.note_carried_out(identity, &done).await {
+                Ok(()) => ended = self.finish_removal(identity, &mut receipt).await,
+                Err(error) => receipt.pending.push(format!("note that all is done: {error}")),
             }
         } else {
             tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "removal is not complete; retrying");
@@ -117,7 +143,7 @@ impl Accounts {
         if record.is_suspended() {
             receipt.state = AccountState::Suspended;
         }
-        receipt
+        (receipt, ended)
     }
 
     /// Where the back end keeps accounts elsewhere, their sessions are this host's to end.

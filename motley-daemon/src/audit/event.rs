@@ -84,6 +84,15 @@ pub enum Event {
         /// By whom, and why.
         by: String,
     },
+    /// This node carries out what was ordered on another one, where its trail tells by whom.
+    CarriedOut {
+        /// Request id.
+        request: String,
+        /// Whose account.
+        identity: Identity,
+        /// What the account is now: `suspended`, `limited`, `removed` or `free`.
+        what: String,
+    },
     /// Somebody ordered an account to be taken away.
     Undeployed {
         /// Request id.

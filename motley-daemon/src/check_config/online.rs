@@ -6,6 +6,7 @@ use crate::{
     identity::{ProviderStatus, TokenVerifier},
     notify::Smtp,
     serve::tls::Tls,
+    store::Store,
 };
 use feudal_plugins::{
     Backend,
@@ -61,7 +62,7 @@ fn answer(what: &str, outcome: Outcome, says: impl Into<String>) -> Answer {
     Answer { what: what.to_owned(), outcome, says: says.into() }
 }
 
-/// Asks every provider for its metadata and keys, greets the mail server where mail is wanted, and
+/// Asks every provider for its metadata and keys, and the database for an answer, greets the mail server where mail is wanted, and
 /// reads the certificate where TLS is spoken. In bounded time.
 pub(super) async fn ask(config: &Config, owners: Owners) -> OnlineReport {
     let verifier = TokenVerifier::with_settings(
@@ -76,6 +77,7 @@ pub(super) async fn ask(config: &Config, owners: Owners) -> OnlineReport {
     };
     let asked = config.ops.iter().zip(&statuses);
     let mut answers: Vec<Answer> = asked.flat_map(|(op, status)| judge(op, status)).collect();
+    answers.extend(store(config).await);
     if config.notify.unauthorised != Digest::Off {
         answers.push(match Smtp::new(config).greet().await {
             Ok(said) => answer(MAIL, Outcome::Well, said),
@@ -96,6 +98,19 @@ async fn directory(ldap: &LdapConfig) -> Answer {
         Ok(()) => answer(&what, Outcome::Well, format!("{} answers", ldap.url())),
         Err(error) => answer(&what, Outcome::Wrong, error.to_string()),
     }
+}
+
+/// A file that is not there yet is made at the start; a server must be there.
+async fn store(config: &Config) -> Option<Answer> {
+    let url = &config.store.url;
+    if url.file().is_some_and(|file| !file.exists()) {
+        return None;
+    }
+    let what = format!("[store] {url}");
+    Some(match Store::probe(url).await {
+        Ok(()) => answer(&what, Outcome::Well, "the database answers"),
+        Err(error) => answer(&what, Outcome::Wrong, error.to_string()),
+    })
 }
 
 const MAIL: &str = "[notifier.email]";

@@ -19,6 +19,7 @@ pub mod raw;
 pub mod report;
 pub mod search;
 mod service;
+mod store;
 pub mod values;
 mod verification;
 
@@ -32,9 +33,9 @@ pub use permissions::{Owners, read_guarded, read_key};
 pub use search::{Paths, Surroundings};
 pub use service::{
     AdminConfig, AuditConfig, Digest, LimitsConfig, Listen, LogFormat, LoginConfig, MapperConfig,
-    NotifyConfig, OtpConfig, PrivacyConfig, RootConfig, ServerConfig, StoreConfig, TlsFiles,
-    TokensConfig,
+    NotifyConfig, OtpConfig, PrivacyConfig, RootConfig, ServerConfig, TlsFiles, TokensConfig,
 };
+pub use store::StoreConfig;
 
 use finding::Findings;
 use motley_proto::Issuer;
@@ -197,7 +198,7 @@ fn build(
     let raw = config.as_ref().and_then(|source| read_raw(&MOTLEY_CUE, source, &mut found));
     let raw_adapter =
         adapter.as_ref().and_then(|source| read_raw(&FEUDAL_ADAPTER, source, &mut found));
-    let service = raw.as_ref().and_then(|raw| service::service(raw, &mut found));
+    let service = raw.as_ref().and_then(|raw| service::service(raw, owners, &mut found));
     let ops = raw.as_ref().map(|raw| ops::ops(raw, owners, &mut found));
     let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, owners, &mut found));
     let warnings = found.finish()?;
@@ -236,7 +237,11 @@ pub fn read_raw(spec: &'static FileSpec, source: &Source, found: &mut Findings) 
 fn warn_about_public_secrets(raw: &RawFile, found: &mut Findings) {
     for section in &raw.sections {
         for setting in &section.settings {
-            let is_secret = matches!(&setting.value, Value::Secret(secret) if !secret.is_empty());
+            let is_secret = match &setting.value {
+                Value::Secret(secret) => !secret.is_empty(),
+                Value::Database(url) => url.has_password(),
+                _ => false,
+            };
             if is_secret && setting.origin != Origin::BuiltIn {
                 let what = "others can read this secret";
                 let cure = format!("chmod o-r {}", raw.file);

@@ -8,6 +8,7 @@ use super::options::{
     Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec, Status,
 };
 use super::values::Value;
+use crate::store::StoreUrl;
 use motley_proto::Secret;
 use std::time::Duration;
 
@@ -200,8 +201,10 @@ impl Reader<'_> {
             self.finding(FindingKind::Interpolation, error.to_string(), error.cure())
         })?;
         option.kind.read(&text, self.spec.bool_words).map_err(|error| {
-            let shown = if option.kind == Kind::Secret { String::new() } else { quoted(&text) };
-            self.finding(FindingKind::Value, format!("{shown} {error}"), error.cure())
+            // What is no URL may be a password that slipped.
+            let hidden = matches!(option.kind, Kind::Secret | Kind::Database);
+            let shown = if hidden { String::new() } else { quoted(&text) + " " };
+            self.finding(FindingKind::Value, format!("{shown}{error}"), error.cure())
         })
     }
 
@@ -277,6 +280,14 @@ impl Settings {
     /// A text that is set and not empty.
     pub fn filled(&self, option: &str) -> Option<&str> {
         Some(self.text(option)).filter(|text| !text.is_empty())
+    }
+
+    /// The URL of a database.
+    pub fn database(&self, option: &str) -> Option<&StoreUrl> {
+        match self.value(option) {
+            Value::Database(url) => Some(url),
+            _ => None,
+        }
     }
 
     /// A secret that is set and not empty.

@@ -2,7 +2,9 @@
 
 use super::finding::{FindingKind, Findings, quoted};
 use super::network::Network;
+use super::permissions::Owners;
 use super::raw::{RawFile, Settings};
+use super::store::{StoreConfig, store};
 use crate::identity::ProxyUrl;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tracing::level_filters::LevelFilter;
@@ -140,22 +142,6 @@ pub struct RootConfig {
     pub socket: PathBuf,
 }
 
-/// Section `[store]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// `sqlite:PATH`.
-    pub url: String,
-}
-
-impl StoreConfig {
-    /// The database file, if the store is one.
-    pub fn file(&self) -> Option<PathBuf> {
-        let path = self.url.strip_prefix("sqlite:")?;
-        let path = path.strip_prefix("//").unwrap_or(path);
-        path.split('?').next().filter(|path| path.starts_with('/')).map(PathBuf::from)
-    }
-}
-
 /// Section `[limits]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsConfig {
@@ -225,12 +211,12 @@ pub(super) struct Service {
 }
 
 /// Validates the sections; `None` only if the table lacks one.
-pub(super) fn service(raw: &RawFile, found: &mut Findings) -> Option<Service> {
+pub(super) fn service(raw: &RawFile, owners: Owners, found: &mut Findings) -> Option<Service> {
     let otp = raw.section("mapper.otp")?;
     let privacy = raw.section("privacy")?;
     let login = raw.section("login")?;
     let admin = raw.section("admin")?;
-    let store = store(raw.section("store")?, found);
+    let store = store(raw.section("store")?, owners, found)?;
     let audit = audit(raw.section("audit")?, &store, found);
     Some(Service {
         mapper: mapper(raw.section("mapper")?, found),
@@ -451,21 +437,6 @@ fn read_listen(item: &str) -> Option<Listen> {
     }
 }
 
-fn store(settings: &Settings, found: &mut Findings) -> StoreConfig {
-    let url = settings.text("url");
-    let scheme = url.split(':').next().unwrap_or_default();
-    if matches!(scheme, "postgres" | "postgresql") {
-        let what = "PostgreSQL is not available in this version";
-        let cure = "write sqlite:/var/lib/motley_cue/motley.db";
-        found.problem(settings.finding(FindingKind::NotAvailable, "url", what, cure));
-    } else if scheme != "sqlite" || url == "sqlite:" {
-        let what = "the url names no SQLite database";
-        let cure = "write sqlite:/var/lib/motley_cue/motley.db";
-        found.problem(settings.finding(FindingKind::Value, "url", what, cure));
-    }
-    StoreConfig { url: url.to_owned() }
-}
-
 /// Smallest buffer for the head of a request, in bytes.
 const LEAST_HEADER: i64 = 8192;
 
@@ -502,7 +473,7 @@ fn limits(settings: &Settings, found: &mut Findings) -> LimitsConfig {
 fn audit(settings: &Settings, store: &StoreConfig, found: &mut Findings) -> AuditConfig {
     let file = match settings.filled("file") {
         Some(_) => path(settings, "file", found),
-        None => store.file().unwrap_or_default().with_file_name("audit.jsonl"),
+        None => store.file_beside("audit.jsonl"),
     };
     AuditConfig { file }
 }

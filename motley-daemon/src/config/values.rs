@@ -1,6 +1,7 @@
 //! Texts to typed values, by the rules of the two files' dialects.
 
 use super::options::{BoolWords, Kind};
+use crate::store::{StoreUrl, StoreUrlError};
 use motley_proto::Secret;
 
 /// A typed value.
@@ -12,6 +13,8 @@ pub enum Value {
     Text(String),
     /// A text that must not be shown.
     Secret(Secret),
+    /// The URL of the database; it is shown without its password.
+    Database(StoreUrl),
     /// True or false.
     Bool(bool),
     /// A number.
@@ -27,6 +30,7 @@ impl Value {
             Self::Unset => "(not set)".to_owned(),
             Self::Text(text) => text.clone(),
             Self::Secret(_) => "(secret)".to_owned(),
+            Self::Database(url) => url.to_string(),
             Self::Bool(true) => "yes".to_owned(),
             Self::Bool(false) => "no".to_owned(),
             Self::Number(number) => number.to_string(),
@@ -50,6 +54,9 @@ pub enum ValueError {
     /// No list in brackets.
     #[error("is no list")]
     NotList,
+    /// No URL of a database.
+    #[error("the url {0}")]
+    NotDatabase(StoreUrlError),
 }
 
 impl ValueError {
@@ -59,6 +66,7 @@ impl ValueError {
             Self::NotBool => "write yes or no, and remarks on a line of their own",
             Self::NotNumber => "write digits only, and remarks on a line of their own",
             Self::NotSeconds => "write a number of seconds, as 600",
+            Self::NotDatabase(why) => why.cure(),
             Self::NotList => "write it in square brackets, as [a, b], the closing one indented",
         }
     }
@@ -73,6 +81,9 @@ impl Kind {
         match self {
             Self::Text | Self::OptionalText => Ok(Value::Text(text.to_owned())),
             Self::Secret => Ok(Value::Secret(Secret::new(text.to_owned()))),
+            Self::Database => {
+                StoreUrl::new(text).map(Value::Database).map_err(ValueError::NotDatabase)
+            }
             Self::Bool => read_bool(text, words).map(Value::Bool),
             Self::Number => read_number(text).map(Value::Number),
             Self::Seconds => match read_number(text) {

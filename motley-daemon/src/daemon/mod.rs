@@ -2,6 +2,7 @@
 
 mod doors;
 mod measured;
+mod nodes;
 mod parts;
 mod reload;
 
@@ -89,6 +90,7 @@ pub async fn run(
     let mut freshness = keep_fresh(&parts.verifier);
     let parts = Live::new(parts);
     tasks.spawn(keep_house(parts.clone(), stopped.clone()));
+    tasks.spawn(nodes::keep_in_step(parts.clone(), ground.beat(), stopped.clone()));
     tasks.spawn(keep_informed(parts.clone(), ground.desk(), stopped));
     // Not under a service manager there is nobody to notify, and that is fine.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);

@@ -1,6 +1,6 @@
 //! Builds the parts of the service from the configuration, over what a restart alone replaces.
 
-use super::measured::Measured;
+use super::{measured::Measured, nodes::Beat};
 use crate::{
     account::{AccountParts, AccountRules, Accounts, Forget, IdentityLocks},
     admission::Admission,
@@ -13,12 +13,12 @@ use crate::{
     otp::OneTimePasswords,
     replay::ReplayGuard,
     serve::request_id,
-    store::Store,
+    store::{Engine, Store},
     throttle::{Throttle, ThrottleLimits},
 };
 use anyhow::Context;
 use feudal_plugins::{Backend, Host, ldap::LdapDirectory, local_unix::LocalUnix, root::RootHost};
-use motley_proto::Identity;
+use motley_proto::{Identity, NodeName};
 use std::{path::Path, sync::Arc};
 
 /// Sources of failed logins that are remembered.
@@ -40,9 +40,14 @@ impl Ground {
     /// Opens the database and the audit trail.
     pub(super) async fn open(config: &Config) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        make_folder(config.store.file().as_deref())?;
-        let store = Store::open(&config.store.url).await.with_context(|| {
-            format!("[store] url {}: is the folder writable by this user?", config.store.url)
+        make_folder(config.store.url.file().as_deref())?;
+        let settings = config.store.settings(host_name());
+        let store = Store::open_for(&settings).await.with_context(|| {
+            let cure = match settings.url.engine() {
+                Engine::Sqlite => "is the folder writable by this user?",
+                Engine::Postgres => "does the server run, and does it let this user in?",
+            };
+            format!("[store] url {}: {cure}", settings.url)
         })?;
         make_folder(Some(&config.audit.file))?;
         let audit = Audit::open(&config.audit.file, clock.clone())?;
@@ -65,6 +70,11 @@ impl Ground {
     /// The sender of digests, under a name of this process.
     pub(super) fn desk(&self) -> Desk {
         Desk::new(self.store.clone(), self.clock.clone(), request_id())
+    }
+
+    /// What tells other nodes that this process lives.
+    pub(super) fn beat(&self) -> Beat {
+        Beat { store: self.store.clone(), clock: self.clock.clone(), instance: request_id() }
     }
 }
 
@@ -151,6 +161,12 @@ fn throttle_limits(config: &Config) -> ThrottleLimits {
         per_minute: config.limits.attempts_per_source,
         sources: THROTTLED_SOURCES,
     }
+}
+
+/// The name of this host, as far as it can be that of a node.
+fn host_name() -> NodeName {
+    let name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    name.and_then(|name| NodeName::new(name).ok()).unwrap_or_else(NodeName::localhost)
 }
 
 fn make_folder(file: Option<&Path>) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 mod changes;
 mod code;
 mod knocks;
+mod nodes;
 mod people;
 mod status;
 mod trail;
@@ -133,6 +134,8 @@ impl Admin {
             AdminRequest::Knocks { after } => self.knocks(after.as_ref()).await,
             AdminRequest::ClearKnocks => self.clear_knocks(peer).await,
             AdminRequest::TestNotify => self.test_notify(peer).await,
+            AdminRequest::Nodes => self.nodes().await,
+            AdminRequest::ForgetNode { node } => self.forget_node(&node, peer).await,
         };
         match done {
             Ok(answer) => answer,

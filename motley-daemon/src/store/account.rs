@@ -1,6 +1,6 @@
 //! Reservations, accounts and suspensions in the store.
 
-use super::{Store, StoreError, spelling::issuer_texts};
+use super::{Store, StoreError, node::set_holds, spelling::issuer_texts};
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
 use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
@@ -49,8 +49,8 @@ pub struct AccountRecord {
     pub limited_shell: Option<String>,
     /// Since when it is being taken away.
     pub leaving_at: Option<Timestamp>,
-    /// True while the back end does not yet show the suspension, limit, or their end.
-    pub unsettled: bool,
+    /// The number of its marks: each change of them got the next one. 0: never marked.
+    pub mark_version: i64,
 }
 
 impl AccountRecord {
@@ -104,7 +104,7 @@ fn read_tier(word: &str) -> Result<Tier, StoreError> {
     }
 }
 
-const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, unsettled, limited_at, limited_shell, leaving_at";
+const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, mark_version, limited_at, limited_shell, leaving_at";
 
 type Row = (
     String,
@@ -121,8 +121,19 @@ type Row = (
 );
 
 fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
-    let (issuer, subject, name, uid, phase, tier, suspended_at, unsettled, limited, shell, leaving) =
-        row;
+    let (
+        issuer,
+        subject,
+        name,
+        uid,
+        phase,
+        tier,
+        suspended_at,
+        mark_version,
+        limited,
+        shell,
+        leaving,
+    ) = row;
     let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
     let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
     let name = name.map(UserName::new).transpose().map_err(|_| StoreError::Corrupt("name"))?;
@@ -143,20 +154,25 @@ fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
         limited_at: limited.map(Timestamp),
         limited_shell: shell,
         leaving_at: leaving.map(Timestamp),
-        unsettled: unsettled != 0,
+        mark_version,
     })
 }
 
-pub(super) type Query<'a> =
-    sqlx::query::QueryAs<'a, sqlx::Sqlite, Row, sqlx::sqlite::SqliteArguments>;
+pub(super) type Query<'a> = sqlx::query::QueryAs<'a, sqlx::Any, Row, sqlx::any::AnyArguments>;
 
 impl Store {
     async fn one(&self, query: Query<'_>) -> Result<Option<AccountRecord>, StoreError> {
-        query.fetch_optional(&self.pool).await?.map(read_row).transpose()
+        Ok(self.many(query).await?.into_iter().next())
     }
 
     pub(super) async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
-        query.fetch_all(&self.pool).await?.into_iter().map(read_row).collect()
+        let rows = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) }).await?;
+        let records: Vec<_> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        // An answer from before the mark must not serve when the database goes away.
+        for record in records.iter().filter(|record| record.is_suspended()) {
+            self.recent.forget(&record.identity);
+        }
+        Ok(records)
     }
 
     /// What is known about an identity.
@@ -189,7 +205,8 @@ impl Store {
         Ok(Known { record, suspended })
     }
 
-    /// Whom a name was promised to.
+    /// Whom a name was promised to. While the database does not answer, an earlier answer serves within
+    /// the offline window.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -197,7 +214,13 @@ impl Store {
         &self,
         name: &UserName,
     ) -> Result<Option<AccountRecord>, StoreError> {
-        self.one(select("WHERE name = $1").bind(name.to_string())).await
+        match self.one(select("WHERE name = $1").bind(name.to_string())).await {
+            Err(error @ StoreError::Unreachable(_)) => {
+                let warm = self.warm_named(name).and_then(|known| known.record.clone());
+                warm.map(Some).ok_or(error)
+            }
+            done => done,
+        }
     }
 
     /// All rows, in the order in which they were made.
@@ -208,15 +231,33 @@ impl Store {
         self.many(select("ORDER BY created_at, issuer, subject")).await
     }
 
-    /// Rows that a crash or a failing back end left between two states.
+    /// Rows that a crash or a failing back end left between two states, or whose marks this node has
+    /// not carried out.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn unfinished(&self) -> Result<Vec<AccountRecord>, StoreError> {
-        self.many(select(
-            "WHERE phase = 'reserved' OR unsettled <> 0 OR leaving_at IS NOT NULL ORDER BY created_at",
-        ))
-        .await
+        let query = select(
+            "WHERE phase = 'reserved' OR leaving_at IS NOT NULL OR mark_version > COALESCE(
+               (SELECT version FROM carried_out WHERE node = $1 AND carried_out.issuer = account.issuer
+                  AND carried_out.subject = account.subject), 0)
+             ORDER BY created_at",
+        );
+        self.many(query.bind(self.node.to_string())).await
+    }
+
+    /// Rows whose marks this node has not carried out.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn to_carry_out(&self) -> Result<Vec<AccountRecord>, StoreError> {
+        let query = select(
+            "WHERE mark_version > COALESCE(
+               (SELECT version FROM carried_out WHERE node = $1 AND carried_out.issuer = account.issuer
+                  AND carried_out.subject = account.subject), 0)
+             ORDER BY mark_version",
+        );
+        self.many(query.bind(self.node.to_string())).await
     }
 
     /// The next uid that nobody was ever promised, at least `first`.
@@ -224,8 +265,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn next_uid(&self, first: u32) -> Result<u32, StoreError> {
-        let query = "SELECT COALESCE(MAX(uid), 0) + 1 FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired)";
-        let next: i64 = sqlx::query_scalar(query).fetch_one(&self.pool).await?;
+        let query = "SELECT COALESCE(MAX(uid), 0) + 1 FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired) AS given";
+        let asked =
+            self.in_time(async { Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?) });
+        let next: i64 = asked.await?;
         Ok(u32::try_from(next).map_err(|_| StoreError::Corrupt("uid"))?.max(first))
     }
 
@@ -236,13 +279,15 @@ impl Store {
     pub async fn promised_names(&self) -> Result<HashSet<String>, StoreError> {
         let query =
             "SELECT name FROM account WHERE name IS NOT NULL UNION SELECT name FROM retired";
-        let names: Vec<String> = sqlx::query_scalar(query).fetch_all(&self.pool).await?;
+        let asked =
+            self.in_time(async { Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?) });
+        let names: Vec<String> = asked.await?;
         Ok(names.into_iter().collect())
     }
 
     /// Promises a name, and a uid unless the back end numbers its accounts, to an identity, in one
-    /// transaction. Who had an account that was taken
-    /// away is promised the name and uid of that one.
+    /// transaction. Who was promised something before, here or on another node, is promised the same.
+    /// From now on the promise counts as used on this node.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -253,87 +298,107 @@ impl Store {
         uid: Option<Uid>,
         now: Timestamp,
     ) -> Result<Reservation, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let known = select("WHERE issuer = $1 AND subject = $2")
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .fetch_optional(&mut *transaction)
-            .await?
-            .map(read_row)
-            .transpose()?;
-        if let Some(mut record) = known
-            && record.name.is_some()
-        {
-            if record.phase == Phase::None {
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            let known = select("WHERE issuer = $1 AND subject = $2")
+                .bind(identity.issuer.to_string())
+                .bind(identity.subject.to_string())
+                .fetch_optional(&mut *write)
+                .await?
+                .map(read_row)
+                .transpose()?;
+            if let Some(mut record) = known.filter(|record| record.name.is_some()) {
                 sqlx::query(
-                    "UPDATE account SET phase = 'reserved' WHERE issuer = $1 AND subject = $2",
+                    "UPDATE account SET phase = 'reserved'
+                     WHERE issuer = $1 AND subject = $2 AND phase = 'none'",
                 )
                 .bind(identity.issuer.to_string())
                 .bind(identity.subject.to_string())
-                .execute(&mut *transaction)
+                .execute(&mut *write)
                 .await?;
-                transaction.commit().await?;
-                record.phase = Phase::Reserved;
+                set_holds(&mut write, &self.node, identity, true).await?;
+                write.commit().await?;
+                if record.phase == Phase::None {
+                    record.phase = Phase::Reserved;
+                }
+                return Ok(Reservation::Held(Box::new(record)));
             }
-            return Ok(Reservation::Held(Box::new(record)));
-        }
-        for (what, query) in [
-            (
-                Reservation::NameTaken,
-                "SELECT EXISTS (SELECT 1 FROM account WHERE name = $1) OR EXISTS (SELECT 1 FROM retired WHERE name = $1)",
-            ),
-            (
-                Reservation::UidTaken,
-                "SELECT EXISTS (SELECT 1 FROM account WHERE uid = $2) OR EXISTS (SELECT 1 FROM retired WHERE uid = $2)",
-            ),
-        ] {
-            let taken: i64 = sqlx::query_scalar(query)
-                .bind(name.to_string())
-                .bind(uid.map(|uid| i64::from(uid.get())))
-                .fetch_one(&mut *transaction)
-                .await?;
-            if taken != 0 {
-                return Ok(what);
+            if is_promised(&mut write, sqlx::query_scalar(NAME_TAKEN).bind(name.to_string())).await? {
+                return Ok(Reservation::NameTaken);
             }
-        }
-        let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'";
-        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        match self.account_of(identity).await? {
-            Some(record) => Ok(Reservation::Held(Box::new(record))),
-            None => Err(StoreError::Corrupt("reservation")),
-        }
+            if let Some(uid) = uid {
+                let query = sqlx::query_scalar(UID_TAKEN).bind(i64::from(uid.get()));
+                if is_promised(&mut write, query).await? {
+                    return Ok(Reservation::UidTaken);
+                }
+            }
+            let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
+                 ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'";
+            promise(statement, identity, name, uid, now).execute(&mut *write).await?;
+            set_holds(&mut write, &self.node, identity, true).await?;
+            write.commit().await?;
+            match self.account_of(identity).await? {
+                Some(record) => Ok(Reservation::Held(Box::new(record))),
+                None => Err(StoreError::Corrupt("reservation")),
+            }
+        })
+        .await
     }
 
-    /// Takes back a promise whose account could not be made. Nobody gets its name and uid again.
+    /// Takes back a promise whose account could not be made here. Nobody gets its name and uid again.
+    /// False: another node uses the promise, so it stays.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn release(&self, record: &AccountRecord, now: Timestamp) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if let Some(name) = &record.name {
-            sqlx::query("INSERT INTO retired (name, uid, retired_at) VALUES ($1, $2, $3)")
-                .bind(name.to_string())
-                .bind(record.uid.map(|uid| i64::from(uid.get())))
-                .bind(now.0)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        sqlx::query(
-            "UPDATE account SET name = NULL, uid = NULL, phase = 'none'
-             WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'",
-        )
-        .bind(record.identity.issuer.to_string())
-        .bind(record.identity.subject.to_string())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+    pub async fn release(
+        &self,
+        record: &AccountRecord,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let identity = &record.identity;
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            set_holds(&mut write, &self.node, identity, false).await?;
+            // Another attempt may have deployed the account meanwhile, here or elsewhere.
+            let free: i64 = sqlx::query_scalar(
+                "SELECT COUNT(*) FROM account WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'
+                   AND name = $3 AND NOT EXISTS (SELECT 1 FROM carried_out
+                     WHERE carried_out.issuer = $1 AND carried_out.subject = $2 AND holds = 1)",
+            )
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .bind(record.name.as_ref().map(ToString::to_string))
+            .fetch_one(&mut *write)
+            .await?;
+            if free == 0 {
+                write.commit().await?;
+                return Ok(false);
+            }
+            sqlx::query(
+                "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $3 FROM account
+                 WHERE issuer = $1 AND subject = $2",
+            )
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .bind(now.0)
+            .execute(&mut *write)
+            .await?;
+            sqlx::query(
+                "UPDATE account SET name = NULL, uid = NULL, phase = 'none'
+                 WHERE issuer = $1 AND subject = $2",
+            )
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .execute(&mut *write)
+            .await?;
+            write.commit().await?;
+            Ok(true)
+        })
+        .await
     }
 
-    /// Records that the account of an identity exists under this name and uid. Without one, a uid that
-    /// was known stays.
+    /// Records that the account of an identity exists under this name and uid on this node. Without a
+    /// uid, one that was known stays.
     ///
     /// # Errors
     /// When the database does not answer, or the name or uid was promised to somebody else.
@@ -344,18 +409,21 @@ impl Store {
         uid: Option<Uid>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        // An admin renamed or renumbered the account: what it had before stays this person's.
-        let statement =
-            "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
-             WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND (name <> $3 OR uid <> $4)";
-        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
-        let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
-             ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name,
-               uid = COALESCE(excluded.uid, account.uid), phase = 'deployed'";
-        promise(statement, identity, name, uid, now).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(())
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            // An admin renamed or renumbered the account: what it had before stays this person's.
+            let statement =
+                "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
+                 WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND (name <> $3 OR uid <> $4)";
+            promise(statement, identity, name, uid, now).execute(&mut *write).await?;
+            let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)
+                 ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name,
+                   uid = COALESCE(excluded.uid, account.uid), phase = 'deployed'";
+            promise(statement, identity, name, uid, now).execute(&mut *write).await?;
+            set_holds(&mut write, &self.node, identity, true).await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// Records which tier's shell the account was given.
@@ -363,17 +431,34 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn set_tier(&self, identity: &Identity, tier: Tier) -> Result<(), StoreError> {
-        sqlx::query("UPDATE account SET tier = $3 WHERE issuer = $1 AND subject = $2")
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .bind(tier.as_str())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            sqlx::query("UPDATE account SET tier = $3 WHERE issuer = $1 AND subject = $2")
+                .bind(identity.issuer.to_string())
+                .bind(identity.subject.to_string())
+                .bind(tier.as_str())
+                .execute(&mut *write)
+                .await?;
+            write.commit().await
+        })
+        .await
     }
 }
 
-type Statement = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+const NAME_TAKEN: &str = "SELECT (SELECT COUNT(*) FROM account WHERE name = $1) + (SELECT COUNT(*) FROM retired WHERE name = $1)";
+const UID_TAKEN: &str = "SELECT (SELECT COUNT(*) FROM account WHERE uid = $1) + (SELECT COUNT(*) FROM retired WHERE uid = $1)";
+
+type Count = sqlx::query::QueryScalar<'static, sqlx::Any, i64, sqlx::any::AnyArguments>;
+
+/// True when anybody was promised it, now or in the past.
+async fn is_promised(
+    connection: &mut sqlx::AnyConnection,
+    count: Count,
+) -> Result<bool, StoreError> {
+    Ok(count.fetch_one(connection).await? != 0)
+}
+
+type Statement = sqlx::query::Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
 
 /// A statement about who has which name and uid: `$1` issuer, `$2` subject, `$3` name, `$4` uid,
 /// `$5` now.

@@ -75,8 +75,9 @@ impl Store {
         bounds: Bounds,
         now: Timestamp,
     ) -> Result<Put, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if is_suspended(&mut transaction, &code.identity).await? {
+        self.in_time(async {
+        let mut write = self.write().await?;
+        if is_suspended(&mut write, &code.identity).await? {
             return Ok(Put::Suspended);
         }
         let [own, other] = issuer_texts(&code.identity);
@@ -87,7 +88,7 @@ impl Store {
         .bind(other)
         .bind(code.identity.subject.to_string())
         .bind(now.0)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *write)
         .await?;
         if held >= bounds.per_identity {
             return Ok(Put::TooMany);
@@ -96,7 +97,7 @@ impl Store {
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM login_code WHERE expires_at > $1",
         )
         .bind(now.0)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *write)
         .await?;
         if bounds.are_reached(all, code.sealed.len()) {
             return Ok(Put::Full);
@@ -113,14 +114,16 @@ impl Store {
         .bind(code.kind.vouched_by())
         .bind(code.sealed.clone())
         .bind(code.expires_at.0)
-        .execute(&mut *transaction)
+        .execute(&mut *write)
         .await?;
-        transaction.commit().await?;
+        write.commit().await?;
         Ok(Put::Done)
+        })
+        .await
     }
 
-    /// Takes a code out of the store. One statement, so of any number of racing processes exactly
-    /// one gets it; the row is gone even if that process dies at once. Guesses cost no write.
+    /// Takes a code out of the store. Of any number of racing processes exactly one gets it, and only
+    /// after the row is gone for good. Guesses cost no write.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -129,22 +132,29 @@ impl Store {
         digest: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<SealedCode>, StoreError> {
-        let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM login_code WHERE digest = $1")
+        self.in_time(async {
+            let known: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM login_code WHERE digest = $1")
+                    .bind(digest.to_vec())
+                    .fetch_one(&self.pool)
+                    .await?;
+            if known == 0 {
+                return Ok(None);
+            }
+            let mut write = self.write().await?;
+            let row: Option<Row> = sqlx::query_as(
+                "DELETE FROM login_code WHERE digest = $1
+                 RETURNING kind, vouched_by, issuer, subject, name, sealed, expires_at",
+            )
             .bind(digest.to_vec())
-            .fetch_one(&self.pool)
+            .fetch_optional(&mut *write)
             .await?;
-        if known == 0 {
-            return Ok(None);
-        }
-        let row: Option<Row> = sqlx::query_as(
-            "DELETE FROM login_code WHERE digest = $1
-             RETURNING kind, vouched_by, issuer, subject, name, sealed, expires_at",
-        )
-        .bind(digest.to_vec())
-        .fetch_optional(&self.pool)
-        .await?;
-        let code = row.map(read_row).transpose()?;
-        Ok(code.filter(|code| code.expires_at > now))
+            // PostgreSQL tells the row before it is gone for good.
+            write.commit().await?;
+            let code = row.map(read_row).transpose()?;
+            Ok(code.filter(|code| code.expires_at > now))
+        })
+        .await
     }
 
     /// Drops all codes of an identity and says how many there were.
@@ -152,12 +162,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn drop_codes(&self, identity: &Identity) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM login_code WHERE issuer = $1 AND subject = $2")
+        let query = sqlx::query("DELETE FROM login_code WHERE issuer = $1 AND subject = $2")
             .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected())
+            .bind(identity.subject.to_string());
+        self.execute(query).await
     }
 
     /// Drops all that are past their time.
@@ -165,11 +173,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep_codes(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM login_code WHERE expires_at <= $1")
-            .bind(now.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected())
+        self.execute(sqlx::query("DELETE FROM login_code WHERE expires_at <= $1").bind(now.0)).await
     }
 }
 

@@ -6,7 +6,7 @@ use motley_proto::{
     Identity, Issuer, Subject,
     knock::{Knock, Missing},
 };
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 /// Most identities that are kept; the one that knocked longest ago goes first.
 pub const MAX_KNOCKS: i64 = 10_000;
@@ -32,23 +32,25 @@ impl Store {
     /// # Errors
     /// When the database does not answer; then none of them was added.
     pub async fn add_knocks(&self, fresh: &[Knock], cap: i64) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for knock in fresh {
-            add(&mut transaction, knock).await?;
-        }
-        let all: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM knock").fetch_one(&mut *transaction).await?;
-        if all > cap {
-            sqlx::query(
-                "DELETE FROM knock WHERE (issuer, subject) IN
+        self.in_time(async {
+            let mut write = self.write().await?;
+            for knock in fresh {
+                add(&mut write, knock).await?;
+            }
+            let all: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM knock").fetch_one(&mut *write).await?;
+            if all > cap {
+                sqlx::query(
+                    "DELETE FROM knock WHERE (issuer, subject) IN
                    (SELECT issuer, subject FROM knock ORDER BY last_at, issuer, subject LIMIT $1)",
-            )
-            .bind(all - cap)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(())
+                )
+                .bind(all - cap)
+                .execute(&mut *write)
+                .await?;
+            }
+            write.commit().await
+        })
+        .await
     }
 
     /// At most `limit` rows behind an identity, in the order of the identities.
@@ -67,12 +69,10 @@ impl Store {
             "{COLUMNS} WHERE issuer > $1 OR (issuer = $1 AND subject > $2)
              ORDER BY issuer, subject LIMIT $3"
         );
-        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-            .bind(issuer)
-            .bind(subject)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let query =
+            sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(issuer).bind(subject).bind(limit);
+        let asked = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) });
+        let rows: Vec<Row> = asked.await?;
         rows.into_iter().map(read_row).collect()
     }
 
@@ -84,10 +84,9 @@ impl Store {
         let statement = format!(
             "{COLUMNS} WHERE mailed_at IS NULL ORDER BY last_at DESC, issuer, subject LIMIT $1"
         );
-        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-            .bind(MAX_KNOCKS)
-            .fetch_all(&self.pool)
-            .await?;
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(MAX_KNOCKS);
+        let asked = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) });
+        let rows: Vec<Row> = asked.await?;
         rows.into_iter().map(read_row).collect()
     }
 
@@ -96,7 +95,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn clear_knocks(&self) -> Result<u64, StoreError> {
-        Ok(sqlx::query("DELETE FROM knock").execute(&self.pool).await?.rows_affected())
+        self.execute(sqlx::query("DELETE FROM knock")).await
     }
 
     /// Forgets who has not knocked since then.
@@ -104,15 +103,11 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep_knocks(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM knock WHERE last_at < $1")
-            .bind(before.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected())
+        self.execute(sqlx::query("DELETE FROM knock WHERE last_at < $1").bind(before.0)).await
     }
 }
 
-async fn add(connection: &mut SqliteConnection, knock: &Knock) -> Result<(), StoreError> {
+async fn add(connection: &mut AnyConnection, knock: &Knock) -> Result<(), StoreError> {
     let words: Vec<&str> = knock.missing.iter().map(|missing| missing.as_str()).collect();
     sqlx::query(
         "INSERT INTO knock (issuer, subject, missing, preferred_username, email, name, first_at, last_at, attempts)

@@ -1,45 +1,58 @@
 //! What must outlive a restart: names and uids promised, suspensions, one-time passwords.
 //!
-//! The back end says whether an account exists; the store says what was promised and forbidden.
+//! The back end says whether an account exists; the store says what was promised and forbidden. It is
+//! a file of this host (SQLite), or a server that several nodes share (PostgreSQL), with the same
+//! statements for both.
 
 mod account;
 mod code;
+mod engine;
 mod knock;
 mod mark;
+mod node;
 mod notice;
 mod one_time_password;
 mod recent;
 mod report;
 mod spelling;
 mod suspension;
+mod url;
+mod write;
 
 pub use account::{AccountRecord, Known, Phase, Reservation};
 pub use code::{CodeKind, SealedCode};
+pub use engine::Engine;
 pub use knock::MAX_KNOCKS;
+pub use mark::Ended;
+pub use node::{CarriedOut, DEAD_AFTER};
 pub use notice::{Lease, Notice};
 pub use one_time_password::{Bounds, Put, SealedToken};
 pub use report::{Marked, Marks};
 pub use spelling::spellings;
+pub use url::{StoreUrl, StoreUrlError};
 
-use sqlx::{
-    SqlSafeStr, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
-};
-use std::{borrow::Cow, str::FromStr, sync::Arc, time::Duration};
+use motley_proto::NodeName;
+use sqlx::AnyPool;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database could not be opened or asked.
+    /// The database refused or failed.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
+    /// The database does not answer.
+    #[error(
+        "the database does not answer ({0}); see that it runs, and that this host can reach it"
+    )]
+    Unreachable(String),
     /// The tables could not be brought to this release's form.
     #[error("database migration: {0}; was the database written by a newer release?")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The URL is not one that this build can open.
-    #[error("store url {0:?}: this build opens sqlite:PATH only")]
-    Url(String),
+    #[error("store url: it {0}")]
+    Url(#[from] StoreUrlError),
     /// What was to be marked has no row, so the mark would hold nothing.
     #[error("the database has no row of this identity to mark; nothing was done about the account")]
     NoRow,
@@ -48,45 +61,111 @@ pub enum StoreError {
     Corrupt(&'static str),
 }
 
+/// Conditions of PostgreSQL that end by themselves: it shuts down, starts, or has no room.
+const PASSING: &[&str] = &["57P01", "57P02", "57P03", "53300", "08006", "08001"];
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(cause) => Self::Unreachable(cause.to_string()),
+            sqlx::Error::PoolTimedOut => Self::Unreachable(write::SILENT.to_owned()),
+            sqlx::Error::Database(cause)
+                if cause.code().is_some_and(|code| PASSING.contains(&code.as_ref())) =>
+            {
+                Self::Unreachable(cause.message().to_owned())
+            }
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Where the store is, and for which node it is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The database.
+    pub url: StoreUrl,
+    /// This node.
+    pub node: NodeName,
+    /// For how long the last answer about an identity serves while the database gives none.
+    pub offline_window: Duration,
+}
+
 /// Connections to the database.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: AnyPool,
+    engine: Engine,
+    node: NodeName,
     recent: Arc<recent::Recent>,
+    outage: Arc<write::Outage>,
+    /// Who may begin to write.
+    writers: Arc<Semaphore>,
 }
 
-/// How long a writer waits for another writer.
-const BUSY: Duration = Duration::from_secs(10);
+/// How many of this process wait for their turn to write at the database; more wait here.
+const WRITERS: usize = 2;
+/// How long a start waits for a server that does not answer yet.
+const START: Duration = Duration::from_secs(30);
+/// How long it waits between two attempts.
+const BETWEEN: Duration = Duration::from_millis(500);
 
 impl Store {
-    /// Opens the database, makes it if it does not exist, and brings its tables up to date.
+    /// Opens the database for the only node, makes it if it is a file that does not exist, and brings
+    /// its tables up to date.
     ///
     /// # Errors
-    /// When the file can't be opened or its tables are newer than this release.
+    /// As [`Store::open_for`].
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        if !url.starts_with("sqlite:") {
-            return Err(StoreError::Url(url.to_owned()));
-        }
-        let options = SqliteConnectOptions::from_str(url)?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A suspension that was reported must survive a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
-        let recent = Arc::new(recent::Recent::default());
-        let watcher = Arc::clone(&recent);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .after_connect(move |connection, _| Box::pin(Arc::clone(&watcher).watch(connection)))
-            .connect_with(options)
-            .await?;
-        migrator().run(&pool).await?;
-        Ok(Self { pool, recent })
+        let (node, url) = (NodeName::localhost(), StoreUrl::new(url)?);
+        Self::open_for(&StoreSettings { url, node, offline_window: Duration::ZERO }).await
+    }
+
+    /// Opens the database for a node. A server that does not answer yet is waited for.
+    ///
+    /// # Errors
+    /// When it can't be opened or its tables are newer than this release.
+    pub async fn open_for(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let engine = settings.url.engine();
+        let deadline = tokio::time::Instant::now() + START;
+        let pool = loop {
+            match engine.open(&settings.url).await {
+                Err(StoreError::Unreachable(why)) if tokio::time::Instant::now() < deadline => {
+                    tracing::warn!(url = %settings.url, why, "the database does not answer yet");
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                done => break done?,
+            }
+        };
+        let recent = Arc::new(recent::Recent::new(engine, settings.offline_window));
+        let writers = Arc::new(Semaphore::new(WRITERS));
+        let (node, outage) = (settings.node.clone(), Arc::default());
+        Ok(Self { pool, engine, node, recent, outage, writers })
+    }
+
+    /// Asks the database once whether it would do, without changing anything in it.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub async fn probe(url: &StoreUrl) -> Result<(), StoreError> {
+        url.engine().probe(url).await
     }
 
     /// True when the database answers.
     pub async fn is_ready(&self) -> bool {
-        sqlx::query("SELECT 1").execute(&self.pool).await.is_ok()
+        let asked = self.in_time(async {
+            sqlx::query("SELECT 1").execute(&self.pool).await.map_err(StoreError::from)
+        });
+        asked.await.is_ok()
+    }
+
+    /// Which database it is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// For which node it is opened.
+    pub fn node(&self) -> &NodeName {
+        &self.node
     }
 
     /// Waits for running statements and closes the connections.
@@ -95,26 +174,5 @@ impl Store {
     }
 }
 
-/// The migrations of all releases, oldest first.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (
-        1,
-        "accounts and one-time passwords",
-        include_str!("../../migrations/0001_accounts_and_one_time_passwords.sql"),
-    ),
-    (2, "limits and removals", include_str!("../../migrations/0002_limits_and_removals.sql")),
-    (3, "login codes", include_str!("../../migrations/0003_login_codes.sql")),
-    (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
-    (5, "uids of back ends", include_str!("../../migrations/0005_uids_of_back_ends.sql")),
-];
-
-fn migrator() -> Migrator {
-    let migration = |(number, title, sql): &(i64, &'static str, &'static str)| {
-        let (title, sql) = (Cow::Borrowed(*title), (*sql).into_sql_str());
-        Migration::new(*number, title, MigrationType::Simple, sql, false)
-    };
-    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
-}
-
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -34,12 +34,12 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn notice(&self, kind: &str) -> Result<Notice, StoreError> {
-        let row: Option<Row> = sqlx::query_as(
+        let query = sqlx::query_as(
             "SELECT sent_at, failures, last_error, retry_at FROM notice WHERE kind = $1",
         )
-        .bind(kind.to_owned())
-        .fetch_optional(&self.pool)
-        .await?;
+        .bind(kind.to_owned());
+        let asked = self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) });
+        let row: Option<Row> = asked.await?;
         Ok(row.map_or_else(Notice::default, |(sent_at, failures, last_error, retry_at)| Notice {
             sent_at: sent_at.map(Timestamp),
             failures: u32::try_from(failures).unwrap_or(u32::MAX),
@@ -58,7 +58,7 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO notice (kind, holder, held_until) VALUES ($1, $2, $3)
              ON CONFLICT (kind) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
              WHERE notice.holder IS NULL OR notice.holder = excluded.holder OR notice.held_until <= $4",
@@ -66,10 +66,8 @@ impl Store {
         .bind(lease.kind.to_owned())
         .bind(lease.holder.to_owned())
         .bind(until.0)
-        .bind(now.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() > 0)
+        .bind(now.0);
+        Ok(self.execute(query).await? > 0)
     }
 
     /// Gives the lease back without having sent anything.
@@ -77,12 +75,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn drop_lease(&self, lease: Lease<'_>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE notice SET holder = NULL WHERE kind = $1 AND holder = $2")
+        let query = sqlx::query("UPDATE notice SET holder = NULL WHERE kind = $1 AND holder = $2")
             .bind(lease.kind.to_owned())
-            .bind(lease.holder.to_owned())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
+            .bind(lease.holder.to_owned());
+        self.execute(query).await.map(drop)
     }
 
     /// Marks the people whom a mail was about, after the server took it, and gives the lease back.
@@ -95,26 +91,28 @@ impl Store {
         about: &[Identity],
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        for identity in about {
-            sqlx::query("UPDATE knock SET mailed_at = $3 WHERE issuer = $1 AND subject = $2")
-                .bind(identity.issuer.to_string())
-                .bind(identity.subject.to_string())
-                .bind(now.0)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        sqlx::query(
-            "UPDATE notice SET sent_at = $2, failures = 0, last_error = NULL, retry_at = NULL,
+        self.in_time(async {
+            let mut write = self.write().await?;
+            for identity in about {
+                sqlx::query("UPDATE knock SET mailed_at = $3 WHERE issuer = $1 AND subject = $2")
+                    .bind(identity.issuer.to_string())
+                    .bind(identity.subject.to_string())
+                    .bind(now.0)
+                    .execute(&mut *write)
+                    .await?;
+            }
+            sqlx::query(
+                "UPDATE notice SET sent_at = $2, failures = 0, last_error = NULL, retry_at = NULL,
                holder = CASE WHEN holder = $3 THEN NULL ELSE holder END WHERE kind = $1",
-        )
-        .bind(lease.kind.to_owned())
-        .bind(now.0)
-        .bind(lease.holder.to_owned())
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-        Ok(())
+            )
+            .bind(lease.kind.to_owned())
+            .bind(now.0)
+            .bind(lease.holder.to_owned())
+            .execute(&mut *write)
+            .await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// Notes an attempt that failed, and gives the lease back.
@@ -127,16 +125,14 @@ impl Store {
         why: &str,
         retry_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        let query = sqlx::query(
             "UPDATE notice SET failures = failures + 1, last_error = $2, retry_at = $3,
                holder = CASE WHEN holder = $4 THEN NULL ELSE holder END WHERE kind = $1",
         )
         .bind(lease.kind.to_owned())
         .bind(why.to_owned())
         .bind(retry_at.0)
-        .bind(lease.holder.to_owned())
-        .execute(&self.pool)
-        .await?;
-        Ok(())
+        .bind(lease.holder.to_owned());
+        self.execute(query).await.map(drop)
     }
 }

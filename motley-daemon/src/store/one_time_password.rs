@@ -63,8 +63,9 @@ impl Store {
         token: &SealedToken,
         bounds: Bounds,
     ) -> Result<Put, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        if is_suspended(&mut transaction, &token.identity).await? {
+        self.in_time(async {
+        let mut write = self.write().await?;
+        if is_suspended(&mut write, &token.identity).await? {
             return Ok(Put::Suspended);
         }
         let held: i64 = sqlx::query_scalar(
@@ -73,7 +74,7 @@ impl Store {
         .bind(token.identity.issuer.to_string())
         .bind(token.identity.subject.to_string())
         .bind(digest.to_vec())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *write)
         .await?;
         if held >= bounds.per_identity {
             return Ok(Put::TooMany);
@@ -82,7 +83,7 @@ impl Store {
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(sealed)), 0) FROM one_time_password WHERE digest <> $1",
         )
         .bind(digest.to_vec())
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *write)
         .await?;
         if bounds.are_reached(others, token.sealed.len()) {
             return Ok(Put::Full);
@@ -96,14 +97,16 @@ impl Store {
         .bind(token.identity.subject.to_string())
         .bind(token.sealed.clone())
         .bind(token.expires_at.0)
-        .execute(&mut *transaction)
+        .execute(&mut *write)
         .await?;
-        transaction.commit().await?;
+        write.commit().await?;
         Ok(Put::Done)
+        })
+        .await
     }
 
-    /// Takes a one-time password out of the store. One statement, so of any number of racing
-    /// processes exactly one gets it; the row is gone even if that process dies at once.
+    /// Takes a one-time password out of the store. Of any number of racing processes exactly one gets
+    /// it, and only after the row is gone for good. Guesses cost no write.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -112,29 +115,35 @@ impl Store {
         digest: &[u8; 32],
         now: Timestamp,
     ) -> Result<Option<SealedToken>, StoreError> {
-        let known: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM one_time_password WHERE digest = $1")
-                .bind(digest.to_vec())
-                .fetch_one(&self.pool)
-                .await?;
-        if known == 0 {
-            return Ok(None);
-        }
-        let row: Option<(String, String, Vec<u8>, i64)> = sqlx::query_as(
-            "DELETE FROM one_time_password WHERE digest = $1 RETURNING issuer, subject, sealed, expires_at",
-        )
-        .bind(digest.to_vec())
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some((issuer, subject, sealed, expires_at)) = row else { return Ok(None) };
-        let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
-        let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
-        let token = SealedToken {
-            identity: Identity::new(issuer, subject),
-            sealed,
-            expires_at: Timestamp(expires_at),
-        };
-        Ok((token.expires_at > now).then_some(token))
+        self.in_time(async {
+            let known: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM one_time_password WHERE digest = $1")
+                    .bind(digest.to_vec())
+                    .fetch_one(&self.pool)
+                    .await?;
+            if known == 0 {
+                return Ok(None);
+            }
+            let mut write = self.write().await?;
+            let row: Option<(String, String, Vec<u8>, i64)> = sqlx::query_as(
+                "DELETE FROM one_time_password WHERE digest = $1 RETURNING issuer, subject, sealed, expires_at",
+            )
+            .bind(digest.to_vec())
+            .fetch_optional(&mut *write)
+            .await?;
+            // PostgreSQL tells the row before it is gone for good.
+            write.commit().await?;
+            let Some((issuer, subject, sealed, expires_at)) = row else { return Ok(None) };
+            let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
+            let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
+            let token = SealedToken {
+                identity: Identity::new(issuer, subject),
+                sealed,
+                expires_at: Timestamp(expires_at),
+            };
+            Ok((token.expires_at > now).then_some(token))
+        })
+        .await
     }
 
     /// Drops all one-time passwords of an identity and says how many there were.
@@ -142,12 +151,11 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn drop_one_time_passwords(&self, identity: &Identity) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM one_time_password WHERE issuer = $1 AND subject = $2")
+        let statement = "DELETE FROM one_time_password WHERE issuer = $1 AND subject = $2";
+        let query = sqlx::query(statement)
             .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected())
+            .bind(identity.subject.to_string());
+        self.execute(query).await
     }
 
     /// Drops all that are past their time.
@@ -155,10 +163,9 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep_one_time_passwords(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM one_time_password WHERE expires_at <= $1")
-            .bind(now.0)
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected())
+        self.execute(
+            sqlx::query("DELETE FROM one_time_password WHERE expires_at <= $1").bind(now.0),
+        )
+        .await
     }
 }

@@ -1,11 +1,11 @@
-//! What the database said last about an identity, kept while nothing was committed since.
+//! What the database said last about an identity, kept while this process wrote nothing since.
 //!
 //! Every request about an account asks for the marks of its identity. SQLite answers in microseconds,
-//! but in a thread of its own, and handing the question over and back costs ten times as much.
+//! but in a thread of its own, and handing the question over and back costs ten times as much; a
+//! server is asked over a network.
 
-use super::{Known, Store, StoreError};
-use motley_proto::Identity;
-use sqlx::SqliteConnection;
+use super::{Engine, Known, Store, StoreError, spellings};
+use motley_proto::{Identity, UserName};
 use std::{
     collections::HashMap,
     sync::{
@@ -15,66 +15,118 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long an answer is kept at most. Commits of other processes are not counted here, so what
-/// somebody changes in the database by hand is seen after this time.
-const KEPT: Duration = Duration::from_secs(1);
 /// Most answers that are kept.
 const MAX_KEPT: usize = 10_000;
-/// Least time between two looks at whether commits have taken effect.
-const PAUSE: Duration = Duration::from_millis(50);
 
-/// Recent answers, and the number of commits that they are as old as.
-#[derive(Debug, Default)]
+/// Recent answers, and the number of writes that they are as old as.
+#[derive(Debug)]
 pub(super) struct Recent {
-    /// Commits of this process, each counted just before it takes effect.
+    /// Writes of this process that have begun.
     begun: AtomicU64,
-    /// The number up to which all of them are known to have taken effect.
-    settled: AtomicU64,
+    /// Those of them that have ended.
+    ended: AtomicU64,
     answers: Mutex<Answers>,
-    last_look: tokio::sync::Mutex<Option<Instant>>,
+    /// How long an answer is kept at most: what other processes write is not counted here.
+    kept: Duration,
+    /// For how long an answer serves while the database gives none.
+    window: Duration,
 }
 
-#[derive(Debug, Default)]
-struct Answers {
+#[derive(Debug, Clone)]
+struct Answer {
+    asked: Instant,
     begun: u64,
-    by_identity: HashMap<Identity, (Instant, Arc<Known>)>,
+    known: Arc<Known>,
+}
+
+type Answers = HashMap<Identity, Answer>;
+
+/// A write under way.
+pub(super) struct Writing(Arc<Recent>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, SeqCst);
+    }
 }
 
 impl Recent {
-    /// Counts the commits of a new connection.
-    pub(super) async fn watch(
-        self: Arc<Self>,
-        connection: &mut SqliteConnection,
-    ) -> Result<(), sqlx::Error> {
-        connection.lock_handle().await?.set_commit_hook(move || {
-            self.begun.fetch_add(1, SeqCst);
-            true
-        });
-        Ok(())
+    pub(super) fn new(engine: Engine, window: Duration) -> Self {
+        let kept = match engine {
+            Engine::Sqlite => Duration::from_secs(1),
+            Engine::Postgres => Duration::from_millis(250),
+        };
+        let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { begun, ended, answers: Mutex::default(), kept, window }
+    }
+
+    /// Counts a write until what this returns is dropped.
+    pub(super) fn begin_write(self: &Arc<Self>) -> Writing {
+        self.begun.fetch_add(1, SeqCst);
+        Writing(self.clone())
+    }
+
+    fn answers(&self) -> std::sync::MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of writes so far, if none of them is under way.
+    fn quiet(&self) -> Option<u64> {
+        // In this order: who has ended by now had begun before.
+        let ended = self.ended.load(SeqCst);
+        let begun = self.begun.load(SeqCst);
+        (ended == begun).then_some(begun)
     }
 
     fn get(&self, identity: &Identity) -> Option<Arc<Known>> {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.begun != self.begun.load(SeqCst) {
-            return None;
-        }
-        let (asked, known) = answers.by_identity.get(identity)?;
-        (asked.elapsed() < KEPT).then(|| Arc::clone(known))
+        let answers = self.answers();
+        let answer = answers.get(identity)?;
+        let fresh = answer.begun == self.begun.load(SeqCst) && answer.asked.elapsed() < self.kept;
+        fresh.then(|| Arc::clone(&answer.known))
     }
 
-    /// Keeps an answer to a question that was asked after this many commits had taken effect.
+    /// Keeps the answer to a question that was asked while no write was under way. One that is older
+    /// than a write serves nobody, not even while the database is away.
     fn keep(&self, identity: &Identity, begun: u64, asked: Instant, known: &Arc<Known>) {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.begun != begun || answers.by_identity.len() >= MAX_KEPT {
-            *answers = Answers { begun, by_identity: HashMap::new() };
+        let mut answers = self.answers();
+        if self.begun.load(SeqCst) != begun {
+            return;
         }
-        answers.by_identity.insert(identity.clone(), (asked, Arc::clone(known)));
+        if answers.len() >= MAX_KEPT && !answers.contains_key(identity) {
+            let oldest = self.kept.max(self.window);
+            answers.retain(|_, answer| answer.asked.elapsed() < oldest);
+            if answers.len() >= MAX_KEPT {
+                answers.clear();
+            }
+        }
+        answers.insert(identity.clone(), Answer { asked, begun, known: Arc::clone(known) });
+    }
+
+    /// Lets no answer about this person serve any more, under either spelling of the issuer.
+    pub(super) fn forget(&self, identity: &Identity) {
+        let mut answers = self.answers();
+        for spelling in spellings(identity) {
+            answers.remove(&spelling);
+        }
+    }
+
+    /// Has every answer asked for again, as another node has changed marks.
+    pub(super) fn expire(&self) {
+        self.begun.fetch_add(1, SeqCst);
+        self.ended.fetch_add(1, SeqCst);
+    }
+
+    fn warm(&self, chosen: impl Fn(&Identity, &Known) -> bool) -> Option<Arc<Known>> {
+        let answers = self.answers();
+        let (_, answer) =
+            answers.iter().find(|(identity, answer)| chosen(identity, &answer.known))?;
+        (answer.asked.elapsed() < self.window).then(|| Arc::clone(&answer.known))
     }
 }
 
 impl Store {
-    /// As [`Store::known_of`], from memory if nothing was committed since the same question. A commit
-    /// of this process counts from before its caller learns of it.
+    /// As [`Store::known_of`], from memory if this process wrote nothing since the same question. While
+    /// the database does not answer, the last answer serves within the offline window.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -82,32 +134,28 @@ impl Store {
         if let Some(known) = self.recent.get(identity) {
             return Ok(known);
         }
-        let (begun, asked) = (self.recent.begun.load(SeqCst), Instant::now());
-        let settled = self.recent.settled.load(SeqCst) == begun;
-        let known = Arc::new(self.known_of(identity).await?);
-        if settled {
-            self.recent.keep(identity, begun, asked, &known);
-        } else {
-            tokio::spawn(self.clone().confirm_commits());
+        let (quiet, asked) = (self.recent.quiet(), Instant::now());
+        match self.known_of(identity).await {
+            Ok(known) => {
+                let known = Arc::new(known);
+                if let Some(begun) = quiet {
+                    self.recent.keep(identity, begun, asked, &known);
+                }
+                Ok(known)
+            }
+            Err(error @ StoreError::Unreachable(_)) => {
+                let warm = self.recent.warm(|of, _| of == identity);
+                warm.inspect(|_| tracing::warn!(identity = %identity.unique_id(), %error, "an earlier answer serves")).ok_or(error)
+            }
+            Err(error) => Err(error),
         }
-        Ok(known)
     }
 
-    /// Finds out up to which commit all have taken effect. Only then an answer is known not to be older
-    /// than the commits that were counted before it.
-    async fn confirm_commits(self) -> Result<(), StoreError> {
-        let Ok(mut last_look) = self.recent.last_look.try_lock() else { return Ok(()) };
-        if last_look.is_some_and(|last| last.elapsed() < PAUSE) {
-            return Ok(());
-        }
-        // SQLite has one writer at a time: who has the lock knows that no commit is under way.
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let begun = self.recent.begun.load(SeqCst);
-        // A commit would be counted itself.
-        transaction.rollback().await?;
-        self.recent.settled.fetch_max(begun, SeqCst);
-        *last_look = Some(Instant::now());
-        Ok(())
+    /// Whose name it is by an earlier answer that still serves.
+    pub(super) fn warm_named(&self, name: &UserName) -> Option<Arc<Known>> {
+        self.recent.warm(|_, known| {
+            known.record.as_ref().is_some_and(|record| record.name.as_ref() == Some(name))
+        })
     }
 }
 
@@ -127,25 +175,29 @@ mod tests {
         (Store::open(&url).await.unwrap(), url, folder)
     }
 
-    /// Asks until the answer is kept, which what was committed at the start may delay.
-    async fn ask_until_kept(store: &Store) -> Arc<Known> {
-        for _ in 0..200 {
-            store.known_recently(&somebody()).await.unwrap();
-            if let Some(known) = store.recent.get(&somebody()) {
-                return known;
-            }
-            tokio::time::sleep(PAUSE / 2).await;
-        }
-        panic!("no answer was kept");
-    }
-
     #[tokio::test]
     async fn what_was_just_asked_is_not_asked_again() {
         let (store, _url, _folder) = store().await;
-        ask_until_kept(&store).await;
+        store.known_recently(&somebody()).await.unwrap();
         store.close().await;
         assert!(store.known_of(&somebody()).await.is_err());
         assert!(!store.known_recently(&somebody()).await.unwrap().suspended);
+    }
+
+    #[tokio::test]
+    async fn no_answer_is_kept_that_was_asked_for_during_a_write() {
+        let (store, _url, _folder) = store().await;
+        let writing = store.recent.begin_write();
+        store.known_recently(&somebody()).await.unwrap();
+        assert!(store.recent.get(&somebody()).is_none());
+        drop(writing);
+        store.known_recently(&somebody()).await.unwrap();
+        assert!(store.recent.get(&somebody()).is_some());
+        let (quiet, asked) = (store.recent.quiet().unwrap(), Instant::now());
+        let known = Arc::new(store.known_of(&somebody()).await.unwrap());
+        store.suspend(&somebody(), "test", Timestamp(1)).await.unwrap();
+        store.recent.keep(&somebody(), quiet, asked, &known);
+        assert!(store.recent.get(&somebody()).is_none(), "the answer is older than the write");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -165,14 +217,10 @@ mod tests {
         for round in 0..40 {
             store.suspend(&somebody(), "test", Timestamp(1)).await.unwrap();
             assert!(store.known_recently(&somebody()).await.unwrap().suspended, "{round}");
-            if round % 8 == 0 {
-                assert!(ask_until_kept(&store).await.suspended);
-            }
+            assert!(store.known_recently(&somebody()).await.unwrap().suspended, "{round}");
             store.resume(&somebody()).await.unwrap();
             assert!(!store.known_recently(&somebody()).await.unwrap().suspended, "{round}");
-            if round % 8 == 4 {
-                assert!(!ask_until_kept(&store).await.suspended);
-            }
+            assert!(!store.known_recently(&somebody()).await.unwrap().suspended, "{round}");
         }
         asking.iter().for_each(tokio::task::JoinHandle::abort);
     }
@@ -180,10 +228,10 @@ mod tests {
     #[tokio::test]
     async fn a_suspension_by_another_process_is_seen_soon() {
         let (store, url, _folder) = store().await;
-        ask_until_kept(&store).await;
+        store.known_recently(&somebody()).await.unwrap();
         let other = Store::open(&url).await.unwrap();
         other.suspend(&somebody(), "test", Timestamp(1)).await.unwrap();
-        tokio::time::sleep(KEPT).await;
+        tokio::time::sleep(store.recent.kept).await;
         assert!(store.known_recently(&somebody()).await.unwrap().suspended);
     }
 }

@@ -72,14 +72,14 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn marks_of(&self, identity: &Identity) -> Result<Option<Marks>, StoreError> {
-        let row: Option<MarksRow> = sqlx::query_as(
+        let query = sqlx::query_as(
             "SELECT suspended_at, suspended_by, limited_at, limited_by, leaving_at, leaving_by, removed_at, created_at
              FROM account WHERE issuer = $1 AND subject = $2",
         )
         .bind(identity.issuer.to_string())
-        .bind(identity.subject.to_string())
-        .fetch_optional(&self.pool)
-        .await?;
+        .bind(identity.subject.to_string());
+        let asked = self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) });
+        let row: Option<MarksRow> = asked.await?;
         Ok(row.map(|(suspended, suspender, limited, limiter, leaving, remover, removed, made)| {
             Marks {
                 suspended: marked(suspended, suspender),

@@ -1,10 +1,87 @@
-//! The promises of the store: names, uids, suspensions and one-time passwords.
+//! The promises of the store: names, uids, suspensions and one-time passwords, on both databases.
+
+mod killed;
+mod nodes;
+mod offline;
 
 use super::*;
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, postgres::Postgres};
 use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
 
 const NOW: Timestamp = Timestamp(1_800_000_000);
+
+/// A database of one test.
+pub(crate) struct Place {
+    url: String,
+    server: Option<Postgres>,
+    _folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn file() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/db", folder.path().display());
+        Self { url, server: None, _folder: folder }
+    }
+
+    /// `None`: PostgreSQL is not installed, and the test is skipped.
+    pub(crate) fn server() -> Option<Self> {
+        match Postgres::start() {
+            Ok(server) => {
+                let folder = tempfile::tempdir().unwrap();
+                Some(Self { url: server.url(), server: Some(server), _folder: folder })
+            }
+            Err(error) if std::env::var_os("REQUIRE_E2E").is_none() => {
+                eprintln!("SKIPPED: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn open(&self) -> Store {
+        Store::open(&self.url).await.unwrap()
+    }
+
+    pub(crate) async fn open_for(&self, node: &str) -> Store {
+        self.open_with(node, Duration::ZERO).await
+    }
+
+    async fn open_with(&self, node: &str, offline_window: Duration) -> Store {
+        let url = StoreUrl::new(&self.url).unwrap();
+        let node = NodeName::new(node).unwrap();
+        Store::open_for(&StoreSettings { url, node, offline_window }).await.unwrap()
+    }
+}
+
+/// Runs each test on a file and on a server.
+macro_rules! on_both_databases {
+    ($(async fn $name:ident($place:ident: &Place) $body:block)*) => {
+        $(async fn $name($place: &Place) $body)*
+
+        mod sqlite {
+            use super::Place;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    super::$name(&Place::file()).await;
+                }
+            )*
+        }
+
+        mod postgresql {
+            use super::Place;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    let Some(place) = Place::server() else { return };
+                    super::$name(&place).await;
+                }
+            )*
+        }
+    };
+}
+use on_both_databases;
 
 fn identity(subject: &str) -> Identity {
     Identity::new(Issuer::new("https://op.example").unwrap(), Subject::new(subject).unwrap())
@@ -23,15 +100,9 @@ fn bounds(per_identity: i64) -> Bounds {
     Bounds { per_identity, total: i64::MAX, bytes: i64::MAX }
 }
 
-async fn store() -> (Store, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
-    (store, folder)
-}
-
-#[tokio::test]
-async fn r23_a_name_or_uid_once_promised_never_goes_to_another_identity() {
-    let (store, _folder) = store().await;
+on_both_databases! {
+async fn r23_a_name_or_uid_once_promised_never_goes_to_another_identity(place: &Place) {
+    let store = place.open().await;
     let Reservation::Held(first) =
         store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap()
     else {
@@ -58,9 +129,8 @@ async fn r23_a_name_or_uid_once_promised_never_goes_to_another_identity() {
     assert!(store.promised_names().await.unwrap().contains("jdoe"));
 }
 
-#[tokio::test]
-async fn r23_a_name_that_an_account_had_before_it_was_renamed_stays_its_owners() {
-    let (store, _folder) = store().await;
+async fn r23_a_name_that_an_account_had_before_it_was_renamed_stays_its_owners(place: &Place) {
+    let store = place.open().await;
     store.commit(&identity("a"), &name("old"), uid(1001), NOW).await.unwrap();
     store.commit(&identity("a"), &name("new"), uid(1002), NOW).await.unwrap();
     store.commit(&identity("a"), &name("new"), uid(1002), NOW).await.unwrap();
@@ -74,9 +144,8 @@ async fn r23_a_name_that_an_account_had_before_it_was_renamed_stays_its_owners()
     }
 }
 
-#[tokio::test]
-async fn an_identity_keeps_its_first_reservation() {
-    let (store, _folder) = store().await;
+async fn an_identity_keeps_its_first_reservation(place: &Place) {
+    let store = place.open().await;
     store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
     let Reservation::Held(again) =
         store.reserve(&identity("a"), &name("other"), uid(1002), NOW).await.unwrap()
@@ -86,16 +155,13 @@ async fn an_identity_keeps_its_first_reservation() {
     assert_eq!(again.name, Some(name("jdoe")));
 }
 
-#[tokio::test]
-async fn a_suspension_outlives_a_restart_even_of_somebody_without_an_account() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}/db", folder.path().display());
-    let store = Store::open(&url).await.unwrap();
+async fn a_suspension_outlives_a_restart_even_of_somebody_without_an_account(place: &Place) {
+    let store = place.open().await;
     store.suspend(&identity("a"), "admin", NOW).await.unwrap();
     store.close().await;
-    let store = Store::open(&url).await.unwrap();
+    let store = place.open().await;
     let record = store.account_of(&identity("a")).await.unwrap().unwrap();
-    assert!(record.is_suspended() && record.unsettled && record.phase == Phase::None);
+    assert!(record.is_suspended() && record.mark_version > 0 && record.phase == Phase::None);
     let Reservation::Held(held) =
         store.reserve(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap()
     else {
@@ -104,11 +170,8 @@ async fn a_suspension_outlives_a_restart_even_of_somebody_without_an_account() {
     assert!(held.is_suspended(), "a reservation must not lift a suspension");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn r18_one_password_is_taken_once_by_64_racing_tasks_on_two_connections() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}/db", folder.path().display());
-    let stores = [Store::open(&url).await.unwrap(), Store::open(&url).await.unwrap()];
+async fn r18_one_password_is_redeemed_once_by_64_racing_tasks_on_two_nodes(place: &Place) {
+    let stores = [place.open_for("one").await, place.open_for("two").await];
     let token =
         SealedToken { identity: identity("a"), sealed: vec![1, 2, 3], expires_at: NOW.plus(60) };
     let put = stores[0].put_one_time_password(&[7; 32], &token, bounds(16)).await.unwrap();
@@ -126,9 +189,8 @@ async fn r18_one_password_is_taken_once_by_64_racing_tasks_on_two_connections() 
     assert_eq!(winners, 1);
 }
 
-#[tokio::test]
-async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
-    let (store, _folder) = store().await;
+async fn r18_a_password_ends_and_its_number_per_identity_is_bounded(place: &Place) {
+    let store = place.open().await;
     let token = SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
     for digest in 0..3u8 {
         assert_eq!(
@@ -141,9 +203,8 @@ async fn r18_a_password_ends_and_its_number_per_identity_is_bounded() {
     assert_eq!(store.drop_one_time_passwords(&identity("a")).await.unwrap(), 1);
 }
 
-#[tokio::test]
-async fn r18_passwords_and_codes_of_all_people_together_fill_no_disk() {
-    let (store, _folder) = store().await;
+async fn r18_passwords_and_codes_of_all_people_together_fill_no_disk(place: &Place) {
+    let store = place.open().await;
     let few = Bounds { per_identity: 9, total: 2, bytes: 1000 };
     let small = Bounds { per_identity: 9, total: 9, bytes: 250 };
     let token = |who: &str| SealedToken {
@@ -173,13 +234,15 @@ async fn r18_passwords_and_codes_of_all_people_together_fill_no_disk() {
     }
 }
 
-#[tokio::test]
-async fn r23_who_had_an_account_is_promised_its_name_and_uid_again() {
-    let (store, _folder) = store().await;
+async fn r23_who_had_an_account_is_promised_its_name_and_uid_again(place: &Place) {
+    let store = place.open().await;
     store.commit(&identity("a"), &name("jdoe"), uid(1001), NOW).await.unwrap();
-    store.begin_removal(&identity("a"), "admin", NOW).await.unwrap();
+    let version = store.begin_removal(&identity("a"), "admin", NOW).await.unwrap();
     assert_eq!(store.unfinished().await.unwrap().len(), 1);
-    store.end_removal(&identity("a"), NOW).await.unwrap();
+    assert_eq!(store.end_removal(&identity("a"), NOW).await.unwrap(), Ended::NotYet);
+    let done = CarriedOut { version, ..CarriedOut::default() };
+    store.note_carried_out(&identity("a"), &done).await.unwrap();
+    assert_eq!(store.end_removal(&identity("a"), NOW).await.unwrap(), Ended::Everywhere);
     assert!(store.unfinished().await.unwrap().is_empty());
     for (taken, tried) in [("jdoe", 1002), ("other", 1001)] {
         let tried = store.reserve(&identity("b"), &name(taken), uid(tried), NOW).await.unwrap();
@@ -190,9 +253,8 @@ async fn r23_who_had_an_account_is_promised_its_name_and_uid_again() {
     assert_eq!((held.name, held.uid, held.phase), (Some(name("jdoe")), uid(1001), Phase::Reserved));
 }
 
-#[tokio::test]
-async fn rows_come_in_pages_whose_ends_meet() {
-    let (store, _folder) = store().await;
+async fn rows_come_in_pages_whose_ends_meet(place: &Place) {
+    let store = place.open().await;
     for number in 0..25u32 {
         store
             .commit(
@@ -224,15 +286,17 @@ async fn rows_come_in_pages_whose_ends_meet() {
     assert_eq!(page.len(), 1);
 }
 
+}
+
 #[tokio::test]
 async fn tables_of_the_first_release_are_brought_up_to_date() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/db", folder.path().display());
-    let options = SqliteConnectOptions::from_str(&url).unwrap().create_if_missing(true);
-    let pool = SqlitePoolOptions::new().connect_with(options).await.unwrap();
-    let first = Migrator::with_migrations(migrator().iter().take(1).cloned().collect());
+    let pool = sqlx::SqlitePool::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let all = engine::migrator(Engine::Sqlite);
+    let first = sqlx::migrate::Migrator::with_migrations(all.iter().take(1).cloned().collect());
     first.run(&pool).await.unwrap();
-    sqlx::query("INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ('https://op.example', 'a', 'jdoe', 1001, 'deployed', 1)")
+    sqlx::query("INSERT INTO account (issuer, subject, name, uid, phase, unsettled, created_at) VALUES ('https://op.example', 'a', 'jdoe', 1001, 'deployed', 1, 1)")
         .execute(&pool)
         .await
         .unwrap();
@@ -240,4 +304,5 @@ async fn tables_of_the_first_release_are_brought_up_to_date() {
     let record =
         Store::open(&url).await.unwrap().account_of(&identity("a")).await.unwrap().unwrap();
     assert!(!record.is_limited() && !record.is_leaving() && record.phase == Phase::Deployed);
+    assert_eq!(record.mark_version, 1, "what was not settled is carried out again");
 }

@@ -132,6 +132,20 @@ impl DaemonBuilder {
             .option("server", &format!("tls_key = {TLS_KEY}")))
     }
 
+    /// Another place to listen on, and another database, for one of several nodes.
+    #[must_use]
+    pub fn at(mut self, listen: &str, store: &str) -> Self {
+        let before = format!("listen = {}\n", self.listen);
+        self.motley_cue =
+            self.motley_cue.replacen(&before, &format!("listen = {listen}\n"), 1).replacen(
+                &format!("url = sqlite:{DAEMON_STATE}/motley.db\n"),
+                &format!("url = {store}\n"),
+                1,
+            );
+        listen.clone_into(&mut self.listen);
+        self
+    }
+
     /// One more line in a section that is there already.
     #[must_use]
     pub fn option(mut self, section: &str, line: &str) -> Self {

@@ -27,6 +27,14 @@ pub(crate) fn unshared(command: &Command) -> Command {
     unshare
 }
 
+/// The same, but in the network of the caller.
+pub(crate) fn unshared_but_network(command: &Command) -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(NAMESPACES.iter().filter(|option| **option != "-n"));
+    unshare.arg("--").arg(command.get_program()).args(command.get_args());
+    unshare
+}
+
 /// Why this machine cannot make a sandbox; `None` when it can.
 pub(crate) fn unavailable() -> Option<String> {
     if !Uid::effective().is_root() {

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use motley_daemon::check_config::CheckConfig;
 use motley_proto::{
-    Identity, Issuer, Subject, UserName,
+    Identity, Issuer, NodeName, Subject, UserName,
     admin::{Reason, Target},
     rest::AccountState,
 };
@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     Knocks(Knocks),
     /// Mail to the admins.
     Notify(Notify),
+    /// Login nodes that share the database: list, forget. Alone it lists.
+    Nodes(Nodes),
     /// The audit trail: tail, verify, rotate.
     Audit(Audit),
     /// Finish or take back whatever a crash left behind.
@@ -241,6 +243,23 @@ pub(crate) struct Notify {
     /// Send a test mail now, and say what the mail server answered.
     #[arg(long = "test", required = true)]
     pub(crate) _test: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Nodes {
+    #[command(subcommand)]
+    pub(crate) verb: Option<NodesVerb>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum NodesVerb {
+    /// When each was seen, and what it has still to carry out.
+    List,
+    /// Wait no longer for a node that does not come back, as for the removal of accounts there.
+    Forget {
+        /// Its name.
+        node: NodeName,
+    },
 }
 
 #[derive(Args)]

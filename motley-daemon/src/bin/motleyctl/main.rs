@@ -6,6 +6,7 @@ mod cli;
 mod import;
 mod knocks;
 mod manual;
+mod nodes;
 mod ops;
 mod otp;
 mod people;
@@ -17,7 +18,7 @@ mod why;
 
 use ask::{Daemon, Failure};
 use clap::Parser;
-use cli::{Command, UsersVerb, Verb};
+use cli::{Command, NodesVerb, UsersVerb, Verb};
 use motley_daemon::check_config::Form;
 use motley_proto::admin::Change;
 use show::Output;
@@ -74,6 +75,10 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Verb::Knocks(knocks) if knocks.clear => knocks::clear(&daemon, output),
         Verb::Knocks(_) => knocks::list(&daemon, output),
         Verb::Notify(_) => knocks::test_mail(&daemon, output),
+        Verb::Nodes(nodes) => match nodes.verb {
+            None | Some(NodesVerb::List) => nodes::list(&daemon, output),
+            Some(NodesVerb::Forget { node }) => nodes::forget(&daemon, output, node),
+        },
         Verb::Audit(audit) => audit::run(&daemon, output, audit),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man => manual::page(),

@@ -10,8 +10,8 @@ use super::{
 use motley_proto::{
     UserName,
     admin::{
-        AccountDetails, AccountQuery, AccountRow, AdminAnswer, AdminRequest, Change, Mark, Receipt,
-        Target,
+        AccountDetails, AccountQuery, AccountRow, AdminAnswer, AdminRequest, Change, Mark,
+        NodeOutcome, Receipt, Target,
     },
     task::HomeFate,
 };
@@ -119,7 +119,8 @@ pub(crate) fn change(
     } else {
         output.write_facts(&receipt_facts(&receipt))?;
     }
-    Ok(if receipt.pending.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(PENDING) })
+    let complete = receipt.pending.is_empty() && receipt.nodes.iter().all(|node| node.done);
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(PENDING) })
 }
 
 /// As [`change`], after somebody said that he means it.
@@ -162,7 +163,22 @@ fn receipt_facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
         Some(HomeFate::Archived(path)) => facts.push(("home", format!("put aside as {path}"))),
         Some(HomeFate::Left(path)) => facts.push(("home", format!("LEFT at {path}"))),
     }
+    facts.extend(receipt.nodes.iter().map(|outcome| ("node", node(outcome))));
     facts.extend(receipt.pending.iter().map(|what| ("STILL TO BE DONE", what.clone())));
     facts.extend(receipt.not_done.iter().map(|what| ("NOT DONE", what.clone())));
     facts
+}
+
+fn node(outcome: &NodeOutcome) -> String {
+    let NodeOutcome { node, done, lives, sessions } = outcome;
+    match (done, lives) {
+        (true, _) => format!(
+            "{node}: done, {} sessions and {} processes ended",
+            sessions.sessions, sessions.processes
+        ),
+        (false, true) => format!("{node}: NOT YET DONE; it is being tried"),
+        (false, false) => {
+            format!("{node}: NOT YET DONE; the node is away and does it when it is back")
+        }
+    }
 }

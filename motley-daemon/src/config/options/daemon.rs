@@ -268,13 +268,40 @@ const ROOT: &[OptionSpec] = &[OptionSpec::new(
     "Socket of motley-root, which makes and changes the accounts.",
 )];
 
-const STORE_OPTIONS: &[OptionSpec] = &[OptionSpec::new(
-    "url",
-    Kind::Text,
-    "sqlite:/var/lib/motley_cue/motley.db",
-    "Database of reservations, account states and one-time passwords: sqlite:/PATH.",
-)
-.at_start()];
+const STORE_OPTIONS: &[OptionSpec] = &[
+    OptionSpec::new(
+        "url",
+        Kind::Database,
+        "sqlite:/var/lib/motley_cue/motley.db",
+        "Database of reservations, account states and one-time passwords: sqlite:/PATH for one login \
+         node, postgresql://USER@HOST:PORT/DATABASE?sslmode=verify-full for several that share it.",
+    )
+    .at_start(),
+    OptionSpec::new(
+        "password_file",
+        Kind::Text,
+        "",
+        "File with the password of the database's user. Only root and the service may read it.",
+    )
+    .at_start(),
+    OptionSpec::new(
+        "node",
+        Kind::Text,
+        "",
+        "Name of this login node among those that share the database, never that of another one. \
+         Empty: the host name.",
+    )
+    .at_start(),
+    OptionSpec::new(
+        "offline_window",
+        Kind::Number,
+        "0",
+        "Seconds for which the last answer about a person still lets in who has an account, while \
+         the PostgreSQL database does not answer. A suspension on another node may go unnoticed for \
+         so long. 0: nobody is let in then.",
+    )
+    .at_start(),
+];
 
 const LIMITS: &[OptionSpec] = &[
     OptionSpec::new(

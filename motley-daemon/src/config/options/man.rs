@@ -88,6 +88,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::OptionalText => "text",
         Kind::Secret => "secret",
+        Kind::Database => "url",
         Kind::Bool => "yes|no",
         Kind::Number => "number",
         Kind::Seconds => "seconds",

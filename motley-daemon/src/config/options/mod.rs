@@ -21,6 +21,8 @@ pub enum Kind {
     OptionalText,
     /// A text that must not be shown. Not set is different from empty.
     Secret,
+    /// The URL of a database.
+    Database,
     /// `true`, `yes`, `false`, `no` in any case, and what else the file's dialect allows.
     Bool,
     /// A whole number.

@@ -1,0 +1,216 @@
+//! Two nodes at one database: what one promises or marks holds for the other.
+
+use super::*;
+use std::collections::BTreeSet;
+
+async fn two(place: &Place) -> [Store; 2] {
+    let stores = [place.open_for("one").await, place.open_for("two").await];
+    for store in &stores {
+        store.beat(store.node().as_str(), NOW).await.unwrap();
+    }
+    stores
+}
+
+async fn show(store: &Store, who: &Identity, version: i64) {
+    let done = CarriedOut { version, ..store.carried_out(who).await.unwrap() };
+    store.note_carried_out(who, &done).await.unwrap();
+}
+
+on_both_databases! {
+async fn r23_64_people_at_once_on_two_nodes_get_64_names_and_uids(place: &Place) {
+    let stores = two(place).await;
+    let racing = (0..64u32).map(|number| {
+        let store = stores[usize::try_from(number % 2).unwrap()].clone();
+        tokio::spawn(async move {
+            let who = identity(&format!("s{number}"));
+            // Everybody wants the same, and takes the next one when somebody was quicker.
+            for wanted in 0..64 {
+                let (own, id) = (name(&format!("n{wanted}")), uid(2000 + wanted));
+                if let Reservation::Held(record) = store.reserve(&who, &own, id, NOW).await.unwrap() {
+                    let own = record.name.clone().unwrap();
+                    store.commit(&who, &own, record.uid, NOW).await.unwrap();
+                    return (own, record.uid.unwrap());
+                }
+            }
+            panic!("{number} got nothing")
+        })
+    });
+    let (mut names, mut uids) = (BTreeSet::new(), BTreeSet::new());
+    for task in racing.collect::<Vec<_>>() {
+        let (name, uid) = task.await.unwrap();
+        names.insert(name);
+        uids.insert(uid.get());
+    }
+    assert_eq!((names.len(), uids.len()), (64, 64));
+}
+
+async fn r23_one_person_at_once_on_two_nodes_gets_one_name_and_uid(place: &Place) {
+    let stores = two(place).await;
+    let racing = (0..64u32).map(|number| {
+        let store = stores[usize::try_from(number % 2).unwrap()].clone();
+        tokio::spawn(async move {
+            let (own, id) = (name(&format!("n{number}")), uid(2000 + number));
+            match store.reserve(&identity("a"), &own, id, NOW).await.unwrap() {
+                Reservation::Held(record) => (record.name.unwrap(), record.uid.unwrap().get()),
+                other => panic!("{other:?}"),
+            }
+        })
+    });
+    let mut given = BTreeSet::new();
+    for task in racing.collect::<Vec<_>>() {
+        given.insert(task.await.unwrap());
+    }
+    assert_eq!(given.len(), 1, "{given:?}");
+}
+
+async fn r18_64_tasks_on_two_nodes_stay_within_the_bounds_of_passwords(place: &Place) {
+    let stores = two(place).await;
+    let racing = (0..64u8).map(|number| {
+        let store = stores[usize::from(number % 2)].clone();
+        let token =
+            SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
+        tokio::spawn(async move {
+            let put = store.put_one_time_password(&[number; 32], &token, bounds(5)).await.unwrap();
+            put == Put::Done
+        })
+    });
+    let mut stored = 0;
+    for task in racing.collect::<Vec<_>>() {
+        stored += u32::from(task.await.unwrap());
+    }
+    assert_eq!(stored, 5);
+}
+
+async fn r18_no_password_is_stored_beside_a_suspension_on_the_other_node(place: &Place) {
+    let stores = two(place).await;
+    let token = SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
+    let putting: Vec<_> = (0..64u8)
+        .map(|number| {
+            let (store, token) = (stores[0].clone(), token.clone());
+            tokio::spawn(async move {
+                store.put_one_time_password(&[number; 32], &token, bounds(64)).await.unwrap()
+            })
+        })
+        .collect();
+    stores[1].suspend(&identity("a"), "admin", NOW).await.unwrap();
+    // What came before the mark is dropped; nothing comes after it.
+    stores[1].drop_one_time_passwords(&identity("a")).await.unwrap();
+    for task in putting {
+        task.await.unwrap();
+    }
+    assert_eq!(stores[0].drop_one_time_passwords(&identity("a")).await.unwrap(), 0);
+}
+
+async fn r28_each_node_has_to_carry_out_each_change_of_marks(place: &Place) {
+    let [one, two] = two(place).await;
+    let who = identity("a");
+    let version = one.suspend(&who, "admin", NOW).await.unwrap();
+    for store in [&one, &two] {
+        assert_eq!(store.to_carry_out().await.unwrap().len(), 1, "{}", store.node());
+        assert_eq!(store.latest_mark().await.unwrap(), version);
+        show(store, &who, version).await;
+        assert!(store.to_carry_out().await.unwrap().is_empty());
+    }
+    let lifted = two.resume(&who).await.unwrap();
+    assert!(lifted > version);
+    assert_eq!(one.to_carry_out().await.unwrap().len(), 1);
+    // A node that is late does not take back what it noted since.
+    show(&one, &who, lifted).await;
+    one.note_carried_out(&who, &CarriedOut { version, ..CarriedOut::default() }).await.unwrap();
+    assert!(one.to_carry_out().await.unwrap().is_empty());
+}
+
+async fn two_processes_of_one_name_are_found_out(place: &Place) {
+    let [one, _] = two(place).await;
+    assert!(one.beat("one", NOW).await.unwrap());
+    assert!(!one.beat("another process", NOW).await.unwrap());
+    assert!(!one.beat("one", NOW).await.unwrap());
+}
+
+async fn rows_sort_by_their_bytes_on_both_databases(place: &Place) {
+    let store = place.open().await;
+    for (number, subject) in (0..).zip(["b", "B", "_", "a", "ä", "A"]) {
+        let name = name(&format!("n{number}"));
+        store.commit(&identity(subject), &name, uid(2000 + number), NOW).await.unwrap();
+    }
+    let page = store.page(None, None, 10).await.unwrap();
+    let subjects: Vec<_> = page.iter().map(|record| record.identity.subject.as_str()).collect();
+    assert_eq!(subjects, ["A", "B", "_", "a", "b", "ä"]);
+}
+}
+
+async fn removal_on_two(place: &Place) -> ([Store; 2], Identity, i64) {
+    let stores = two(place).await;
+    let who = identity("a");
+    for store in &stores {
+        store.reserve(&who, &name("jdoe"), uid(2000), NOW).await.unwrap();
+        store.commit(&who, &name("jdoe"), uid(2000), NOW).await.unwrap();
+    }
+    let version = stores[0].begin_removal(&who, "admin", NOW).await.unwrap();
+    show(&stores[0], &who, version).await;
+    (stores, who, version)
+}
+
+#[tokio::test]
+async fn a_removal_waits_for_the_other_node_and_tells_how_it_stands() {
+    let Some(place) = Place::server() else { return };
+    let ([one, two], who, version) = removal_on_two(&place).await;
+    assert_eq!(one.end_removal(&who, NOW).await.unwrap(), Ended::NotYet);
+    let outcomes = one.outcomes(&who, version, NOW).await.unwrap();
+    assert_eq!(outcomes.len(), 1);
+    assert!(outcomes[0].node.as_str() == "two" && !outcomes[0].done && outcomes[0].lives);
+    show(&two, &who, version).await;
+    assert!(one.outcomes(&who, version, NOW).await.unwrap()[0].done);
+    assert_eq!(two.end_removal(&who, NOW).await.unwrap(), Ended::Everywhere);
+    let record = one.account_of(&who).await.unwrap().unwrap();
+    assert!(record.phase == Phase::None && !record.is_leaving());
+    assert_eq!((record.name, record.uid), (Some(name("jdoe")), uid(2000)), "they stay promised");
+}
+
+#[tokio::test]
+async fn a_node_that_never_comes_back_holds_up_a_removal_until_it_is_forgotten() {
+    let Some(place) = Place::server() else { return };
+    let ([one, two], who, _) = removal_on_two(&place).await;
+    let later = NOW.plus(DEAD_AFTER + 60);
+    one.beat("one", later).await.unwrap();
+    assert_eq!(one.end_removal(&who, later).await.unwrap(), Ended::NotYet, "it has the account");
+    let rows = one.nodes(later).await.unwrap();
+    let row = rows.iter().find(|row| row.node == *two.node()).unwrap();
+    assert_eq!((row.lives, row.behind, row.accounts), (false, 1, 1));
+    assert!(one.forget_node(two.node()).await.unwrap());
+    assert!(!one.forget_node(two.node()).await.unwrap());
+    assert_eq!(one.end_removal(&who, later).await.unwrap(), Ended::Everywhere);
+    // It comes back after all: it still knows what it has to do.
+    two.beat("two", later).await.unwrap();
+    assert_eq!(two.to_carry_out().await.unwrap().len(), 1);
+    assert!(two.carried_out(&who).await.unwrap().holds);
+}
+
+#[tokio::test]
+async fn a_node_that_is_away_and_never_had_the_account_holds_up_nothing() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let who = identity("a");
+    one.commit(&who, &name("jdoe"), uid(2000), NOW).await.unwrap();
+    let version = one.begin_removal(&who, "admin", NOW).await.unwrap();
+    show(&one, &who, version).await;
+    assert_eq!(one.end_removal(&who, NOW).await.unwrap(), Ended::NotYet, "{} lives", two.node());
+    let later = NOW.plus(DEAD_AFTER + 1);
+    assert_eq!(one.end_removal(&who, later).await.unwrap(), Ended::Everywhere);
+}
+
+#[tokio::test]
+async fn r23_a_promise_that_another_node_uses_is_not_retired() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let who = identity("a");
+    let held = one.reserve(&who, &name("jdoe"), uid(2000), NOW).await.unwrap();
+    let Reservation::Held(promise) = held else { panic!("{held:?}") };
+    let held = two.reserve(&who, &name("other"), uid(2001), NOW).await.unwrap();
+    assert_eq!(held, Reservation::Held(promise.clone()), "the same on both");
+    assert!(!two.release(&promise, NOW).await.unwrap(), "the first node is about to use it");
+    one.commit(&who, &name("jdoe"), uid(2000), NOW).await.unwrap();
+    assert!(!one.release(&promise, NOW).await.unwrap(), "it was used");
+    let record = two.account_of(&who).await.unwrap().unwrap();
+    assert_eq!((record.name, record.phase), (Some(name("jdoe")), Phase::Deployed));
+}

@@ -1,0 +1,116 @@
+//! Transactions that write, one at a time, and how long an answer may take.
+
+use super::{Engine, Store, StoreError, recent::Writing};
+use sqlx::{Any, AnyConnection, Transaction};
+use std::{
+    future::Future,
+    ops::{Deref, DerefMut},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// How long a server may take for what one caller asks.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long nobody else tries a server that just did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What is known about a server that says nothing.
+pub(super) const SILENT: &str = "it did not answer in time";
+
+/// A transaction beside which nobody else writes. Undone unless it is committed.
+pub(super) struct Write {
+    transaction: Transaction<'static, Any>,
+    _turn: OwnedSemaphorePermit,
+    /// Lets no answer be kept that may be older than what is written here.
+    _writing: Option<Writing>,
+}
+
+impl Write {
+    /// Lets it take effect.
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+impl Deref for Write {
+    type Target = AnyConnection;
+    fn deref(&self) -> &AnyConnection {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+}
+
+/// When the server did not answer last.
+#[derive(Debug, Default)]
+pub(super) struct Outage(Mutex<Option<Instant>>);
+
+impl Outage {
+    fn is_fresh(&self) -> bool {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < PAUSE)
+    }
+
+    fn note(&self, answered: bool) {
+        let last = (!answered).then(Instant::now);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+}
+
+impl Store {
+    /// Begins to write what is not about accounts.
+    pub(super) async fn write(&self) -> Result<Write, StoreError> {
+        self.begin(None).await
+    }
+
+    /// Begins to write about accounts.
+    pub(super) async fn write_accounts(&self) -> Result<Write, StoreError> {
+        self.begin(Some(self.recent.begin_write())).await
+    }
+
+    async fn begin(&self, writing: Option<Writing>) -> Result<Write, StoreError> {
+        // Who waits for another writer must not take the connections of those who only read.
+        let turn = self.writers.clone().acquire_owned().await;
+        let _turn = turn.map_err(|_| StoreError::Database(sqlx::Error::PoolClosed))?;
+        let transaction = self.pool.begin_with(self.engine.begin_write()).await?;
+        Ok(Write { transaction, _turn, _writing: writing })
+    }
+
+    /// Does one statement that is not about accounts, and says how many rows it changed.
+    pub(super) async fn execute(
+        &self,
+        query: sqlx::query::Query<'_, Any, sqlx::any::AnyArguments>,
+    ) -> Result<u64, StoreError> {
+        self.in_time(async {
+            let mut write = self.write().await?;
+            let done = query.execute(&mut *write).await?;
+            write.commit().await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+
+    /// Waits for the database, but not for ever: a network may swallow a question.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if self.engine == Engine::Sqlite {
+            return work.await;
+        }
+        if self.outage.is_fresh() {
+            return Err(StoreError::Unreachable(SILENT.to_owned()));
+        }
+        let done = match tokio::time::timeout(PATIENCE, work).await {
+            Ok(done) => done,
+            Err(_) => Err(StoreError::Unreachable(SILENT.to_owned())),
+        };
+        self.outage.note(!matches!(done, Err(StoreError::Unreachable(_))));
+        done
+    }
+}
