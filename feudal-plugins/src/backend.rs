@@ -135,6 +135,9 @@ pub enum BackendError {
     /// The back end will not do this, now or later.
     #[error("refused: {0}")]
     Refused(String),
+    /// What keeps the accounts has no such operation. What the daemon marks by itself still holds.
+    #[error("not possible with this back end: {0}")]
+    Unsupported(String),
     /// The back end tried and the system failed.
     #[error("{step} failed: {detail}")]
     Failed {
@@ -305,6 +308,19 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn primary_group(&self, _name: &UserName) -> Result<Option<GroupName>, BackendError> {
         Ok(None)
+    }
+
+    /// True when [`Backend::remove`] ends the account's sessions; else the caller does, on its host.
+    fn ends_sessions(&self) -> bool {
+        true
+    }
+
+    /// Whether this back end can take accounts away at all.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] when it can't.
+    fn can_remove(&self) -> Result<(), BackendError> {
+        Ok(())
     }
 
     /// Takes the account away for good: ends its sessions, puts its home aside, keeps name and uid

@@ -8,6 +8,7 @@ pub mod claims;
 pub mod entitlement;
 pub mod groups;
 pub mod host;
+pub mod ldap;
 pub mod local_unix;
 pub mod login_info;
 pub mod memory;

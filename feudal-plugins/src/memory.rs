@@ -32,6 +32,8 @@ pub struct MemoryBackend {
 struct State {
     accounts: BTreeMap<UserName, Kept>,
     foreign_names: BTreeSet<String>,
+    /// Names of removed accounts, with their owners.
+    retired: BTreeMap<UserName, Identity>,
     failures: VecDeque<BackendError>,
     sessions: BTreeMap<UserName, u32>,
     jobs: BTreeMap<UserName, u32>,
@@ -135,7 +137,8 @@ fn supplementary(intent: &Intent) -> Vec<GroupName> {
 }
 
 fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
-    if state.foreign_names.contains(intent.name.as_str()) {
+    let is_retired = state.retired.get(&intent.name).is_some_and(|owner| *owner != intent.identity);
+    if is_retired || state.foreign_names.contains(intent.name.as_str()) {
         return Err(BackendError::NameTaken(intent.name.clone()));
     }
     let uid = intent.uid.ok_or_else(|| BackendError::Refused("no uid was offered".to_owned()))?;
@@ -280,6 +283,7 @@ impl Backend for MemoryBackend {
         }
         let mut state = self.lock();
         let count = state.sessions.remove(name).unwrap_or_default();
+        state.retired.insert(name.clone(), identity.clone());
         let home = match state.accounts.remove(name) {
             Some(_) => HomeFate::Archived(format!("/home/.removed/{name}")),
             None => HomeFate::Nothing,

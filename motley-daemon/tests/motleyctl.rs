@@ -113,6 +113,7 @@ fn receipt(pending: &[&str]) -> AdminAnswer {
         },
         home: Some(HomeFate::Archived("/home/.removed/kim-5001".to_owned())),
         pending: pending.iter().map(|text| (*text).to_owned()).collect(),
+        not_done: Vec::new(),
         nodes: Vec::new(),
     })
 }

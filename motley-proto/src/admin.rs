@@ -240,6 +240,9 @@ pub struct Receipt {
     pub home: Option<HomeFate>,
     /// What could not be done yet and is retried.
     pub pending: Vec<String>,
+    /// What the back end has no means of doing, so nobody retries it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_done: Vec<String>,
     /// What the other nodes did, where there are any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodeOutcome>,

@@ -29,3 +29,4 @@ pub mod browser;
 pub mod op;
 pub mod postgres;
 pub mod sandbox;
+pub mod slapd;

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 use motley_tests::sandbox::{PamStack, World, built};
 use motley_tests::sandbox_test;
+use motley_tests::slapd::{GROUPS, PASSWORD, SERVICE, Slapd, USERS};
 use serde_json::Value;
 
 /// The exit code and the report.
@@ -37,6 +38,28 @@ sandbox_test! {
         let (code, report) = check(&world)?;
         assert_eq!((code, &report["valid"]), (Some(69), &Value::Bool(true)));
         assert_eq!(outcomes(&report), ["wrong"], "{}", report["online"]);
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn a_directory_is_bound_to_by_the_authorities_of_the_host_and_its_absence_is_an_error(sb) {
+        let world = World::with(sb, "authorise_all = yes", PamStack::shipped(), |daemon| daemon)?;
+        let mut slapd = Slapd::builder().tls(&world.ca, &["localhost"])?.start()?;
+        let port = slapd.tls_port().unwrap_or_default();
+        let adapter = format!(
+            "[ldf_adapter]\nbackend = ldap\nfallback_group = people\n[backend.ldap]\ntls = yes\n\
+             host = localhost\nport = {port}\nadmin_user = {SERVICE}\nadmin_password = {PASSWORD}\n\
+             user_base = {USERS}\ngroup_base = {GROUPS}\n"
+        );
+        std::fs::write("/etc/motley_cue/feudal_adapter.conf", adapter)?;
+        let (code, report) = check(&world)?;
+        assert_eq!((code, outcomes(&report)), (Some(0), vec!["well", "well"]), "{}", report["online"]);
+        assert!(!report.to_string().contains(PASSWORD), "{report}");
+        slapd.stop()?;
+        let (code, report) = check(&world)?;
+        assert_eq!((code, outcomes(&report)), (Some(69), vec!["well", "wrong"]), "{}", report["online"]);
+        assert!(report["online"].to_string().contains("can't be reached"), "{}", report["online"]);
         Ok(())
     }
 }

@@ -67,7 +67,7 @@ impl Seen {
 
 /// The account files under a file-system root.
 #[derive(Debug)]
-pub(super) struct AccountFiles {
+pub(crate) struct AccountFiles {
     passwd: PathBuf,
     group: PathBuf,
     shadow: PathBuf,
@@ -77,7 +77,7 @@ pub(super) struct AccountFiles {
 
 impl AccountFiles {
     /// Files in `etc` under this root.
-    pub(super) fn under(root: &Path) -> Self {
+    pub(crate) fn under(root: &Path) -> Self {
         let etc = root.join("etc");
         Self {
             passwd: etc.join("passwd"),
@@ -94,7 +94,7 @@ impl AccountFiles {
     }
 
     /// The accounts as they are now.
-    pub(super) async fn snapshot(&self) -> Result<Arc<Snapshot>, BackendError> {
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, BackendError> {
         if let Some(current) = self.current()? {
             return Ok(current);
         }

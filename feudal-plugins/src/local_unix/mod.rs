@@ -9,7 +9,9 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use account_files::AccountFiles;
 pub use config::LocalUnixConfig;
+pub(crate) use name_service::ask_names;
 pub use name_service::{NameService, SystemNames};
 
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
     host::Host,
     root::{Channel, unexpected},
 };
-use account_files::{AccountFiles, Stamp};
+use account_files::Stamp;
 use async_trait::async_trait;
 use facts::{owner, without};
 use motley_proto::{
@@ -35,8 +37,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longest time for which a look-up in another source of names may take.
-const NAME_SERVICE_LIMIT: Duration = Duration::from_secs(5);
 /// How long the answer "has (not) expired" is kept: an expiry date can be reached without any file
 /// being changed.
 const EXPIRY_KEPT: Duration = Duration::from_secs(60);
@@ -181,14 +181,14 @@ impl Backend for LocalUnix {
             return Ok(true);
         }
         let name = name.clone();
-        self.ask_names(move |names| names.has_user(&name)).await
+        ask_names(&self.names, move |names| names.has_user(&name)).await
     }
 
     async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
         if self.files.snapshot().await?.has_uid(uid.get()) {
             return Ok(true);
         }
-        self.ask_names(move |names| names.has_uid(uid)).await
+        ask_names(&self.names, move |names| names.has_uid(uid)).await
     }
 
     async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -352,24 +352,6 @@ impl Host for LocalUnix {
         match self.change(identity, name, &task).await? {
             TaskDone::Keys(kept) => Ok(kept),
             other => Err(unexpected(&other)),
-        }
-    }
-}
-
-impl LocalUnix {
-    /// Asks all sources of names of the host; a directory that hangs must not hang us.
-    async fn ask_names(
-        &self,
-        question: impl FnOnce(&dyn NameService) -> bool + Send + 'static,
-    ) -> Result<bool, BackendError> {
-        let names = Arc::clone(&self.names);
-        let answer = tokio::task::spawn_blocking(move || question(names.as_ref()));
-        match tokio::time::timeout(NAME_SERVICE_LIMIT, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => Err(BackendError::Unavailable {
-                what: "the host's name service gives no answer".to_owned(),
-                cure: "check the sources of `passwd` in /etc/nsswitch.conf".to_owned(),
-            }),
         }
     }
 }

@@ -13,7 +13,7 @@ type Place = u32;
 /// The texts are kept as they are and the places are sorted by what is found there, because tables of
 /// copied strings take several times the size of the files on a host with many accounts.
 #[derive(Debug)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     passwd: String,
     /// Lines by name; of one name, the first line first.
     by_name: Vec<Place>,
@@ -133,16 +133,20 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn by_name(&self, name: &UserName) -> Option<Account> {
+    pub(crate) fn by_name(&self, name: &UserName) -> Option<Account> {
         let line = self.named(name.as_str())?;
         Some(self.account(&line, name.clone()))
     }
 
-    pub(super) fn has_name(&self, name: &str) -> bool {
+    pub(crate) fn has_name(&self, name: &str) -> bool {
         self.named(name).is_some()
     }
 
-    pub(super) fn has_uid(&self, uid: u32) -> bool {
+    pub(crate) fn has_group(&self, name: &str) -> bool {
+        lines(&self.group).any(|(place, _)| until(from(&self.group, place), [':'; 3]) == name)
+    }
+
+    pub(crate) fn has_uid(&self, uid: u32) -> bool {
         self.uids.binary_search(&uid).is_ok()
     }
 

@@ -98,7 +98,7 @@ impl Accounts {
         };
         match self.show_limit(record, &before).await {
             Ok(shell) => done.limited_shell = shell,
-            Err(error) => receipt.pending.push(error),
+            Err(unapplied) => unapplied.tell(&mut receipt),
         }
         if receipt.pending.is_empty() {
             if let Err(error) = self.store.note_carried_out(identity, &done).await {
@@ -120,7 +120,8 @@ impl Accounts {
             };
             if before.suspended {
                 match self.backend.resume(&spelling, &name).await {
-                    Ok(()) | Err(BackendError::NoAccount) => {}
+                    // Who has no means of unlocking has locked nothing.
+                    Ok(()) | Err(BackendError::NoAccount | BackendError::Unsupported(_)) => {}
                     Err(error) => receipt.pending.push(format!("resume the account: {error}")),
                 }
                 self.release(&spelling, &name, &mut receipt.pending).await;

@@ -8,6 +8,32 @@ use crate::{
 use feudal_plugins::{Account, BackendError, Tier, shells::is_nologin};
 use motley_proto::{Identity, admin::Receipt, rest::AccountState, task::AccountPath};
 
+/// Why the back end does not show a limit, or still shows it.
+pub(super) enum Unapplied {
+    /// It is to be tried again.
+    Yet(String),
+    /// The back end has no means of it; the mark alone counts.
+    Never(String),
+}
+
+impl Unapplied {
+    fn of(error: &BackendError) -> Self {
+        let what = format!("set the shell: {error}");
+        match error {
+            BackendError::Unsupported(_) => Self::Never(what),
+            _ => Self::Yet(what),
+        }
+    }
+
+    /// Puts it where the receipt names such things.
+    pub(super) fn tell(self, receipt: &mut Receipt) {
+        match self {
+            Self::Yet(what) => receipt.pending.push(what),
+            Self::Never(what) => receipt.not_done.push(what),
+        }
+    }
+}
+
 impl Accounts {
     /// Limits an account. The mark comes first, so that no deployment in between lifts it.
     ///
@@ -83,7 +109,9 @@ impl Accounts {
             self.store.renew_marks(&identity).await?;
             let record = self.store.account_of(&identity).await?;
             let own = self.store.carried_out(&identity).await?;
-            receipt.pending.extend(self.lift_limit(record.as_ref(), &own, &account).await.err());
+            if let Err(unapplied) = self.lift_limit(record.as_ref(), &own, &account).await {
+                unapplied.tell(&mut receipt);
+            }
         }
         if receipt.pending.is_empty() {
             let version = self.store.unlimit(&identity).await?;
@@ -105,19 +133,19 @@ impl Accounts {
     /// the shell from before, while it is limited.
     ///
     /// # Errors
-    /// What is still to be done, in words.
+    /// What was not done, in words.
     pub(super) async fn show_limit(
         &self,
         record: &AccountRecord,
         before: &CarriedOut,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, Unapplied> {
         if !record.is_limited() && before.limited_shell.is_none() {
             return Ok(None);
         }
         let account = match self.backend.find(&record.identity).await {
             Ok(Some(account)) => account,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(format!("find the account: {error}")),
+            Err(error) => return Err(Unapplied::Yet(format!("find the account: {error}"))),
         };
         if record.is_limited() {
             self.apply_limit(&record.identity, &account).await?;
@@ -132,26 +160,26 @@ impl Accounts {
         record: Option<&AccountRecord>,
         own: &CarriedOut,
         account: &Account,
-    ) -> Result<(), String> {
+    ) -> Result<(), Unapplied> {
         let Some(identity) = record.map(|record| &record.identity) else { return Ok(()) };
         let shell = self.shell_after_limit(record, own, account);
         match self.backend.unlimit(identity, &account.name, &shell).await {
             Ok(()) | Err(BackendError::NoAccount) => Ok(()),
-            Err(error) => Err(format!("set the shell: {error}")),
+            Err(error) => Err(Unapplied::of(&error)),
         }
     }
 
     /// Makes the back end show the limit. Repeating it is harmless.
     ///
     /// # Errors
-    /// What is still to be done, in words.
-    async fn apply_limit(&self, identity: &Identity, account: &Account) -> Result<(), String> {
+    /// What was not done, in words.
+    async fn apply_limit(&self, identity: &Identity, account: &Account) -> Result<(), Unapplied> {
         if account.shell == self.rules.shells.limited.as_str() {
             return Ok(());
         }
         match self.backend.limit(identity, &account.name).await {
             Ok(()) | Err(BackendError::NoAccount) => Ok(()),
-            Err(error) => Err(format!("set the shell: {error}")),
+            Err(error) => Err(Unapplied::of(&error)),
         }
     }
 

@@ -142,12 +142,15 @@ impl Accounts {
             by,
         })?;
         // The reverse order of suspension: the back end opens first, the mark goes last.
-        let mut pending = Vec::new();
+        let (mut pending, mut not_done) = (Vec::new(), Vec::new());
         for spelling in spellings(identity) {
             self.store.renew_marks(&spelling).await?;
             if let Some(name) = self.local_name(&spelling, &mut pending).await {
                 match self.backend.resume(&spelling, &name).await {
                     Ok(()) | Err(BackendError::NoAccount) => {}
+                    Err(error @ BackendError::Unsupported(_)) => {
+                        note_once(&mut not_done, format!("unlock the account: {error}"));
+                    }
                     Err(error) => pending.push(format!("resume the account: {error}")),
                 }
             }
@@ -176,6 +179,7 @@ impl Accounts {
         }
         let mut receipt = unchanged(identity, self.standing(identity).await?.state);
         (receipt.pending, receipt.nodes) = (pending, nodes);
+        receipt.not_done = not_done;
         for spelling in spellings(identity) {
             let standing = self.standing(&spelling).await?;
             if receipt.name.is_none() && standing.account.is_some() {
@@ -286,6 +290,10 @@ impl Accounts {
     async fn lock_out(&self, identity: &Identity, name: &UserName, receipt: &mut Receipt) {
         match self.backend.suspend(identity, name).await {
             Ok(()) | Err(BackendError::NoAccount) => {}
+            // The mark of the store keeps the person out of whatever asks this service.
+            Err(error @ BackendError::Unsupported(_)) => {
+                note_once(&mut receipt.not_done, format!("lock the account: {error}"));
+            }
             Err(error) => receipt.pending.push(format!("lock the account: {error}")),
         }
         // What would start something without a login goes first, so that nothing starts meanwhile.
@@ -312,6 +320,13 @@ impl Accounts {
     }
 }
 
+/// Both spellings of an issuer may meet the same obstacle.
+fn note_once(notes: &mut Vec<String>, note: String) {
+    if !notes.contains(&note) {
+        notes.push(note);
+    }
+}
+
 fn add(sum: &mut SessionsEnded, more: SessionsEnded) {
     sum.sessions = sum.sessions.saturating_add(more.sessions);
     sum.processes = sum.processes.saturating_add(more.processes);
@@ -329,6 +344,7 @@ pub(super) fn unchanged(identity: &Identity, state: AccountState) -> Receipt {
         sessions: SessionsEnded::default(),
         home: None,
         pending: Vec::new(),
+        not_done: Vec::new(),
         nodes: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ mod limited;
 mod membership;
 mod nodes;
 mod suspended;
+mod unable;
 
 use super::*;
 use crate::{

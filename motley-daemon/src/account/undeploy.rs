@@ -12,7 +12,7 @@ use motley_proto::{
     Identity, UserName,
     admin::Receipt,
     rest::AccountState,
-    task::{HomeFate, Removal},
+    task::{HomeFate, Removal, SessionsEnded},
 };
 
 /// By whom, in the marks of locks that motley did not put on the account.
@@ -34,6 +34,7 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, AccountError> {
+        self.backend.can_remove()?;
         let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
         let (identity, account) = match self.account_in_use(identity).await {
@@ -133,11 +134,18 @@ impl Accounts {
             self.drop_credentials(&spelling, &mut receipt).await;
         }
         if let Some(name) = self.local_name(identity, &mut receipt.pending).await {
+            let ended = self.end_sessions_before(identity, &name, &mut receipt).await;
             match self.backend.remove(identity, &name).await {
-                Ok(removal) => {
+                Ok(mut removal) => {
+                    if !self.backend.ends_sessions() {
+                        removal.ended = ended;
+                    }
                     self.note_removal(identity, &name, removal, &mut receipt, request).await
                 }
                 Err(BackendError::NoAccount) => {}
+                Err(error @ BackendError::Unsupported(_)) => {
+                    receipt.not_done.push(format!("remove the account: {error}"));
+                }
                 Err(error) => receipt.pending.push(format!("remove the account: {error}")),
             }
             receipt.name = Some(name);
@@ -169,6 +177,26 @@ impl Accounts {
             receipt.state = AccountState::Suspended;
         }
         (receipt, ended)
+    }
+
+    /// Where the back end keeps accounts elsewhere, their sessions are this host's to end.
+    async fn end_sessions_before(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        receipt: &mut Receipt,
+    ) -> SessionsEnded {
+        if self.backend.ends_sessions() {
+            return SessionsEnded::default();
+        }
+        match self.host.end_sessions(identity, name).await {
+            Ok(ended) => ended,
+            Err(BackendError::NoAccount) => SessionsEnded::default(),
+            Err(error) => {
+                receipt.pending.push(format!("end sessions: {error}"));
+                SessionsEnded::default()
+            }
+        }
     }
 
     async fn note_removal(

@@ -2,11 +2,15 @@
 
 use crate::{
     clock::SystemClock,
-    config::{Config, Digest, OpConfig, Owners, TlsFiles},
+    config::{BackendConfig, Config, Digest, OpConfig, Owners, TlsFiles},
     identity::{ProviderStatus, TokenVerifier},
     notify::Smtp,
     serve::tls::Tls,
     store::Store,
+};
+use feudal_plugins::{
+    Backend,
+    ldap::{LdapConfig, LdapDirectory},
 };
 use motley_proto::facts::ProviderFeatures;
 use serde::Serialize;
@@ -80,8 +84,20 @@ pub(super) async fn ask(config: &Config, owners: Owners) -> OnlineReport {
             Err(error) => answer(MAIL, Outcome::Wrong, error.to_string()),
         });
     }
+    if let BackendConfig::Ldap(ldap) = &config.adapter.backend {
+        answers.push(directory(ldap).await);
+    }
     answers.extend(config.server.tls.as_ref().map(|files| certificate(files, owners)));
     OnlineReport { answers }
+}
+
+/// Binds, and reads both bases.
+async fn directory(ldap: &LdapConfig) -> Answer {
+    let what = format!("[backend.{}]", ldap.backend);
+    match LdapDirectory::new(ldap.clone()).check().await {
+        Ok(()) => answer(&what, Outcome::Well, format!("{} answers", ldap.url())),
+        Err(error) => answer(&what, Outcome::Wrong, error.to_string()),
+    }
 }
 
 /// A file that is not there yet is made at the start; a server must be there.

@@ -1,10 +1,12 @@
 //! Names, groups and the back end: `feudal_adapter.conf` as the rules of feudal-plugins.
 
 use super::finding::{FindingKind, Findings, quoted};
+use super::permissions::Owners;
 use super::raw::{Origin, RawFile, Settings};
 use feudal_plugins::{
     LoginInfo, Shells,
     groups::{GroupRules, Mapping, Method, Policy, SubGroups, group_name},
+    ldap::LdapConfig,
     local_unix::LocalUnixConfig,
     names::{NameRules, ShadowVariant, Strategy},
     pattern::Pattern,
@@ -45,6 +47,8 @@ pub struct ApprovalConfig {
 pub enum BackendConfig {
     /// Accounts of this host.
     LocalUnix(LocalUnixConfig),
+    /// Accounts of a directory.
+    Ldap(Box<LdapConfig>),
 }
 
 impl AdapterConfig {
@@ -52,6 +56,7 @@ impl AdapterConfig {
     pub fn shells(&self) -> &Shells {
         match &self.backend {
             BackendConfig::LocalUnix(local) => &local.shells,
+            BackendConfig::Ldap(ldap) => &ldap.shells,
         }
     }
 
@@ -64,32 +69,79 @@ impl AdapterConfig {
     pub fn home_base(&self) -> &AccountPath {
         match &self.backend {
             BackendConfig::LocalUnix(local) => &local.home_base,
+            BackendConfig::Ldap(ldap) => &ldap.home_base,
         }
     }
 }
 
 /// Validates the file; `None` if there is a problem without which nothing can be built.
-pub(super) fn adapter(raw: &RawFile, found: &mut Findings) -> Option<AdapterConfig> {
+pub(super) fn adapter(
+    raw: &RawFile,
+    owners: Owners,
+    found: &mut Findings,
+) -> Option<AdapterConfig> {
     let general = raw.section("ldf_adapter")?;
-    check_backend(general, found);
     let approval = approval(raw.section("approval")?, found);
-    let unix = raw.section("backend.local_unix")?;
-    let local_unix = local_unix(unix, found);
-    let groups = groups(raw, general, local_unix.as_ref(), found);
-    let names = names(raw.section("username_generator")?, unix, found);
+    let kept = backend(raw, general, owners, found);
+    let shadows = kept.as_ref().map(|kept| kept.shadows);
+    let groups = groups(raw, general, shadows.map(|it| it.groups), found);
+    let names = names(raw.section("username_generator")?, shadows.map(|it| it.names), found);
+    let kept = kept?;
     Some(AdapterConfig {
         names: names?,
         groups: groups?,
-        backend: BackendConfig::LocalUnix(local_unix?),
+        backend: kept.backend,
         login_info: login_info(raw.section("login_info")?),
         approval,
         email: super::email::email(raw.section("notifier.email")?, found),
-        deploy_keys: asks_for_keys(unix),
+        deploy_keys: asks_for_keys(raw.section("backend.local_unix")?),
     })
 }
 
+/// A back end, and the way in which names are made for it.
+struct Kept {
+    backend: BackendConfig,
+    shadows: Shadows,
+}
+
+#[derive(Clone, Copy)]
+struct Shadows {
+    names: ShadowVariant,
+    groups: ShadowVariant,
+}
+
+fn backend(
+    raw: &RawFile,
+    general: &Settings,
+    owners: Owners,
+    found: &mut Findings,
+) -> Option<Kept> {
+    let words = ["local_unix", "ldap", "bonsai_ldap", "bwidm"].map(|word| (word, word));
+    match choose(general, "backend", &words, found) {
+        Some(word @ ("ldap" | "bonsai_ldap")) => {
+            let section = raw.section(&format!("backend.{word}"))?;
+            let shadows = Shadows { names: ShadowVariant::Ldap, groups: ShadowVariant::Ldap };
+            let ldap = super::ldap::ldap(word, section, owners, found)?;
+            Some(Kept { backend: BackendConfig::Ldap(Box::new(ldap)), shadows })
+        }
+        // A wrong word still lets the rest of the file be looked at.
+        other => {
+            if let Some("bwidm") = other {
+                let what = "back end bwidm is not available in this version";
+                let cure = "write backend = local_unix or ldap";
+                found.problem(general.finding(FindingKind::NotAvailable, "backend", what, cure));
+            }
+            let section = raw.section("backend.local_unix")?;
+            let local = local_unix(section, found)?;
+            let shadows =
+                Shadows { names: local.shadow_compatibility, groups: local.group_shadow() };
+            Some(Kept { backend: BackendConfig::LocalUnix(local), shadows })
+        }
+    }
+}
+
 /// One of several words; notes a problem for any other.
-fn choose<T: Copy>(
+pub(super) fn choose<T: Copy>(
     settings: &Settings,
     option: &str,
     words: &[(&str, T)],
@@ -104,15 +156,6 @@ fn choose<T: Copy>(
         found.problem(settings.finding(FindingKind::Value, option, what, cure));
     }
     chosen
-}
-
-fn check_backend(general: &Settings, found: &mut Findings) {
-    let known = [("local_unix", true), ("ldap", false), ("bonsai_ldap", false), ("bwidm", false)];
-    if choose(general, "backend", &known, found) == Some(false) {
-        let what = format!("back end {} is not available in this version", general.text("backend"));
-        let cure = "write backend = local_unix";
-        found.problem(general.finding(FindingKind::NotAvailable, "backend", what, cure));
-    }
 }
 
 fn approval(settings: &Settings, found: &mut Findings) -> ApprovalConfig {
@@ -148,32 +191,44 @@ const VARIANTS: [(&str, ShadowVariant); 3] = [
     ("punch", ShadowVariant::Punch),
 ];
 
+/// A path that account files and commands take.
+pub(super) fn path(settings: &Settings, option: &str, found: &mut Findings) -> Option<AccountPath> {
+    let text = settings.text(option);
+    let made = AccountPath::new(text.trim_end_matches('/'));
+    if let Err(error) = &made {
+        let what = format!("{} {error}", quoted(text));
+        let cure = "write an absolute path of plain letters and digits";
+        found.problem(settings.finding(FindingKind::Value, option, what, cure));
+    }
+    made.ok()
+}
+
+/// Shells of the tiers.
+pub(super) fn shells(settings: &Settings, found: &mut Findings) -> Option<Shells> {
+    let full = path(settings, "shell", found);
+    let limited = path(settings, "shell_limited", found);
+    let restricted = path(settings, "shell_restricted", found);
+    Some(Shells { full: full?, limited: limited?, restricted: restricted? })
+}
+
 fn local_unix(unix: &Settings, found: &mut Findings) -> Option<LocalUnixConfig> {
-    let mut path = |option: &str| {
-        let text = unix.text(option);
-        let made = AccountPath::new(text.trim_end_matches('/'));
-        if let Err(error) = &made {
-            let what = format!("{} {error}", quoted(text));
-            let cure = "write an absolute path of plain letters and digits";
-            found.problem(unix.finding(FindingKind::Value, option, what, cure));
-        }
-        made.ok()
-    };
-    let shell = path("shell");
-    let shell_limited = path("shell_limited");
-    let shell_restricted = path("shell_restricted");
-    let home_base = path("home_base");
+    let shells = shells(unix, found);
+    let home_base = path(unix, "home_base", found);
     let shadow = choose(unix, "shadow_compatibility_function", &VARIANTS, found);
     choose(unix, "undeploy_home", &[("archive", ()), ("remove", ()), ("keep", ())], found)?;
     Some(LocalUnixConfig {
-        shells: Shells { full: shell?, limited: shell_limited?, restricted: shell_restricted? },
+        shells: shells?,
         home_base: home_base?,
         shadow_compatibility: shadow?,
         punch4nfdi: unix.is_on("punch4nfdi"),
     })
 }
 
-fn names(generator: &Settings, unix: &Settings, found: &mut Findings) -> Option<NameRules> {
+fn names(
+    generator: &Settings,
+    shadow: Option<ShadowVariant>,
+    found: &mut Findings,
+) -> Option<NameRules> {
     let pooled = choose(generator, "mode", &[("friendly", false), ("pooled", true)], found);
     let digits = u8::try_from(generator.number("pool_digits")).ok().filter(|d| (1..=9).contains(d));
     if digits.is_none() {
@@ -181,8 +236,6 @@ fn names(generator: &Settings, unix: &Settings, found: &mut Findings) -> Option<
         let cure = "write a number that is, as 3";
         found.problem(generator.finding(FindingKind::Value, "pool_digits", what, cure));
     }
-    let word = unix.text("shadow_compatibility_function");
-    let shadow = VARIANTS.iter().find(|(known, _)| *known == word).map(|(_, variant)| *variant);
     let prefix = generator.filled("pool_prefix").map(str::to_owned);
     let strategy = match pooled? {
         true => Strategy::Pooled { prefix, digits: digits? },
@@ -194,7 +247,7 @@ fn names(generator: &Settings, unix: &Settings, found: &mut Findings) -> Option<
 fn groups(
     raw: &RawFile,
     general: &Settings,
-    local_unix: Option<&LocalUnixConfig>,
+    shadow: Option<ShadowVariant>,
     found: &mut Findings,
 ) -> Option<GroupRules> {
     let settings = raw.section("groups")?;
@@ -203,7 +256,7 @@ fn groups(
     let entitlements = patterns(settings, "supported_entitlements", found);
     let group_patterns = patterns(settings, "supported_groups", found);
     let mapping = mapping(settings, found);
-    let shadow = local_unix?.group_shadow();
+    let shadow = shadow?;
     check_group_names(general, shadow, found);
     let strip = raw.section("username_generator")?.is_on("strip_sub_groups");
     Some(GroupRules {

@@ -10,6 +10,7 @@ mod email;
 pub mod finding;
 pub mod ini;
 pub mod interpolate;
+mod ldap;
 mod network;
 mod ops;
 pub mod options;
@@ -202,7 +203,7 @@ fn build(
         adapter.as_ref().and_then(|source| read_raw(&FEUDAL_ADAPTER, source, &mut found));
     let service = raw.as_ref().and_then(|raw| service::service(raw, owners, &mut found));
     let ops = raw.as_ref().map(|raw| ops::ops(raw, owners, &mut found));
-    let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, &mut found));
+    let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, owners, &mut found));
     let warnings = found.finish()?;
     let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();
     match (config, adapter, service, ops, rules) {

@@ -142,6 +142,14 @@ impl Backend for Measured<dyn Backend> {
         measure("primary_group", self.0.primary_group(name)).await
     }
 
+    fn can_remove(&self) -> Result<(), BackendError> {
+        self.0.can_remove()
+    }
+
+    fn ends_sessions(&self) -> bool {
+        self.0.ends_sessions()
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         measure("remove", self.0.remove(identity, name)).await
     }

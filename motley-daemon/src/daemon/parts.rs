@@ -20,7 +20,7 @@ use crate::{
     throttle::{Throttle, ThrottleLimits},
 };
 use anyhow::Context;
-use feudal_plugins::{Backend, Host, local_unix::LocalUnix};
+use feudal_plugins::{Backend, Host, ldap::LdapDirectory, local_unix::LocalUnix, root::RootHost};
 use motley_proto::{Identity, NodeName};
 use std::{path::Path, sync::Arc};
 
@@ -182,6 +182,9 @@ fn keepers(config: &Config) -> (Arc<dyn Backend>, Arc<dyn Host>) {
         BackendConfig::LocalUnix(local) => {
             let local = Arc::new(LocalUnix::new(local.clone(), socket));
             (local.clone(), local)
+        }
+        BackendConfig::Ldap(ldap) => {
+            (Arc::new(LdapDirectory::new(ldap.as_ref().clone())), Arc::new(RootHost::new(socket)))
         }
     }
 }

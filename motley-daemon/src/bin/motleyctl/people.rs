@@ -178,6 +178,7 @@ fn receipt_facts(receipt: &Receipt) -> Vec<(&'static str, String)> {
     }
     facts.extend(receipt.nodes.iter().map(|outcome| ("node", node(outcome))));
     facts.extend(receipt.pending.iter().map(|what| ("STILL TO BE DONE", what.clone())));
+    facts.extend(receipt.not_done.iter().map(|what| ("NOT DONE", what.clone())));
     facts
 }
 

@@ -1,15 +1,22 @@
 //! Options of `feudal_adapter.conf`: names, groups and the back end that keeps the accounts.
 
+use super::directory::{BONSAI_LDAP, LDAP};
 use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
 
 const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go to the journal";
-const NO_BACKEND: &str = "back end local_unix is the only one so far";
+const NO_BACKEND: &str = "this back end comes with a later version";
 const NO_DUMP: &str = "claims are never written to files";
 const MOVED_TEXTS: &str = "its texts have moved to [login_info]";
 const NO_COURIER: &str = "messages go by mail only";
 
 const LDF_ADAPTER: &[OptionSpec] = &[
-    OptionSpec::new("backend", Kind::Text, "local_unix", "What keeps the accounts: local_unix."),
+    OptionSpec::new(
+        "backend",
+        Kind::Text,
+        "local_unix",
+        "What keeps the accounts: local_unix, \
+         ldap or bonsai_ldap.",
+    ),
     OptionSpec::new(
         "backend_supports_preferring_existing_user",
         Kind::Bool,
@@ -176,19 +183,19 @@ const LOGIN_INFO: &[OptionSpec] = &[
     OptionSpec::new("ssh_host", Kind::Text, "localhost", "Name under which users reach this host."),
 ];
 
-const SHELL: OptionSpec =
+pub(super) const SHELL: OptionSpec =
     OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell of tier full.");
-const SHELL_LIMITED: OptionSpec =
+pub(super) const SHELL_LIMITED: OptionSpec =
     OptionSpec::new("shell_limited", Kind::Text, "/sbin/nologin", "Login shell of tier limited.");
-const SHELL_RESTRICTED: OptionSpec = OptionSpec::new(
+pub(super) const SHELL_RESTRICTED: OptionSpec = OptionSpec::new(
     "shell_restricted",
     Kind::Text,
     "/sbin/nologin",
     "Login shell of tier restricted.",
 );
-const HOME_BASE: OptionSpec =
+pub(super) const HOME_BASE: OptionSpec =
     OptionSpec::new("home_base", Kind::Text, "/home", "Directory in which homes are made.");
-const HOOK: OptionSpec = OptionSpec::unset(
+pub(super) const HOOK: OptionSpec = OptionSpec::unset(
     "post_create_script",
     Kind::OptionalText,
     "Absolute path of a script that motley-root runs as root once for each new account, with the \
@@ -240,42 +247,6 @@ const fn later_all<const N: usize>(mut options: [OptionSpec; N]) -> [OptionSpec;
     }
     options
 }
-
-const LDAP: &[OptionSpec] = &later_all(DIRECTORY);
-
-const BONSAI_LDAP: &[OptionSpec] = &{
-    let pool =
-        OptionSpec::new("connection_pool_size", Kind::Number, "10", "Connections kept open.");
-    let mut options = [pool; DIRECTORY.len() + 1];
-    let mut index = 0;
-    while index < DIRECTORY.len() {
-        options[index] = DIRECTORY[index];
-        index += 1;
-    }
-    later_all(options)
-};
-
-const DIRECTORY: [OptionSpec; 19] = [
-    OptionSpec::new("mode", Kind::Text, "read_only", "read_only, pre_created or full_access."),
-    OptionSpec::new("host", Kind::Text, "localhost", "Directory server."),
-    OptionSpec::unset("port", Kind::Number, "Its port. Not set: 636 with tls, else 1389."),
-    OptionSpec::unset("admin_user", Kind::OptionalText, "DN to bind as."),
-    OptionSpec::unset("admin_password", Kind::Secret, "Its password."),
-    OptionSpec::new("tls", Kind::Bool, "no", "Speaks TLS."),
-    OptionSpec::new("user_base", Kind::Text, "ou=users,dc=example", "Where users are."),
-    OptionSpec::new("group_base", Kind::Text, "ou=groups,dc=example", "Where groups are."),
-    OptionSpec::new("attribute_oidc_uid", Kind::Text, "gecos", "Attribute of the identity."),
-    OptionSpec::new("attribute_local_uid", Kind::Text, "uid", "Attribute of the local name."),
-    SHELL,
-    SHELL_LIMITED,
-    SHELL_RESTRICTED,
-    HOME_BASE,
-    HOOK,
-    OptionSpec::new("uid_min", Kind::Number, "1000", "First uid."),
-    OptionSpec::new("uid_max", Kind::Number, "60000", "Last uid."),
-    OptionSpec::new("gid_min", Kind::Number, "1000", "First gid."),
-    OptionSpec::new("gid_max", Kind::Number, "60000", "Last gid."),
-];
 
 const BWIDM: &[OptionSpec] = &later_all([
     OptionSpec::new(
@@ -332,7 +303,7 @@ const SECTIONS: &[SectionSpec] = &[
     SectionSpec::new("backend.ldap", "Accounts in an LDAP directory.", LDAP),
     SectionSpec::new(
         "backend.bonsai_ldap",
-        "Accounts in an LDAP directory, second form.",
+        "Accounts in an LDAP directory, whose entries stand directly below the bases.",
         BONSAI_LDAP,
     ),
     SectionSpec::new("backend.bwidm", "Accounts in bwIDM.", BWIDM),

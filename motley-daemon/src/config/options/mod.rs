@@ -3,6 +3,7 @@
 mod adapter;
 mod authorisation;
 mod daemon;
+mod directory;
 mod man;
 mod render;
 
