@@ -167,7 +167,7 @@ fn r48_every_test_that_the_page_names_is_there() {
                 .iter()
                 .position(|line| head.iter().any(|head| line.starts_with(head.as_str())))
                 .unwrap_or_else(|| panic!("{named}: no test {function} in {file}"));
-            let marks = ["#[test]", "::test]", "::test(", "_test! {"];
+            let marks = ["#[test]", "::test]", "::test(", "_test! {", "on_both_databases! {"];
             let mut before = lines[at.saturating_sub(4)..at].iter();
             let is_test = before.any(|line| marks.iter().any(|mark| line.contains(mark)));
             assert!(is_test, "{named}: {function} in {file} is no test");
