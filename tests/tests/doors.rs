@@ -32,7 +32,7 @@ const VARIABLES: &[(&str, &[&str])] = &[
     ),
     ("motley-root/src/main.rs", &["FEUDAL_ADAPTER_CONFIG"]),
     // All of it passes through `motley-shell/src/environment.rs`.
-    ("motley-shell/src/bin/limited.rs", &[]),
+    ("motley-shell/src/bin/limited.rs", &["CARGO_PKG_VERSION"]),
 ];
 
 /// Ways in which the libraries that we link can be told not to verify.

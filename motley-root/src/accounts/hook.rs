@@ -84,14 +84,12 @@ impl Accounts {
         if !meta.is_file() {
             return Err("is no file".to_owned());
         }
-        let suffix = path.extension().and_then(|suffix| suffix.to_str());
-        let interpreter = match (meta.permissions().mode() & 0o111 != 0, suffix) {
-            (true, _) => None,
-            (false, Some("sh")) => Some("/bin/bash"),
-            (false, Some("py")) => Some("/usr/bin/python3"),
-            (false, _) => {
-                return Err(format!("can't be started; run: chmod +x {}", path.display()));
-            }
+        let name = path.to_string_lossy();
+        let interpreter = match meta.permissions().mode() & 0o111 != 0 {
+            true => None,
+            false if name.ends_with(".sh") => Some("/bin/bash"),
+            false if name.ends_with(".py") => Some("/usr/bin/python3"),
+            false => return Err(format!("can't be started; run: chmod +x {name}")),
         };
         Ok(Script { interpreter, path: real })
     }

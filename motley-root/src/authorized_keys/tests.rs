@@ -1,3 +1,5 @@
+//! Keys in homes whose owners mean no good.
+
 use super::*;
 use nix::fcntl::open;
 use std::{

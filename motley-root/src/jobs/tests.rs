@@ -1,3 +1,5 @@
+//! Jobs that are put aside and back, over a spool of the test.
+
 use super::*;
 use std::{
     fs,
