@@ -269,6 +269,9 @@ impl Accounts {
         wish: &Wish<'_>,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
+        if self.backend.naming() == Naming::Known {
+            return self.create_prepared(wish, record).await;
+        }
         if let Some(record) = self.promised_before(wish, record).await? {
             match self.fulfil(wish, record).await? {
                 Some(deployment) => return Ok(deployment),
@@ -276,9 +279,6 @@ impl Accounts {
                     tracing::info!(request = wish.request, "the promised name was taken meanwhile")
                 }
             }
-        }
-        if self.backend.naming() == Naming::Known {
-            return self.create_prepared(wish).await;
         }
         let promised = self.store.promised_names().await?;
         let mut tried = Vec::new();
@@ -302,7 +302,11 @@ impl Accounts {
     }
 
     /// The back end knows what everybody is called: the account of that name becomes this person's.
-    async fn create_prepared(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
+    async fn create_prepared(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<AccountRecord>,
+    ) -> Result<Deployment, DeployError> {
         let person = Person::from_claims(wish.claims);
         let Some(name) = self.backend.prepared_name(wish.identity, &person).await? else {
             return Err(DeployError::Rejected(
@@ -310,7 +314,18 @@ impl Accounts {
                     .to_owned(),
             ));
         };
-        let taken = || DeployError::Rejected(format!("the account {name} is somebody else's"));
+        let before = record.and_then(|record| record.name);
+        if before.is_some_and(|before| before != name)
+            && let Some(promise) = self.promise(wish.identity, &name).await?
+        {
+            // The site gave this person another name; the one that it had goes to nobody.
+            self.store.release(&promise, self.clock.now()).await?;
+        }
+        let taken = || {
+            DeployError::Rejected(format!(
+                "the account {name} is somebody else's; ask the administrators of this service"
+            ))
+        };
         let promise = self.promise(wish.identity, &name).await?.ok_or_else(taken)?;
         self.fulfil(wish, promise).await?.ok_or_else(taken)
     }
@@ -368,7 +383,8 @@ impl Accounts {
         Err(BackendError::Refused("no free uid was found".to_owned()).into())
     }
 
-    /// Makes the promised account; `None` when name or uid turn out to be taken, which retires both.
+    /// Makes the promised account; `None` when name or uid turn out to be taken. That retires both,
+    /// unless the back end knows whose they are.
     async fn fulfil(
         &self,
         wish: &Wish<'_>,
@@ -382,7 +398,10 @@ impl Accounts {
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
-                self.store.release(&promise, self.clock.now()).await?;
+                match self.backend.naming() {
+                    Naming::Known => self.store.withdraw(wish.identity).await?,
+                    _ => self.store.release(&promise, self.clock.now()).await?,
+                }
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),
@@ -390,7 +409,9 @@ impl Accounts {
         let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
         self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
         self.store.set_tier(wish.identity, wish.tier).await?;
-        let message = message::deployed(true, &done.joined, &done.left);
+        // What the site made beforehand was there before.
+        let created = done.created || self.backend.naming() != Naming::Known;
+        let message = message::deployed(created, &done.joined, &done.left);
         self.audit_deployment(wish, &name, &message)?;
         let limited = promise.is_limited();
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };

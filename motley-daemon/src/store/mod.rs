@@ -12,6 +12,7 @@ mod recent;
 mod report;
 mod spelling;
 mod suspension;
+mod withdraw;
 
 pub use account::{AccountRecord, Known, Phase, Reservation};
 pub use code::{CodeKind, SealedCode};
