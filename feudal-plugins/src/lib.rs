@@ -4,6 +4,7 @@
 //! [`backend::Backend`]. Everything before the back end is a pure function.
 
 pub mod backend;
+pub mod bwidm;
 pub mod claims;
 pub mod entitlement;
 pub mod groups;
