@@ -7,6 +7,7 @@ pub mod backend;
 pub mod bwidm;
 pub mod claims;
 pub mod entitlement;
+pub mod external;
 pub mod groups;
 pub mod host;
 pub mod ldap;

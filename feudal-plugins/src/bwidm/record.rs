@@ -183,7 +183,7 @@ pub(super) fn login_of(
 pub(super) fn eppn(identity: &Identity) -> String {
     let issuer = identity.issuer.as_str();
     let issuer = issuer.strip_prefix("https://").or_else(|| issuer.strip_prefix("http://"));
-    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_{|}~.".contains(c);
     let domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     let with = |text: &str, fits: &dyn Fn(char) -> bool| -> String {
         text.chars().map(|c| if fits(c) { c } else { '-' }).collect()
