@@ -13,6 +13,7 @@ pub mod host;
 pub mod ldap;
 pub mod local_unix;
 pub mod login_info;
+pub mod map;
 pub mod memory;
 pub mod message;
 pub mod names;

@@ -5,16 +5,14 @@ use super::{
     record::{LOGIN, Record, RegGroup, login_of},
     rest::Answer,
 };
-use crate::{backend::BackendError, local_unix::NameService};
+use crate::backend::BackendError;
 use motley_proto::{GroupName, Identity, UserName};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often it is looked whether a registration is complete.
 const POLL: Duration = Duration::from_millis(250);
-/// Longest time for a look-up in the sources of names of this host.
-const NAME_SERVICE_LIMIT: Duration = Duration::from_secs(5);
 /// Status of a registration that holds.
 const ACTIVE: &str = "ACTIVE";
 
@@ -158,21 +156,5 @@ impl BwIdm {
         let (group, user) = (group.id.to_string(), record.id.to_string());
         let path = ["group-admin", verb, "groupId", group.as_str(), "userId", user.as_str()];
         self.rest.get(&path).await.map(|_| ())
-    }
-
-    /// Asks all sources of names of the host; one that hangs must not hang us.
-    pub(super) async fn ask_names(
-        &self,
-        question: impl FnOnce(&dyn NameService) -> bool + Send + 'static,
-    ) -> Result<bool, BackendError> {
-        let names = Arc::clone(&self.names);
-        let answer = tokio::task::spawn_blocking(move || question(names.as_ref()));
-        match tokio::time::timeout(NAME_SERVICE_LIMIT, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => Err(BackendError::Unavailable {
-                what: "the host's name service gives no answer".to_owned(),
-                cure: "check the sources of `passwd` in /etc/nsswitch.conf".to_owned(),
-            }),
-        }
     }
 }

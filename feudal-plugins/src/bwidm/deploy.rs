@@ -4,7 +4,10 @@ use super::{
     BwIdm,
     record::{Record, login_of, wanted},
 };
-use crate::backend::{BackendError, Deployed, GroupChanges, Intent};
+use crate::{
+    backend::{BackendError, Deployed, GroupChanges, Intent},
+    local_unix::ask_names,
+};
 use motley_proto::{GroupName, rest::AccountState};
 use std::collections::BTreeSet;
 
@@ -80,8 +83,8 @@ impl BwIdm {
         let foreign = named.iter().any(|record| record.external_id != own.as_str());
         let has_name = record.is_some_and(|it| it.name(&self.config.organisation).is_some());
         let name = intent.name.clone();
-        let taken =
-            foreign || (!has_name && self.ask_names(move |names| names.has_user(&name)).await?);
+        let taken = foreign
+            || (!has_name && ask_names(&self.names, move |names| names.has_user(&name)).await?);
         if taken { Err(BackendError::NameTaken(intent.name.clone())) } else { Ok(()) }
     }
 

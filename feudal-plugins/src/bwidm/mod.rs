@@ -14,7 +14,7 @@ pub use config::{BaseUrl, BwIdmConfig, BwIdmError, Organisation, ServiceName};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
-    local_unix::{NameService, SystemNames},
+    local_unix::{NameService, SystemNames, ask_names},
 };
 use async_trait::async_trait;
 use motley_proto::{
@@ -106,6 +106,10 @@ impl BwIdm {
     }
 }
 
+fn unsupported(why: &str) -> BackendError {
+    BackendError::Unsupported(why.to_owned())
+}
+
 fn not_of(name: &UserName) -> BackendError {
     BackendError::Refused(format!("the account {name} is not of this identity"))
 }
@@ -118,6 +122,10 @@ impl Backend for BwIdm {
 
     fn naming(&self) -> Naming {
         Naming::Numbered
+    }
+
+    fn ends_sessions(&self) -> bool {
+        false
     }
 
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
@@ -141,19 +149,19 @@ impl Backend for BwIdm {
 
     async fn accounts(&self) -> Result<Vec<Account>, BackendError> {
         let why = "the registration service has no list of the accounts of one service";
-        Err(BackendError::Unsupported(why.to_owned()))
+        Err(unsupported(why))
     }
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         let owned = name.clone();
-        if self.ask_names(move |names| names.has_user(&owned)).await? {
+        if ask_names(&self.names, move |names| names.has_user(&owned)).await? {
             return Ok(true);
         }
         Ok(!self.records_named(name).await?.is_empty())
     }
 
     async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
-        self.ask_names(move |names| names.has_uid(uid)).await
+        ask_names(&self.names, move |names| names.has_uid(uid)).await
     }
 
     async fn deploy(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -179,7 +187,7 @@ impl Backend for BwIdm {
         _: &AccountPath,
     ) -> Result<(), BackendError> {
         self.in_use(identity, name).await?;
-        Err(BackendError::Unsupported(NO_SHELLS.to_owned()))
+        Err(unsupported(NO_SHELLS))
     }
 
     async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
@@ -209,7 +217,7 @@ impl Backend for BwIdm {
 
     async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         self.in_use(identity, name).await?;
-        Err(BackendError::Unsupported(NO_SHELLS.to_owned()))
+        Err(unsupported(NO_SHELLS))
     }
 
     async fn unlimit(

@@ -9,7 +9,7 @@ mod protocol;
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
-    local_unix::{NameService, SystemNames},
+    local_unix::{NameService, SystemNames, ask_names},
     person::Person,
 };
 use async_trait::async_trait;
@@ -32,8 +32,6 @@ const AT_ONCE: usize = 4;
 const QUEUE_LIMIT: Duration = Duration::from_secs(30);
 /// Most pages of accounts.
 const MAX_PAGES: usize = 10_000;
-/// Longest time for a look-up in the sources of names of this host.
-const NAME_SERVICE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Options of `[backend.external]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,21 +96,6 @@ impl External {
         }
     }
 
-    async fn ask_names(
-        &self,
-        question: impl FnOnce(&dyn NameService) -> bool + Send + 'static,
-    ) -> Result<bool, BackendError> {
-        let names = Arc::clone(&self.names);
-        let answer = tokio::task::spawn_blocking(move || question(names.as_ref()));
-        match timeout(NAME_SERVICE_LIMIT, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            _ => Err(BackendError::Unavailable {
-                what: "the host's name service gives no answer".to_owned(),
-                cure: "check the sources of `passwd` in /etc/nsswitch.conf".to_owned(),
-            }),
-        }
-    }
-
     async fn tell(&self, operation: &Operation<'_>) -> Result<(), BackendError> {
         self.ask::<Nothing>(operation).await.map(|Nothing {}| ())
     }
@@ -126,6 +109,10 @@ impl Backend for External {
 
     fn naming(&self) -> Naming {
         self.config.naming
+    }
+
+    fn ends_sessions(&self) -> bool {
+        false
     }
 
     async fn prepared_name(
@@ -176,14 +163,14 @@ impl Backend for External {
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         let owned = name.clone();
-        if self.ask_names(move |names| names.has_user(&owned)).await? {
+        if ask_names(&self.names, move |names| names.has_user(&owned)).await? {
             return Ok(true);
         }
         Ok(self.ask::<Taken>(&Operation::IsTaken { name }).await?.taken)
     }
 
     async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {
-        if self.ask_names(move |names| names.has_uid(uid)).await? {
+        if ask_names(&self.names, move |names| names.has_uid(uid)).await? {
             return Ok(true);
         }
         Ok(self.ask::<Taken>(&Operation::IsUidTaken { uid }).await?.taken)
