@@ -43,7 +43,7 @@ pub(crate) struct Bench {
 
 fn rules(strategy: Strategy) -> AccountRules {
     AccountRules {
-        names: NameRules { strategy, shadow: ShadowVariant::Default },
+        names: NameRules { strategy, shadow: ShadowVariant::Default, prefix: String::new() },
         groups: GroupRules {
             policy: Policy::All,
             method: Method::Classic,

@@ -14,6 +14,7 @@ mod ldap;
 mod network;
 mod ops;
 pub mod options;
+mod outside;
 pub mod permissions;
 pub mod raw;
 pub mod report;
@@ -28,6 +29,7 @@ pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;
 pub use ops::OpConfig;
 pub use options::{render_man, render_reference, render_sample};
+pub use outside::{MapConfig, Outside};
 pub use permissions::{Owners, read_guarded, read_key};
 pub use search::{Paths, Surroundings};
 pub use service::{
@@ -36,6 +38,7 @@ pub use service::{
     TokensConfig,
 };
 
+use feudal_plugins::Tier;
 use finding::Findings;
 use motley_proto::Issuer;
 use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
@@ -200,6 +203,9 @@ fn build(
     let service = raw.as_ref().and_then(|raw| service::service(raw, &mut found));
     let ops = raw.as_ref().map(|raw| ops::ops(raw, owners, &mut found));
     let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, owners, &mut found));
+    if let (Some(ops), Some(rules)) = (&ops, &rules) {
+        check_tiers(ops, &rules.backend, &mut found);
+    }
     let warnings = found.finish()?;
     let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();
     match (config, adapter, service, ops, rules) {
@@ -208,6 +214,25 @@ fn build(
             Ok((Config::assemble(service, ops, rules, files, effective), warnings))
         }
         _ => Err(ConfigError { problems: vec![incomplete()] }),
+    }
+}
+
+/// Who earned a lesser shell must not get another one because the back end knows no shells.
+fn check_tiers(ops: &[OpConfig], backend: &BackendConfig, found: &mut Findings) {
+    let Some(word) = backend.without_shells() else { return };
+    for op in ops {
+        let tiers = &op.policy.assurance;
+        let gives_less = tiers.max.is_some_and(|max| max < Tier::Full)
+            || tiers.fallback() < Tier::Full
+            || tiers.expressions.iter().any(|(tier, _)| *tier < Tier::Full);
+        if gives_less {
+            let what = format!(
+                "assurance_based_shell_... of {} asks for shells that backend = {word} can't give",
+                op.issuer
+            );
+            let cure = "take these options out, or let another back end keep the accounts";
+            found.problem(Finding::new(FindingKind::Value, MOTLEY_CUE.name, what, cure));
+        }
     }
 }
 
