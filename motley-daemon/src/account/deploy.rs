@@ -221,6 +221,9 @@ impl Accounts {
             .as_ref()
             .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
         if !known {
+            if self.backend.naming() == Naming::Known {
+                self.check_never_given(&account.name, record.as_ref()).await?;
+            }
             self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
@@ -243,6 +246,22 @@ impl Accounts {
         self.audit_deployment(wish, &account.name, &message)?;
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };
         Ok(Deployment { state, message, name: account.name })
+    }
+
+    /// A site may move a name from one person to another; what the first one left under it must not
+    /// become the other's.
+    async fn check_never_given(
+        &self,
+        name: &UserName,
+        own: Option<&AccountRecord>,
+    ) -> Result<(), DeployError> {
+        let is_own = own.is_some_and(|record| record.name.as_ref() == Some(name));
+        if is_own || !self.store.promised_names().await?.contains(name.as_str()) {
+            return Ok(());
+        }
+        Err(DeployError::Rejected(format!(
+            "the account {name} was somebody else's; ask the administrators of this service for a new one"
+        )))
     }
 
     fn intent(

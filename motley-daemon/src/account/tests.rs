@@ -1,6 +1,7 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
 mod importing;
+mod known;
 mod leaving;
 mod limited;
 mod suspended;
