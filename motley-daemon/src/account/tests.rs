@@ -4,6 +4,7 @@ mod importing;
 mod known;
 mod leaving;
 mod limited;
+mod states;
 mod suspended;
 mod unable;
 

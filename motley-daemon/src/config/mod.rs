@@ -38,7 +38,10 @@ pub use service::{
     TokensConfig,
 };
 
-use feudal_plugins::Tier;
+use feudal_plugins::{
+    Tier,
+    groups::{GroupRules, Method, Policy},
+};
 use finding::Findings;
 use motley_proto::Issuer;
 use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
@@ -205,6 +208,7 @@ fn build(
     let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, owners, &mut found));
     if let (Some(ops), Some(rules)) = (&ops, &rules) {
         check_tiers(ops, &rules.backend, &mut found);
+        warn_about_shared_groups(ops, &rules.groups, &mut found);
     }
     let warnings = found.finish()?;
     let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();
@@ -233,6 +237,18 @@ fn check_tiers(ops: &[OpConfig], backend: &BackendConfig, found: &mut Findings) 
             let cure = "take these options out, or let another back end keep the accounts";
             found.problem(Finding::new(FindingKind::Value, MOTLEY_CUE.name, what, cure));
         }
+    }
+}
+
+/// Method classic makes one local group of what two authorities vouch for under the same name.
+fn warn_about_shared_groups(ops: &[OpConfig], groups: &GroupRules, found: &mut Findings) {
+    if ops.len() > 1 && matches!((&groups.policy, &groups.method), (Policy::All, Method::Classic)) {
+        let what =
+            "several providers can put people into the same groups, whoever vouches for them";
+        let cure = "write policy = listed with supported_entitlements that end in #AUTHORITY, or tell \
+                    authorities apart by method = regex";
+        let finding = Finding::new(FindingKind::Doubtful, FEUDAL_ADAPTER.name, what, cure);
+        found.warn(finding.section("groups"));
     }
 }
 
