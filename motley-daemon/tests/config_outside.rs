@@ -133,3 +133,16 @@ fn r33_a_map_names_what_is_wrong_by_line_and_is_for_us_alone_to_write() {
     assert!(problems("", &adapter)[0].contains("can be changed by others"));
     assert_eq!(problems("", "[ldf_adapter]\nbackend = map\n").len(), 1);
 }
+
+#[test]
+fn where_several_providers_can_share_groups_the_site_is_told() {
+    let two = "[authorisation.a]\nop_url = https://a.example\nauthorise_all = yes\n\
+               [authorisation.b]\nop_url = https://b.example\nauthorise_all = yes\n";
+    let told = |config: &str, adapter: &str| {
+        let (_, warnings) = read(config, adapter).unwrap();
+        warnings.iter().any(|warning| warning.what.contains("into the same groups"))
+    };
+    assert!(told(two, ""));
+    assert!(!told("[authorisation.a]\nop_url = https://a.example\n", ""));
+    assert!(!told(two, "[groups]\npolicy = listed\nsupported_entitlements = #a.example$\n"));
+}

@@ -4,8 +4,7 @@ use super::play::{Case, Outcome};
 
 const NO_VERB: &str =
     "approvals are decided by motleyctl, and words that mean nothing are no verbs";
-const TWO_ACCOUNTS: &str =
-    "two accounts of one identity: local_unix takes neither and says so, the stand-in has an order";
+const TWO_ACCOUNTS: &str = "of two accounts of one identity local_unix takes the last line, as recorded; the stand-in has no lines";
 const NOT_DEPLOYED: &str = "a suspended or limited account is not said to be deployed";
 const NOT_VERIFIED: &str = "nobody is verified who is suspended or limited";
 const STAYS_SUSPENDED: &str = "a removal does not lift a suspension";
