@@ -144,7 +144,7 @@ impl Backend for External {
         for _ in 0..MAX_PAGES {
             let last = all.last().map(|account| account.name.clone());
             let page: Page = self.ask(&Operation::Accounts { after: last.as_ref() }).await?;
-            let is_onward = page.accounts.first().is_some();
+            let is_onward = !page.accounts.is_empty();
             for words in page.accounts {
                 let before = all.last().map(|account| account.name.clone());
                 let onward = |account: &Account| {
