@@ -4,13 +4,16 @@
 //! [`backend::Backend`]. Everything before the back end is a pure function.
 
 pub mod backend;
+pub mod bwidm;
 pub mod claims;
 pub mod entitlement;
+pub mod external;
 pub mod groups;
 pub mod host;
 pub mod ldap;
 pub mod local_unix;
 pub mod login_info;
+pub mod map;
 pub mod memory;
 pub mod message;
 pub mod names;

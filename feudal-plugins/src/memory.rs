@@ -43,6 +43,8 @@ struct State {
 #[derive(Debug, Clone)]
 struct Kept {
     account: Account,
+    /// Known of accounts that were made here.
+    primary: Option<GroupName>,
     managed: Vec<GroupName>,
     shell_before: Option<String>,
 }
@@ -58,10 +60,16 @@ impl MemoryBackend {
         self.lock().foreign_names.insert(name.to_owned());
     }
 
-    /// An account that exists already, as the Python stack or an admin would have made it.
+    /// An account that exists already, as the Python stack or an admin would have made it. One that is
+    /// there is changed as by hand.
     pub fn insert(&self, account: Account) {
-        let kept = Kept { managed: Vec::new(), shell_before: None, account };
-        self.lock().accounts.insert(kept.account.name.clone(), kept);
+        let mut state = self.lock();
+        if let Some(kept) = state.accounts.get_mut(&account.name) {
+            kept.account = account;
+            return;
+        }
+        let kept = Kept { primary: None, managed: Vec::new(), shell_before: None, account };
+        state.accounts.insert(kept.account.name.clone(), kept);
     }
 
     /// The next operation that changes something fails like this.
@@ -114,6 +122,15 @@ impl MemoryBackend {
     }
 }
 
+impl Kept {
+    /// The state follows the shell, but for a lock.
+    fn show_shell(&mut self) {
+        if self.account.state != AccountState::Suspended {
+            self.account.state = state_of(&self.account.shell);
+        }
+    }
+}
+
 fn regroup(kept: &mut Kept, wanted: &[GroupName]) -> GroupChanges {
     let groups = &mut kept.account.groups;
     let left: Vec<GroupName> =
@@ -131,9 +148,9 @@ fn regroup(kept: &mut Kept, wanted: &[GroupName]) -> GroupChanges {
     GroupChanges { joined, left }
 }
 
-fn supplementary(intent: &Intent) -> Vec<GroupName> {
-    let primary = &intent.groups.primary;
-    intent.groups.supplementary.iter().filter(|group| *group != primary).cloned().collect()
+fn supplementary(intent: &Intent, primary: Option<&GroupName>) -> Vec<GroupName> {
+    let groups = intent.groups.supplementary.iter();
+    groups.filter(|group| Some(*group) != primary).cloned().collect()
 }
 
 fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -155,8 +172,10 @@ fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
         state: state_of(intent.shell.as_str()),
         groups: Vec::new(),
     };
-    let mut kept = Kept { account, managed: Vec::new(), shell_before: None };
-    let changes = regroup(&mut kept, &supplementary(intent));
+    let primary = Some(intent.groups.primary.clone());
+    let wanted = supplementary(intent, primary.as_ref());
+    let mut kept = Kept { account, primary, managed: Vec::new(), shell_before: None };
+    let changes = regroup(&mut kept, &wanted);
     let account = kept.account.clone();
     state.accounts.insert(intent.name.clone(), kept);
     Ok(Deployed { account, created: true, joined: changes.joined, left: changes.left })
@@ -211,7 +230,7 @@ impl Backend for MemoryBackend {
         }
         let mut changes = GroupChanges::default();
         if kept.account.state != AccountState::Suspended {
-            changes = regroup(kept, &supplementary(intent));
+            changes = regroup(kept, &supplementary(intent, kept.primary.as_ref()));
             kept.account.shell = intent.shell.as_str().to_owned();
             kept.account.state = state_of(&kept.account.shell);
         }
@@ -255,7 +274,7 @@ impl Backend for MemoryBackend {
         self.change("limit", identity, name, |kept| {
             kept.shell_before =
                 Some(std::mem::replace(&mut kept.account.shell, NOLOGIN.to_owned()));
-            kept.account.state = AccountState::Limited;
+            kept.show_shell();
         })
     }
 
@@ -267,7 +286,7 @@ impl Backend for MemoryBackend {
     ) -> Result<(), BackendError> {
         self.change("unlimit", identity, name, |kept| {
             kept.account.shell = shell.as_str().to_owned();
-            kept.account.state = state_of(&kept.account.shell);
+            kept.show_shell();
         })
     }
 

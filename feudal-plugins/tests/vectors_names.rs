@@ -58,7 +58,7 @@ fn check_friendly(case: &Value) -> Outcome {
     if tried != named {
         return Outcome::Failed(format!("tried {tried:?}, expected {expected:?}"));
     }
-    let rules = NameRules { strategy: Strategy::Friendly, shadow };
+    let rules = NameRules { strategy: Strategy::Friendly, shadow, prefix: String::new() };
     judge(case, chosen(&rules, &claims, "nogroup", case))
 }
 
@@ -91,7 +91,7 @@ fn check_pooled(case: &Value) -> Outcome {
     };
     let prefix = ini.get("username_generator", "pool_prefix").filter(|text| !text.is_empty());
     let strategy = Strategy::Pooled { prefix: prefix.map(str::to_owned), digits };
-    let rules = NameRules { strategy, shadow };
+    let rules = NameRules { strategy, shadow, prefix: String::new() };
     let found = chosen(&rules, &claims, groups.primary.as_str(), case);
     let expected_primary = case["expected"]["unix_primary_group"].as_str();
     if expected_primary.is_some_and(|name| name != groups.primary.as_str()) {

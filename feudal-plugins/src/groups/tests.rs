@@ -91,6 +91,36 @@ fn groups_that_shortening_makes_one_are_told() {
 }
 
 #[test]
+fn r22_authorities_share_a_group_unless_the_site_tells_them_apart() {
+    let asserted = |authority: &str| {
+        claims(json!({"entitlements": [format!("urn:geant:x.org:group:physics#{authority}")]}))
+    };
+    let (ours, theirs) = (asserted("login.x.org"), asserted("login.evil.example"));
+    for claims in [&ours, &theirs] {
+        assert_eq!(names(&groups(&rules(), claims).unwrap()), ["x-org_physics"]);
+    }
+    let policy = Policy::Listed {
+        entitlements: vec![crate::pattern::Pattern::new(r"#login\.x\.org$").unwrap()],
+        groups: vec![crate::pattern::Pattern::new("^$").unwrap()],
+    };
+    let listed = GroupRules { policy, ..rules() };
+    assert_eq!(names(&groups(&listed, &ours).unwrap()), ["x-org_physics"]);
+    assert_eq!(names(&groups(&listed, &theirs).unwrap()), ["nogroup"]);
+}
+
+#[test]
+fn a_group_name_that_shortening_would_leave_a_character_too_long_is_no_group() {
+    // One character more in the second part than what is too much.
+    let asserted = format!("aaaaaaaa_bb_{}", "c".repeat(21));
+    for text in [asserted.as_str(), "aaaaaaaa_bbb_cccccccccccccccccccccc"] {
+        let found = groups(&rules(), &claims(json!({ "groups": [text] }))).unwrap();
+        assert!(found.supplementary.iter().all(|name| name.as_str().len() <= 32), "{found:?}");
+    }
+    let error = make("aaaaaaaa_bb_cccccccccccccccccccccc", ShadowVariant::Default).unwrap_err();
+    assert_eq!(error, NoName::TooLong);
+}
+
+#[test]
 fn a_group_of_punch_that_does_not_fit_is_not_its_parent() {
     let rules = GroupRules { shadow: ShadowVariant::Punch, ..rules() };
     let asserted = "ns_punch4nfdi-a-group-of-admins-with-a-very-long-name";

@@ -12,7 +12,7 @@ mod tests;
 pub(crate) use account_files::AccountFiles;
 pub use config::LocalUnixConfig;
 pub(crate) use name_service::ask_names;
-pub use name_service::{NameService, SystemNames};
+pub use name_service::{HostEntry, NameService, SystemNames};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent},

@@ -3,9 +3,23 @@
 use crate::backend::BackendError;
 use motley_proto::{GroupName, Uid, UserName};
 use std::{sync::Arc, time::Duration};
+use uzers::os::unix::UserExt;
 
 /// Longest time for which a look-up in another source of names may take.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// What the host knows about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEntry {
+    /// Uid. May be one of the system.
+    pub uid: u32,
+    /// Gid of the primary group.
+    pub gid: u32,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
 
 /// Tells which names and uids are in use on the host. Calls may block.
 pub trait NameService: Send + Sync + 'static {
@@ -24,6 +38,10 @@ pub trait NameService: Send + Sync + 'static {
     /// True when the gid has an entry, as far as this source tells of groups.
     fn has_gid(&self, _gid: u32) -> bool {
         false
+    }
+    /// The entry of a name; `None` when it has none, or this source tells only whether there is one.
+    fn entry(&self, _name: &UserName) -> Option<HostEntry> {
+        None
     }
 }
 
@@ -69,5 +87,15 @@ impl NameService for SystemNames {
 
     fn has_gid(&self, gid: u32) -> bool {
         uzers::get_group_by_gid(gid).is_some()
+    }
+
+    fn entry(&self, name: &UserName) -> Option<HostEntry> {
+        let user = uzers::get_user_by_name(name.as_str())?;
+        Some(HostEntry {
+            uid: user.uid(),
+            gid: user.primary_group_id(),
+            home: user.home_dir().to_string_lossy().into_owned(),
+            shell: user.shell().to_string_lossy().into_owned(),
+        })
     }
 }

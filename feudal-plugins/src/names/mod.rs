@@ -31,6 +31,8 @@ pub struct NameRules {
     pub strategy: Strategy,
     /// How a text is made into a name that shadow-utils take.
     pub shadow: ShadowVariant,
+    /// What every name begins with, whatever it is made of. Empty for no such text.
+    pub prefix: String,
 }
 
 impl NameRules {
@@ -69,7 +71,11 @@ pub enum SkipReason {
 /// # Errors
 /// Says why the text names nobody.
 pub fn user_name(text: &str, variant: ShadowVariant) -> Result<UserName, SkipReason> {
-    let made = make_compatible(text, variant)?;
+    prefixed("", text, variant)
+}
+
+fn prefixed(prefix: &str, text: &str, variant: ShadowVariant) -> Result<UserName, SkipReason> {
+    let made = format!("{prefix}{}", make_compatible(text, variant)?);
     UserName::new(made.as_str()).map_err(|error| SkipReason::Invalid(made, error))
 }
 
@@ -88,8 +94,8 @@ pub fn candidates(
             Box::new(pooled::texts(prefix.as_deref().unwrap_or(unix_primary_group), *digits))
         }
     };
-    let shadow = rules.shadow;
-    texts.filter_map(move |wanted| match user_name(&wanted, shadow) {
+    let (shadow, prefix) = (rules.shadow, rules.prefix.clone());
+    texts.filter_map(move |wanted| match prefixed(&prefix, &wanted, shadow) {
         Ok(name) => Some(Candidate { wanted, name }),
         Err(reason) => {
             tracing::debug!(%reason, "a text makes no user name; trying the next");
@@ -116,7 +122,7 @@ mod tests {
         [ShadowVariant::Default, ShadowVariant::V044, ShadowVariant::Punch, ShadowVariant::Ldap];
 
     fn names(strategy: Strategy, claims: serde_json::Value) -> Vec<String> {
-        let rules = NameRules { strategy, shadow: ShadowVariant::Default };
+        let rules = NameRules { strategy, shadow: ShadowVariant::Default, prefix: String::new() };
         let claims: Claims = serde_json::from_value(claims).unwrap();
         let all = candidates(&rules, &claims, "kit-edu_physics");
         all.take(100).map(|candidate| candidate.name.into()).collect()
@@ -128,6 +134,17 @@ mod tests {
         let claims =
             json!({"preferred_username": long, "given_name": "John", "family_name": "Doe"});
         assert_eq!(names(Strategy::Friendly, claims)[..2], ["john", "johdoe"]);
+    }
+
+    #[test]
+    fn every_name_begins_with_the_prefix_and_one_that_gets_too_long_is_passed_over() {
+        let shadow = ShadowVariant::Default;
+        let rules = NameRules { strategy: Strategy::Friendly, shadow, prefix: "fdl_".to_owned() };
+        let claims = json!({"preferred_username": "a".repeat(30), "given_name": "Root"});
+        let claims: Claims = serde_json::from_value(claims).unwrap();
+        let names: Vec<String> =
+            candidates(&rules, &claims, "").map(|candidate| candidate.name.into()).collect();
+        assert_eq!(names, ["fdl_root"]);
     }
 
     #[test]
@@ -154,12 +171,12 @@ mod tests {
     #[test]
     fn each_claim_that_is_said_to_be_read_makes_a_name_and_pools_read_none() {
         let shadow = ShadowVariant::Default;
-        let friendly = NameRules { strategy: Strategy::Friendly, shadow };
+        let friendly = NameRules { strategy: Strategy::Friendly, shadow, prefix: String::new() };
         for claim in friendly.claims_read().unwrap().names() {
             assert!(!names(Strategy::Friendly, json!({ claim: "jdoe" })).is_empty(), "{claim}");
         }
         let strategy = Strategy::Pooled { prefix: None, digits: 3 };
-        let pooled = NameRules { strategy, shadow };
+        let pooled = NameRules { strategy, shadow, prefix: String::new() };
         assert_eq!(pooled.claims_read(), None);
     }
 
@@ -168,6 +185,7 @@ mod tests {
         let rules = NameRules {
             strategy: Strategy::Pooled { prefix: Some("p".to_owned()), digits: 2 },
             shadow: ShadowVariant::Default,
+            prefix: String::new(),
         };
         let choice = |taken: fn(&str) -> bool| {
             choose(candidates(&rules, &Claims::default(), "g"), taken).map(|c| c.name.into())

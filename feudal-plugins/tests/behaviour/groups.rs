@@ -7,7 +7,7 @@ fn has(account: &feudal_plugins::Account, group: &str) -> bool {
 }
 
 pub async fn r22_groups_follow_each_deployment(rig: &dyn Rig) {
-    let ada = Someone::new("member");
+    let ada = Someone::new(rig, "member");
     let (one, two) = (new_group("alpha"), new_group("beta"));
     rig.prepare(&ada.identity, &ada.name).await;
     let backend = rig.backend();
@@ -32,7 +32,7 @@ pub async fn r22_groups_follow_each_deployment(rig: &dyn Rig) {
 }
 
 pub async fn groups_alone_can_be_changed(rig: &dyn Rig) {
-    let ada = Someone::new("regroup");
+    let ada = Someone::new(rig, "regroup");
     let (one, two) = (new_group("gamma"), new_group("delta"));
     ada.deploy(rig).await;
     let backend = rig.backend();
@@ -52,7 +52,7 @@ pub async fn groups_alone_can_be_changed(rig: &dyn Rig) {
 }
 
 pub async fn r22_a_membership_that_a_local_admin_gave_survives(rig: &dyn Rig) {
-    let ada = Someone::new("helped");
+    let ada = Someone::new(rig, "helped");
     let (given, asserted) = (new_group("given"), new_group("asserted"));
     ada.deploy(rig).await;
     if !rig.give_membership(&ada.name, &groups(&[&given])[0]).await {

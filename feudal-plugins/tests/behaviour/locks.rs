@@ -4,7 +4,7 @@ use super::{Rig, Someone, assert_unsupported, new_group};
 use motley_proto::{rest::AccountState, task::AccountPath};
 
 pub async fn a_suspension_shows_and_may_be_repeated_and_lifted(rig: &dyn Rig) {
-    let ada = Someone::new("locked");
+    let ada = Someone::new(rig, "locked");
     ada.deploy(rig).await;
     let (backend, id, name) = (rig.backend(), &ada.identity, &ada.name);
     if !rig.abilities().suspends {
@@ -27,7 +27,7 @@ pub async fn a_deployment_leaves_a_suspended_account_as_it_is(rig: &dyn Rig) {
     if !rig.abilities().suspends {
         return;
     }
-    let ada = Someone::new("asleep");
+    let ada = Someone::new(rig, "asleep");
     let group = new_group("late");
     ada.deploy(rig).await;
     rig.backend().suspend(&ada.identity, &ada.name).await.unwrap();
@@ -39,7 +39,7 @@ pub async fn a_deployment_leaves_a_suspended_account_as_it_is(rig: &dyn Rig) {
 }
 
 pub async fn a_limit_shows_and_may_be_repeated_and_lifted(rig: &dyn Rig) {
-    let ada = Someone::new("bound");
+    let ada = Someone::new(rig, "bound");
     ada.deploy(rig).await;
     let (backend, id, name) = (rig.backend(), &ada.identity, &ada.name);
     let shell = AccountPath::new(rig.shells()[0]).unwrap();

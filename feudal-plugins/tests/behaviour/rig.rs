@@ -18,6 +18,8 @@ pub struct Abilities {
     pub groups: bool,
     /// Sets login shells.
     pub shells: bool,
+    /// Lists the accounts that carry an identity.
+    pub lists: bool,
     /// Takes accounts away.
     pub removes: bool,
     /// Keeps the name of a removed account for its owner by itself.
@@ -31,6 +33,7 @@ impl Abilities {
         limits: true,
         groups: true,
         shells: true,
+        lists: true,
         removes: true,
         keeps_names: true,
     };
@@ -40,6 +43,7 @@ impl Abilities {
         limits: false,
         groups: false,
         shells: false,
+        lists: false,
         removes: false,
         keeps_names: false,
     };
@@ -63,6 +67,11 @@ pub trait Rig: Send + Sync {
     /// Two shells of tiers, the first for full.
     fn shells(&self) -> [&str; 2] {
         ["/bin/sh", "/sbin/nologin"]
+    }
+
+    /// What every name begins with.
+    fn name_prefix(&self) -> &str {
+        ""
     }
 
     /// Where [`Naming::Known`] holds: from now on the back end knows this name for the identity.
@@ -102,12 +111,17 @@ pub struct Someone {
 }
 
 impl Someone {
-    pub fn new(word: &str) -> Self {
+    pub fn new(rig: &dyn Rig, word: &str) -> Self {
+        Self::named(rig.name_prefix(), word)
+    }
+
+    /// The same where there is no rig yet.
+    pub fn named(prefix: &str, word: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let subject = Subject::new(format!("{word}-{number}")).unwrap();
         Self {
             identity: Identity::new(Issuer::new("https://op.example/").unwrap(), subject),
-            name: UserName::new(format!("{word}{number}")).unwrap(),
+            name: UserName::new(format!("{prefix}{word}{number}")).unwrap(),
             uid: Uid::new(FIRST_UID + number).unwrap(),
         }
     }

@@ -285,6 +285,9 @@ impl Accounts {
             .as_ref()
             .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
         if !known {
+            if self.backend.naming() == Naming::Known {
+                self.check_never_given(&account.name, record.as_ref()).await?;
+            }
             self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
@@ -331,6 +334,22 @@ impl Accounts {
         Ok(Deployment { state, message, name: account.name })
     }
 
+    /// A site may move a name from one person to another; what the first one left under it must not
+    /// become the other's.
+    async fn check_never_given(
+        &self,
+        name: &UserName,
+        own: Option<&AccountRecord>,
+    ) -> Result<(), DeployError> {
+        let is_own = own.is_some_and(|record| record.name.as_ref() == Some(name));
+        if is_own || !self.store.promised_names().await?.contains(name.as_str()) {
+            return Ok(());
+        }
+        Err(DeployError::Rejected(format!(
+            "the account {name} was somebody else's; ask the administrators of this service for a new one"
+        )))
+    }
+
     fn intent(
         &self,
         wish: &Wish<'_>,
@@ -355,6 +374,9 @@ impl Accounts {
         wish: &Wish<'_>,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
+        if self.backend.naming() == Naming::Known {
+            return self.create_prepared(wish, record).await;
+        }
         if let Some(record) = self.promised_before(wish, record).await? {
             match self.fulfil(wish, record).await? {
                 Some(deployment) => return Ok(deployment),
@@ -362,9 +384,6 @@ impl Accounts {
                     tracing::info!(request = wish.request, "the promised name was taken meanwhile")
                 }
             }
-        }
-        if self.backend.naming() == Naming::Known {
-            return self.create_prepared(wish).await;
         }
         let promised = self.store.promised_names().await?;
         let mut tried = Vec::new();
@@ -388,11 +407,26 @@ impl Accounts {
     }
 
     /// The back end knows what everybody is called: the account of that name becomes this person's.
-    async fn create_prepared(&self, wish: &Wish<'_>) -> Result<Deployment, DeployError> {
+    async fn create_prepared(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<AccountRecord>,
+    ) -> Result<Deployment, DeployError> {
         let Some(name) = self.backend.prepared_name(wish.identity, &wish.person).await? else {
             return Err(DeployError::nothing_prepared());
         };
-        let taken = || DeployError::Rejected(format!("the account {name} is somebody else's"));
+        let before = record.and_then(|record| record.name);
+        if before.is_some_and(|before| before != name)
+            && let Some(promise) = self.promise(wish.identity, &name).await?
+        {
+            // The site gave this person another name; the one that it had goes to nobody.
+            self.store.release(&promise, self.clock.now()).await?;
+        }
+        let taken = || {
+            DeployError::Rejected(format!(
+                "the account {name} is somebody else's; ask the administrators of this service"
+            ))
+        };
         let promise = self.promise(wish.identity, &name).await?.ok_or_else(taken)?;
         self.fulfil(wish, promise).await?.ok_or_else(taken)
     }
@@ -446,7 +480,8 @@ impl Accounts {
         Err(BackendError::Refused("no free uid was found".to_owned()).into())
     }
 
-    /// Makes the promised account; `None` when name or uid turn out to be taken, which retires both.
+    /// Makes the promised account; `None` when name or uid turn out to be taken. That retires both,
+    /// unless the back end knows whose they are.
     async fn fulfil(
         &self,
         wish: &Wish<'_>,
@@ -460,6 +495,10 @@ impl Accounts {
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
+                if self.backend.naming() == Naming::Known {
+                    self.store.unpromise(wish.identity).await?;
+                    return Ok(None);
+                }
                 if self.store.release(&promise, self.clock.now()).await? {
                     return Ok(None);
                 }
@@ -474,7 +513,9 @@ impl Accounts {
         let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
         self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
         self.store.set_tier(wish.identity, wish.tier).await?;
-        let message = message::deployed(true, &done.joined, &done.left);
+        // What the site made beforehand was there before.
+        let created = done.created || self.backend.naming() != Naming::Known;
+        let message = message::deployed(created, &done.joined, &done.left);
         self.audit_deployment(wish, &name, &message)?;
         if done.created {
             self.greet(wish.identity, &name, wish.request).await;

@@ -218,6 +218,8 @@ impl Accounts {
             (Some(record), Some(_)) if record.phase == Phase::Reserved => AccountState::NotDeployed,
             // About to be gone: nobody gets in any more.
             (Some(record), _) if record.is_leaving() => AccountState::NotDeployed,
+            // A lock that the host's admin put on the account.
+            (_, Some(account)) if account.state == AccountState::Suspended => account.state,
             (Some(record), Some(_)) if record.is_limited() => AccountState::Limited,
             (_, Some(account)) => account.state,
             (_, None) => self.state_without_account(identity).await?,

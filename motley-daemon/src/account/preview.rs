@@ -3,7 +3,7 @@
 use super::{AccountError, Accounts};
 use crate::verified::Verified;
 use feudal_plugins::{
-    Claims,
+    Claims, Naming, Person,
     groups::{Groups, groups},
     names::candidates,
 };
@@ -41,6 +41,12 @@ impl Accounts {
             None => record.and_then(|record| record.name),
         };
         let mut preview = Preview { groups: Some(groups), ..Preview::default() };
+        if self.backend.naming() == Naming::Known {
+            let person = Person::from_claims(&claims);
+            let prepared = self.backend.prepared_name(verified.identity(), &person).await?;
+            preview.name = held.or(prepared);
+            return Ok(preview);
+        }
         let promised = self.store.promised_names().await?;
         let tried = candidates(&self.rules.names, &claims, &primary).take(TRIED_CANDIDATES);
         for candidate in tried {

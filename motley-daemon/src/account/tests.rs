@@ -2,10 +2,12 @@
 
 mod idle;
 mod importing;
+mod known;
 mod leaving;
 mod limited;
 mod membership;
 mod nodes;
+mod states;
 mod suspended;
 mod unable;
 
@@ -46,7 +48,7 @@ pub(crate) struct Bench {
 
 pub(crate) fn rules(strategy: Strategy) -> AccountRules {
     AccountRules {
-        names: NameRules { strategy, shadow: ShadowVariant::Default },
+        names: NameRules { strategy, shadow: ShadowVariant::Default, prefix: String::new() },
         groups: GroupRules {
             policy: Policy::All,
             method: Method::Classic,

@@ -10,6 +10,8 @@ use crate::{
 };
 use feudal_plugins::{
     Backend,
+    bwidm::BwIdm,
+    external::External,
     ldap::{LdapConfig, LdapDirectory},
 };
 use motley_proto::facts::ProviderFeatures;
@@ -87,8 +89,35 @@ pub(super) async fn ask(config: &Config, owners: Owners) -> OnlineReport {
     if let BackendConfig::Ldap(ldap) = &config.adapter.backend {
         answers.push(directory(ldap).await);
     }
+    answers.extend(outside(&config.adapter.backend).await);
     answers.extend(config.server.tls.as_ref().map(|files| certificate(files, owners)));
     OnlineReport { answers }
+}
+
+/// Asks a back end outside this host whether it could work.
+async fn outside(backend: &BackendConfig) -> Option<Answer> {
+    let (what, checked) = match backend {
+        BackendConfig::LocalUnix(_) | BackendConfig::Ldap(_) => return None,
+        BackendConfig::BwIdm(bwidm) => {
+            let checked = match BwIdm::new(bwidm.config.clone()) {
+                Ok(bwidm) => bwidm.check().await,
+                Err(error) => Err(error),
+            };
+            ("[backend.bwidm]", checked.map_err(|error| error.to_string()))
+        }
+        BackendConfig::External(external) => {
+            let checked = External::new(external.config.clone()).check().await;
+            ("[backend.external]", checked.map_err(|error| error.to_string()))
+        }
+        BackendConfig::Map(map) => {
+            let opened = map.config.open();
+            ("[backend.map]", opened.map(|_| ()).map_err(|problems| problems.join("; ")))
+        }
+    };
+    Some(match checked {
+        Ok(()) => answer(what, Outcome::Well, "it answers"),
+        Err(error) => answer(what, Outcome::Wrong, error),
+    })
 }
 
 /// Binds, and reads both bases.

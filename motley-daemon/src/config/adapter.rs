@@ -1,10 +1,13 @@
 //! Names, groups and the back end: `feudal_adapter.conf` as the rules of feudal-plugins.
 
 use super::finding::{FindingKind, Findings, quoted};
+use super::outside::{self, MapConfig, Outside};
 use super::permissions::Owners;
 use super::raw::{Origin, RawFile, Settings};
 use feudal_plugins::{
     LoginInfo, Shells,
+    bwidm::BwIdmConfig,
+    external::ExternalConfig,
     groups::{GroupRules, Mapping, Method, Policy, SubGroups, group_name},
     ldap::LdapConfig,
     local_unix::LocalUnixConfig,
@@ -49,6 +52,12 @@ pub enum BackendConfig {
     LocalUnix(LocalUnixConfig),
     /// Accounts of a directory.
     Ldap(Box<LdapConfig>),
+    /// Accounts of a registration service.
+    BwIdm(Box<Outside<BwIdmConfig>>),
+    /// Accounts that a program of the site keeps.
+    External(Box<Outside<ExternalConfig>>),
+    /// Accounts that exist on this host, and belong to whom a file says.
+    Map(Box<Outside<MapConfig>>),
 }
 
 impl AdapterConfig {
@@ -57,6 +66,9 @@ impl AdapterConfig {
         match &self.backend {
             BackendConfig::LocalUnix(local) => &local.shells,
             BackendConfig::Ldap(ldap) => &ldap.shells,
+            BackendConfig::BwIdm(outside) => &outside.shells,
+            BackendConfig::External(outside) => &outside.shells,
+            BackendConfig::Map(outside) => &outside.shells,
         }
     }
 
@@ -70,6 +82,20 @@ impl AdapterConfig {
         match &self.backend {
             BackendConfig::LocalUnix(local) => &local.home_base,
             BackendConfig::Ldap(ldap) => &ldap.home_base,
+            BackendConfig::BwIdm(outside) => &outside.home_base,
+            BackendConfig::External(outside) => &outside.home_base,
+            BackendConfig::Map(outside) => &outside.home_base,
+        }
+    }
+}
+
+impl BackendConfig {
+    /// The word that selects it, where accounts can't be given the shell of their owner's tier.
+    pub fn without_shells(&self) -> Option<&'static str> {
+        match self {
+            Self::BwIdm(_) => Some("bwidm"),
+            Self::Map(_) => Some("map"),
+            Self::LocalUnix(_) | Self::Ldap(_) | Self::External(_) => None,
         }
     }
 }
@@ -87,8 +113,12 @@ pub(super) fn adapter(
     let groups = groups(raw, general, shadows.map(|it| it.groups), found);
     let names = names(raw.section("username_generator")?, shadows.map(|it| it.names), found);
     let kept = kept?;
+    let prefix = match &kept.backend {
+        BackendConfig::BwIdm(bwidm) => bwidm.config.organisation.prefix(),
+        _ => String::new(),
+    };
     Some(AdapterConfig {
-        names: names?,
+        names: NameRules { prefix, ..names? },
         groups: groups?,
         backend: kept.backend,
         login_info: login_info(raw.section("login_info")?),
@@ -110,13 +140,18 @@ struct Shadows {
     groups: ShadowVariant,
 }
 
+impl Shadows {
+    const DEFAULT: Self = Self { names: ShadowVariant::Default, groups: ShadowVariant::Default };
+}
+
 fn backend(
     raw: &RawFile,
     general: &Settings,
     owners: Owners,
     found: &mut Findings,
 ) -> Option<Kept> {
-    let words = ["local_unix", "ldap", "bonsai_ldap", "bwidm"].map(|word| (word, word));
+    let words =
+        ["local_unix", "ldap", "bonsai_ldap", "bwidm", "external", "map"].map(|word| (word, word));
     match choose(general, "backend", &words, found) {
         Some(word @ ("ldap" | "bonsai_ldap")) => {
             let section = raw.section(&format!("backend.{word}"))?;
@@ -124,13 +159,24 @@ fn backend(
             let ldap = super::ldap::ldap(word, section, owners, found)?;
             Some(Kept { backend: BackendConfig::Ldap(Box::new(ldap)), shadows })
         }
+        Some("bwidm") => {
+            let section = raw.section("backend.bwidm")?;
+            let backend = BackendConfig::BwIdm(Box::new(outside::bwidm(section, found)?));
+            Some(Kept { backend, shadows: Shadows::DEFAULT })
+        }
+        Some("external") => {
+            let section = raw.section("backend.external")?;
+            let external = outside::external(section, owners, found)?;
+            let backend = BackendConfig::External(Box::new(external));
+            Some(Kept { backend, shadows: Shadows::DEFAULT })
+        }
+        Some("map") => {
+            let section = raw.section("backend.map")?;
+            let backend = BackendConfig::Map(Box::new(outside::map(section, owners, found)?));
+            Some(Kept { backend, shadows: Shadows::DEFAULT })
+        }
         // A wrong word still lets the rest of the file be looked at.
-        other => {
-            if let Some("bwidm") = other {
-                let what = "back end bwidm is not available in this version";
-                let cure = "write backend = local_unix or ldap";
-                found.problem(general.finding(FindingKind::NotAvailable, "backend", what, cure));
-            }
+        _ => {
             let section = raw.section("backend.local_unix")?;
             let local = local_unix(section, found)?;
             let shadows =
@@ -241,7 +287,7 @@ fn names(
         true => Strategy::Pooled { prefix, digits: digits? },
         false => Strategy::Friendly,
     };
-    Some(NameRules { strategy, shadow: shadow? })
+    Some(NameRules { strategy, shadow: shadow?, prefix: String::new() })
 }
 
 fn groups(

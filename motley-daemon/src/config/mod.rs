@@ -14,6 +14,7 @@ mod ldap;
 mod network;
 mod ops;
 pub mod options;
+mod outside;
 pub mod permissions;
 pub mod raw;
 pub mod report;
@@ -29,6 +30,7 @@ pub use finding::{ConfigError, Finding, FindingKind, Warning};
 pub use network::Network;
 pub use ops::OpConfig;
 pub use options::{render_man, render_reference, render_sample};
+pub use outside::{MapConfig, Outside};
 pub use permissions::{Owners, read_guarded, read_key};
 pub use search::{Paths, Surroundings};
 pub use service::{
@@ -38,6 +40,10 @@ pub use service::{
 };
 pub use store::StoreConfig;
 
+use feudal_plugins::{
+    Tier,
+    groups::{GroupRules, Method, Policy},
+};
 use finding::Findings;
 use motley_proto::Issuer;
 use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
@@ -204,6 +210,10 @@ fn build(
     let service = raw.as_ref().and_then(|raw| service::service(raw, owners, &mut found));
     let ops = raw.as_ref().map(|raw| ops::ops(raw, owners, &mut found));
     let rules = raw_adapter.as_ref().and_then(|raw| adapter::adapter(raw, owners, &mut found));
+    if let (Some(ops), Some(rules)) = (&ops, &rules) {
+        check_tiers(ops, &rules.backend, &mut found);
+        warn_about_shared_groups(ops, &rules.groups, &mut found);
+    }
     let warnings = found.finish()?;
     let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();
     match (config, adapter, service, ops, rules) {
@@ -212,6 +222,37 @@ fn build(
             Ok((Config::assemble(service, ops, rules, files, effective), warnings))
         }
         _ => Err(ConfigError { problems: vec![incomplete()] }),
+    }
+}
+
+/// Who earned a lesser shell must not get another one because the back end knows no shells.
+fn check_tiers(ops: &[OpConfig], backend: &BackendConfig, found: &mut Findings) {
+    let Some(word) = backend.without_shells() else { return };
+    for op in ops {
+        let tiers = &op.policy.assurance;
+        let gives_less = tiers.max.is_some_and(|max| max < Tier::Full)
+            || tiers.fallback() < Tier::Full
+            || tiers.expressions.iter().any(|(tier, _)| *tier < Tier::Full);
+        if gives_less {
+            let what = format!(
+                "assurance_based_shell_... of {} asks for shells that backend = {word} can't give",
+                op.issuer
+            );
+            let cure = "take these options out, or let another back end keep the accounts";
+            found.problem(Finding::new(FindingKind::Value, MOTLEY_CUE.name, what, cure));
+        }
+    }
+}
+
+/// Method classic makes one local group of what two authorities vouch for under the same name.
+fn warn_about_shared_groups(ops: &[OpConfig], groups: &GroupRules, found: &mut Findings) {
+    if ops.len() > 1 && matches!((&groups.policy, &groups.method), (Policy::All, Method::Classic)) {
+        let what =
+            "several providers can put people into the same groups, whoever vouches for them";
+        let cure = "write policy = listed with supported_entitlements that end in #AUTHORITY, or tell \
+                    authorities apart by method = regex";
+        let finding = Finding::new(FindingKind::Doubtful, FEUDAL_ADAPTER.name, what, cure);
+        found.warn(finding.section("groups"));
     }
 }
 

@@ -73,6 +73,29 @@ pub fn read_guarded(path: &Path, owners: Owners) -> Result<Content, Finding> {
     Ok(Content { text, is_public: mode & OTHERS_READ != 0, mode, gid })
 }
 
+/// Looks whether a program may be run: nobody else could change it or put another one in its place,
+/// and it can be executed.
+///
+/// # Errors
+/// What stands against it.
+pub fn check_program(path: &Path, owners: Owners) -> Result<(), Finding> {
+    let shown = path.display().to_string();
+    let unusable = |error: io::Error| {
+        let cure = "check the path, and that the service may reach it";
+        Finding::new(FindingKind::File, &shown, format!("can't be looked at: {error}"), cure)
+    };
+    let metadata = path.metadata().map_err(unusable)?;
+    check_file(&shown, &metadata, owners)?;
+    check_directories(path, owners)?;
+    check_directories(&path.canonicalize().map_err(unusable)?, owners)?;
+    if metadata.mode() & 0o111 == 0 {
+        let what = "can't be executed";
+        let cure = format!("chmod +x {shown}");
+        return Err(Finding::new(FindingKind::Permissions, &shown, what, cure));
+    }
+    Ok(())
+}
+
 /// Reads a file that holds a secret.
 ///
 /// # Errors

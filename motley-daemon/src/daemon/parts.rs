@@ -19,8 +19,11 @@ use crate::{
     store::{Engine, Store},
     throttle::{Throttle, ThrottleLimits},
 };
-use anyhow::Context;
-use feudal_plugins::{Backend, Host, ldap::LdapDirectory, local_unix::LocalUnix, root::RootHost};
+use anyhow::{Context, anyhow};
+use feudal_plugins::{
+    Backend, Host, bwidm::BwIdm, external::External, ldap::LdapDirectory, local_unix::LocalUnix,
+    map::Mapped, root::RootHost,
+};
 use motley_proto::{Identity, NodeName};
 use std::{path::Path, sync::Arc};
 
@@ -118,7 +121,7 @@ impl Parts {
         let passwords =
             Arc::new(if config.otp.codes { passwords } else { passwords.without_codes() });
         let approval = config.adapter.approval.enabled.then(|| approval_rules(&config));
-        let (backend, host) = keepers(&config);
+        let (backend, host) = keepers(&config)?;
         let accounts = Arc::new(Accounts::new(AccountParts {
             store: ground.store.clone(),
             backend: Arc::new(Measured(backend)),
@@ -176,9 +179,9 @@ pub(crate) fn letters(config: &Config) -> Letters {
 }
 
 /// What keeps the accounts, and the host on which people work.
-fn keepers(config: &Config) -> (Arc<dyn Backend>, Arc<dyn Host>) {
+fn keepers(config: &Config) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Host>)> {
     let socket = &config.root.socket;
-    match &config.adapter.backend {
+    Ok(match &config.adapter.backend {
         BackendConfig::LocalUnix(local) => {
             let local = Arc::new(LocalUnix::new(local.clone(), socket));
             (local.clone(), local)
@@ -186,7 +189,17 @@ fn keepers(config: &Config) -> (Arc<dyn Backend>, Arc<dyn Host>) {
         BackendConfig::Ldap(ldap) => {
             (Arc::new(LdapDirectory::new(ldap.as_ref().clone())), Arc::new(RootHost::new(socket)))
         }
-    }
+        BackendConfig::BwIdm(bwidm) => {
+            (Arc::new(BwIdm::new(bwidm.config.clone())?), Arc::new(RootHost::new(socket)))
+        }
+        BackendConfig::External(external) => {
+            (Arc::new(External::new(external.config.clone())), Arc::new(RootHost::new(socket)))
+        }
+        BackendConfig::Map(map) => {
+            let file = map.config.open().map_err(|problems| anyhow!(problems.join("; ")))?;
+            (Arc::new(Mapped::new(file)), Arc::new(RootHost::new(socket)))
+        }
+    })
 }
 
 fn throttle_limits(config: &Config) -> ThrottleLimits {

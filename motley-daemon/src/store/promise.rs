@@ -159,6 +159,31 @@ impl Store {
         .await
     }
 
+    /// Takes back a promise of a name that the back end knows, and that may still be given to whom it
+    /// is meant for; [`Store::release`] is for names that turned out to be somebody else's. What
+    /// another node uses stays.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unpromise(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            set_holds(&mut write, &self.node, identity, false).await?;
+            sqlx::query(
+                "UPDATE account SET name = NULL, uid = NULL, phase = 'none'
+                 WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'
+                   AND NOT EXISTS (SELECT 1 FROM carried_out
+                     WHERE carried_out.issuer = $1 AND carried_out.subject = $2 AND holds = 1)",
+            )
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .execute(&mut *write)
+            .await?;
+            write.commit().await
+        })
+        .await
+    }
+
     /// Records that the account of an identity exists under this name and uid on this node. Without a
     /// uid, one that was known stays.
     ///

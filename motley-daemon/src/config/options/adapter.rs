@@ -4,7 +4,6 @@ use super::directory::{BONSAI_LDAP, LDAP};
 use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
 
 const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go to the journal";
-const NO_BACKEND: &str = "this back end comes with a later version";
 const NO_DUMP: &str = "claims are never written to files";
 const MOVED_TEXTS: &str = "its texts have moved to [login_info]";
 const NO_COURIER: &str = "messages go by mail only";
@@ -14,8 +13,9 @@ const LDF_ADAPTER: &[OptionSpec] = &[
         "backend",
         Kind::Text,
         "local_unix",
-        "What keeps the accounts: local_unix, \
-         ldap or bonsai_ldap.",
+        "What keeps the accounts: local_unix (this host), ldap or bonsai_ldap (a directory), bwidm (a \
+         registration service), external (a program of the site) or map (nobody: a file says whose the \
+         host's accounts are).",
     ),
     OptionSpec::new(
         "backend_supports_preferring_existing_user",
@@ -238,25 +238,20 @@ const LOCAL_UNIX: &[OptionSpec] = &[
         .obsolete("motley-root does what needs root"),
 ];
 
-/// Marks all options of a back end that does not exist yet.
-const fn later_all<const N: usize>(mut options: [OptionSpec; N]) -> [OptionSpec; N] {
-    let mut index = 0;
-    while index < N {
-        options[index] = options[index].later(NO_BACKEND);
-        index += 1;
-    }
-    options
-}
-
-const BWIDM: &[OptionSpec] = &later_all([
+const BWIDM: &[OptionSpec] = &[
     OptionSpec::new(
         "url",
         Kind::Text,
         "https://bwidm-test.scc.kit.edu/rest",
         "Address of the service.",
     ),
-    OptionSpec::new("org_id", Kind::Text, "fdl", "Organisation."),
-    OptionSpec::new("http_user", Kind::Text, "foo", "User of the service."),
+    OptionSpec::new(
+        "org_id",
+        Kind::Text,
+        "fdl",
+        "Organisation. Every name begins with it: fdl_jdoe.",
+    ),
+    OptionSpec::new("http_user", Kind::Text, "foo", "User of the service (basic authentication)."),
     OptionSpec::new("http_pass", Kind::Secret, "bar", "Its password."),
     OptionSpec::new(
         "service_name",
@@ -269,9 +264,48 @@ const BWIDM: &[OptionSpec] = &later_all([
         Kind::Bool,
         "no",
         "Logs requests to the service.",
+    )
+    .obsolete("requests are counted in the metrics, and failures are logged"),
+    OptionSpec::new("timeout", Kind::Seconds, "10", "Longest time for one request."),
+    OptionSpec::new(
+        "registration_timeout",
+        Kind::Seconds,
+        "30",
+        "Longest time for which a registration may be on its way.",
     ),
-    HOOK,
-]);
+    OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell that accounts have on this host."),
+    OptionSpec::new("home_base", Kind::Text, "/home", "Directory of homes on this host."),
+    HOOK.later("it is not run in this version"),
+];
+
+const EXTERNAL: &[OptionSpec] = &[
+    OptionSpec::unset(
+        "command",
+        Kind::OptionalText,
+        "Program that keeps the accounts, by its absolute path, and arguments between blanks. It runs \
+         as the service's user, once for each operation. Nobody but root and the service may be able \
+         to change it.",
+    ),
+    OptionSpec::new("timeout", Kind::Seconds, "10", "Longest time for one run of the program."),
+    OptionSpec::new(
+        "naming",
+        Kind::Text,
+        "numbered",
+        "Who names and numbers accounts. offered: motley offers names and uids. numbered: motley \
+         offers names. known: the program knows who has which name.",
+    ),
+    SHELL,
+    SHELL_LIMITED,
+    SHELL_RESTRICTED,
+    HOME_BASE,
+];
+
+const MAP: &[OptionSpec] = &[OptionSpec::unset(
+    "file",
+    Kind::OptionalText,
+    "File with a line ISSUER SUBJECT NAME for everybody who has an account. It is read again when it \
+     changes. Nobody but root and the service may be able to change it.",
+)];
 
 const VERBOSE_INFO: &[OptionSpec] = &[
     OptionSpec::new("active", Kind::Bool, "no", "Writes all claims to a file.").obsolete(NO_DUMP),
@@ -306,7 +340,13 @@ const SECTIONS: &[SectionSpec] = &[
         "Accounts in an LDAP directory, whose entries stand directly below the bases.",
         BONSAI_LDAP,
     ),
-    SectionSpec::new("backend.bwidm", "Accounts in bwIDM.", BWIDM),
+    SectionSpec::new(
+        "backend.bwidm",
+        "Accounts in bwIDM, over the REST interface of its registration service.",
+        BWIDM,
+    ),
+    SectionSpec::new("backend.external", "Accounts that a program of the site keeps.", EXTERNAL),
+    SectionSpec::new("backend.map", "Accounts that exist on this host by other means.", MAP),
     SectionSpec::new("messages", "Logging.", MESSAGES),
     SectionSpec::new("verbose-info-plugin", "Claims in a file.", VERBOSE_INFO),
     SectionSpec::ignored("approval.email", "its options have moved to [notifier.email]"),

@@ -1,0 +1,147 @@
+//! Makes an intent true: a record, its groups, its registration.
+
+use super::{
+    BwIdm,
+    record::{Record, login_of, wanted},
+};
+use crate::{
+    backend::{BackendError, Deployed, GroupChanges, Intent},
+    local_unix::ask_names,
+};
+use motley_proto::{GroupName, rest::AccountState};
+use std::collections::BTreeSet;
+
+impl BwIdm {
+    pub(super) async fn make_true(&self, intent: &Intent) -> Result<Deployed, BackendError> {
+        let organisation = &self.config.organisation;
+        let login = login_of(&intent.name, organisation)?;
+        let _one_at_a_time = self.naming.lock().await;
+        let known = self.record_of(&intent.identity).await?;
+        if let Some(record) = &known {
+            self.check_record(record, intent)?;
+        }
+        let before = match &known {
+            Some(record) => self.account_of(record).await?,
+            None => None,
+        };
+        if let Some(account) = &before
+            && account.state == AccountState::Suspended
+        {
+            let account = account.clone();
+            return Ok(Deployed { account, created: false, joined: vec![], left: vec![] });
+        }
+        self.check_name(intent, known.as_ref()).await?;
+        let mut record = match known {
+            Some(record) => record,
+            None => self.create(&intent.identity).await?,
+        };
+        if !record.is_active() {
+            record = self.activate(&intent.identity).await?;
+        }
+        let primary = self.group(&intent.groups.primary).await?;
+        let old = record.clone();
+        record.describe(&intent.identity, &intent.person, &login, organisation, &primary);
+        if record != old {
+            self.write(&record).await?;
+            record = self.known(&intent.identity).await?;
+        }
+        self.yield_to_earlier(&mut record, intent).await?;
+        let changes = self.regroup(&mut record, &wanted(&intent.groups)).await?;
+        self.register(&record.external_id).await?;
+        let record = self.known(&intent.identity).await?;
+        let missing = || self.rest.unavailable("does not show an account that it has registered");
+        let account = self.account_of(&record).await?.ok_or_else(missing)?;
+        let GroupChanges { joined, left } = changes;
+        Ok(Deployed { account, created: before.is_none(), joined, left })
+    }
+
+    /// What a record says that is there already must agree with the intent.
+    fn check_record(&self, record: &Record, intent: &Intent) -> Result<(), BackendError> {
+        let ours = self.config.organisation.as_str();
+        match record.organisation() {
+            Some(other) if other != ours => {
+                let why = format!("the registration service knows this person under `{other}`");
+                return Err(BackendError::Refused(why));
+            }
+            _ => {}
+        }
+        match record.name(&self.config.organisation) {
+            Some(name) if name != intent.name => Err(BackendError::HasAccount(name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Somebody else's name is taken, in the service and on this host. Who has a record with this
+    /// name shows up on the host too.
+    async fn check_name(
+        &self,
+        intent: &Intent,
+        record: Option<&Record>,
+    ) -> Result<(), BackendError> {
+        let own = intent.identity.unique_id();
+        let named = self.records_named(&intent.name).await?;
+        let foreign = named.iter().any(|record| record.external_id != own.as_str());
+        let has_name = record.is_some_and(|it| it.name(&self.config.organisation).is_some());
+        let name = intent.name.clone();
+        let taken = foreign
+            || (!has_name && ask_names(&self.names, move |names| names.has_user(&name)).await?);
+        if taken { Err(BackendError::NameTaken(intent.name.clone())) } else { Ok(()) }
+    }
+
+    /// Another client of the service may have taken the name at the same moment. Of two records with
+    /// one name the older keeps it.
+    async fn yield_to_earlier(
+        &self,
+        record: &mut Record,
+        intent: &Intent,
+    ) -> Result<(), BackendError> {
+        let named = self.records_named(&intent.name).await?;
+        if !named.iter().any(|other| other.id < record.id) {
+            return Ok(());
+        }
+        record.give_name_up();
+        self.write(record).await?;
+        Err(BackendError::NameTaken(intent.name.clone()))
+    }
+
+    /// Joins what is wanted and leaves what we joined and is not wanted any more. What we are about
+    /// to join is noted first, so that a crash leaves no membership that nobody would take back.
+    pub(super) async fn regroup(
+        &self,
+        record: &mut Record,
+        wanted: &BTreeSet<GroupName>,
+    ) -> Result<GroupChanges, BackendError> {
+        let service = &self.config.service;
+        let member: BTreeSet<String> =
+            record.secondary_groups().into_iter().map(|group| group.name).collect();
+        let managed = record.managed(service);
+        let joined: Vec<GroupName> =
+            wanted.iter().filter(|group| !member.contains(group.as_str())).cloned().collect();
+        let left: Vec<GroupName> =
+            managed.iter().filter(|group| !wanted.contains(*group)).cloned().collect();
+        if joined.is_empty() && left.is_empty() {
+            return Ok(GroupChanges::default());
+        }
+        if !joined.is_empty() {
+            record.set_managed(service, &managed.iter().chain(&joined).cloned().collect());
+            self.write(record).await?;
+        }
+        for name in &joined {
+            self.member("add", &self.group(name).await?, record).await?;
+        }
+        for group in record.secondary_groups() {
+            if left.iter().any(|name| name.as_str() == group.name) {
+                self.member("remove", &group, record).await?;
+            }
+        }
+        if let Some(identity) = record.identity() {
+            *record = self.known(&identity).await?;
+        }
+        if !left.is_empty() {
+            let kept = managed.iter().chain(&joined).filter(|group| !left.contains(group));
+            record.set_managed(service, &kept.cloned().collect());
+            self.write(record).await?;
+        }
+        Ok(GroupChanges { joined, left })
+    }
+}

@@ -1,0 +1,95 @@
+//! Where we differ from the recorded cases on purpose, and why.
+
+use super::play::{Case, Outcome};
+
+const NO_VERB: &str =
+    "approvals are decided by motleyctl, and words that mean nothing are no verbs";
+const TWO_ACCOUNTS: &str = "of two accounts of one identity local_unix takes the last line, as recorded; the stand-in has no lines";
+const NOT_DEPLOYED: &str = "a suspended or limited account is not said to be deployed";
+const NOT_VERIFIED: &str = "nobody is verified who is suspended or limited";
+const STAYS_SUSPENDED: &str = "a removal does not lift a suspension";
+const TIER: &str = "the shell follows the tier at each deployment";
+const OWN_NAME: &str =
+    "an account is addressed by the name that it has, not by what that name would be made into";
+const COMMENT: &str = "the identity in the comment field ends at the first comma";
+const NOLOGIN: &str = "nologin limits an account wherever it lies";
+const SSH_KEYS: &str = "ssh keys are not handled, and nobody is told that they were";
+const GROUP: &str = "a group that can't be named is left out and keeps nobody out";
+const EMPTY_NAME: &str = "a name of which nothing is left is passed over for the next";
+const QUESTIONS: &str = "nobody is asked for a name";
+
+pub(super) const REASONS: &[&str] = &[
+    NO_VERB,
+    TWO_ACCOUNTS,
+    NOT_DEPLOYED,
+    NOT_VERIFIED,
+    STAYS_SUSPENDED,
+    TIER,
+    OWN_NAME,
+    COMMENT,
+    NOLOGIN,
+    SSH_KEYS,
+    GROUP,
+    EMPTY_NAME,
+    QUESTIONS,
+];
+
+/// Why a case can't be played at all.
+pub(super) fn not_played(case: &Case) -> Option<&'static str> {
+    match case.action() {
+        "test" | "accepted" | "rejected" | "bogus" | "" | "pending" => return Some(NO_VERB),
+        _ => {}
+    }
+    let own = case.setup().filter(|(step, what)| {
+        let made = what.as_str().unwrap_or_default();
+        *step == "sh" && made.starts_with("useradd -m -c sub-1@")
+    });
+    (own.count() > 1).then_some(TWO_ACCOUNTS)
+}
+
+/// Why the outcome may differ from the recorded one.
+pub(super) fn reason(case: &Case, ours: &Outcome, recorded: &Outcome) -> Option<&'static str> {
+    let ran = |text: &str| {
+        case.setup().any(|(_, what)| what.as_str().is_some_and(|command| command.contains(text)))
+    };
+    let is = |state: &Option<String>, word: &str| state.as_deref() == Some(word);
+    let locked = is(&ours.state, "suspended") || is(&ours.state, "limited");
+    let deploys = matches!(case.action(), "deploy" | "deployed");
+    let name = case.name();
+    if case.0["input"].get("credentials").is_some() {
+        return is(&ours.state, "deployed").then_some(SSH_KEYS);
+    }
+    if case.config().contains("interactive = yes") {
+        return is(&ours.state, "deployed").then_some(QUESTIONS);
+    }
+    if ran("usermod -c") {
+        return ours
+            .message_after
+            .as_deref()
+            .is_some_and(|it| it == "username jdoe")
+            .then_some(COMMENT);
+    }
+    if ran("john.doe") || (name.contains("two dots") && is(&recorded.state_after, "unknown")) {
+        return (!ours.error).then_some(OWN_NAME);
+    }
+    if ran("/usr/sbin/nologin") || case.config().contains("/usr/sbin/nologin") {
+        return is(&ours.state_after, "limited").then_some(NOLOGIN);
+    }
+    if deploys && locked && is(&recorded.state, "deployed") && ours.message == recorded.message {
+        return Some(NOT_DEPLOYED);
+    }
+    if ours.verified == Some(false) && recorded.verified == Some(true) && locked {
+        return Some(NOT_VERIFIED);
+    }
+    if case.action() == "not_deployed" && is(&ours.state, "suspended") {
+        return Some(STAYS_SUSPENDED);
+    }
+    if deploys && case.setup().any(|(step, _)| step == "tier") {
+        return is(&ours.state_after, "deployed").then_some(TIER);
+    }
+    if name.contains("group name") && recorded.error {
+        return is(&ours.state, "deployed").then_some(GROUP);
+    }
+    let other_name = ours.user.is_some() && recorded.user.as_deref() == Some("_");
+    other_name.then_some(EMPTY_NAME)
+}
