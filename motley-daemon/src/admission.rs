@@ -319,6 +319,9 @@ impl Admission {
         if let Decision::Refuse(refusal) = self.authorise_identified(&identified) {
             return Err(Refusal::NotAuthorised(refusal.reason));
         }
+        if identified.verified().is_some() {
+            self.accounts.reactivate(identified.identity(), "login").await?;
+        }
         let standing = self.accounts.standing(identified.identity()).await?;
         check_name(&standing, name)?;
         if let Some(only) = identified.only.as_ref().filter(|only| only.as_str() != name.as_str()) {

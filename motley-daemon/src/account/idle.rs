@@ -149,12 +149,12 @@ impl Accounts {
         Ok(true)
     }
 
-    /// Ends what idleness led to, where the person's own deployment may. What an admin ordered stays.
-    pub(super) async fn reactivate(
-        &self,
-        identity: &Identity,
-        request: &str,
-    ) -> Result<(), AccountError> {
+    /// Ends what idleness led to, where the person may who has just shown a good token and is
+    /// authorised. What an admin ordered stays.
+    ///
+    /// # Errors
+    /// When store or audit trail do not answer.
+    pub async fn reactivate(&self, identity: &Identity, request: &str) -> Result<(), AccountError> {
         if !self.lifecycle.config.reactivate {
             return Ok(());
         }

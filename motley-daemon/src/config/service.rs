@@ -203,7 +203,7 @@ pub struct LifecycleConfig {
     pub suspend_after: Option<i64>,
     /// Days before either at which the person is warned.
     pub warn_before: Option<i64>,
-    /// The person's own valid login or deployment ends what idleness led to.
+    /// The person's own login by token, or authorised request, ends what idleness led to.
     pub reactivate: bool,
     /// Groups that a token does not assert any more are left at the login.
     pub check_groups: bool,

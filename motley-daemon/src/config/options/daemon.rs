@@ -397,8 +397,9 @@ const LIFECYCLE: &[OptionSpec] = &[
         "reactivate",
         Kind::Bool,
         "no",
-        "The person's own deployment ends what idleness led to; an account that an admin limited or \
-         suspended stays so. With no, an admin does: motleyctl users unlimit, resume.",
+        "The person's own login by token, or authorised request, ends what idleness led to; an account \
+         that an admin limited or suspended stays so. With no, an admin does: motleyctl users \
+         unlimit, resume.",
     ),
     OptionSpec::new(
         "check_groups",

@@ -15,6 +15,7 @@ use crate::{
     admission::Identified,
     policy::{self, Advice, Decision},
     request,
+    serve::request_id,
     store::Use,
     verified::Verified,
 };
@@ -96,6 +97,8 @@ async fn authorised(rest: &Shared, headers: &HeaderMap) -> Step<(Secret, Arc<Ver
     let (token, verified) = identify(rest, bearer, headers).await?;
     require_authorised(rest, &verified)?;
     let accounts = rest.admission.accounts();
+    let back = accounts.reactivate(verified.identity(), &request_id()).await;
+    back.map_err(|error| answer::account_failed(&error))?;
     let address = accounts.address_of(&verified);
     accounts.note_use(verified.identity(), Use::Rest, address);
     Ok((token, verified))
