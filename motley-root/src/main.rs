@@ -17,7 +17,7 @@ use motley_root::{
     hardening::harden,
     ledger::Ledger,
     runner::SystemRunner,
-    serve::{log, serve},
+    serve::{Signals, log, serve},
     socket::{self, DaemonUser, TaskSocket},
 };
 use std::{
@@ -99,6 +99,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         DaemonUser { uid: daemon.uid.as_raw(), gid: daemon.gid.as_raw() },
     )?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let signals = Signals::watch().context("signals")?;
     let removing = Arc::clone(&accounts);
     // Ending sessions and scripts may take seconds for each: nobody's login waits for that.
     std::thread::spawn(move || {
@@ -110,7 +111,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     });
     let judge = Judge { daemon_uid: daemon.uid.as_raw(), admin_socket: false };
-    let served = serve(task_socket.listener, accounts, judge).context("task socket");
+    let served = serve(task_socket.listener, accounts, judge, &signals).context("task socket");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     if let Some(path) = task_socket.made {
         let _ = std::fs::remove_file(path);

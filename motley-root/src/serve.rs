@@ -45,8 +45,13 @@ const FAREWELL: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// When the socket or the signals can't be waited for.
-pub fn serve(listener: UnixListener, accounts: Arc<Accounts>, judge: Judge) -> io::Result<()> {
-    let signals = watch_signals()?;
+pub fn serve(
+    listener: UnixListener,
+    accounts: Arc<Accounts>,
+    judge: Judge,
+    signals: &Signals,
+) -> io::Result<()> {
+    let Signals(signals) = signals;
     listener.set_nonblocking(true)?;
     let (give, take) = sync_channel::<UnixStream>(0);
     let take = Arc::new(Mutex::new(take));
@@ -59,13 +64,13 @@ pub fn serve(listener: UnixListener, accounts: Arc<Accounts>, judge: Judge) -> i
     for _ in 0..WORKERS {
         start_worker(take.clone(), desk.clone())?;
     }
-    while !stop_is_asked(&listener, &signals)? {
+    while !stop_is_asked(&listener, signals)? {
         match listener.accept() {
             Ok((stream, _)) => {
                 if !admit(&stream, judge) {
                     continue;
                 }
-                if !hand_over(&give, stream, &signals)? {
+                if !hand_over(&give, stream, signals)? {
                     break;
                 }
             }
@@ -110,13 +115,22 @@ impl Desk {
     }
 }
 
-/// Must run before the first thread starts, for all must leave these signals alone.
-fn watch_signals() -> io::Result<SignalFd> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
-    set.thread_block()?;
-    Ok(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+/// SIGTERM and SIGINT, which ask for the end and break nothing off.
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Watches for them. Must come before the first thread starts, for all must leave them alone: one
+    /// that does not would be ended by them, and the process with it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn watch() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        set.thread_block()?;
+        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    }
 }
 
 /// Waits for a connection or the end.

@@ -31,13 +31,13 @@ sandbox_test! {
         let world = World::with(sb, rules, PamStack::shipped(), |daemon| daemon)?;
         let (code, report) = check(&world)?;
         assert_eq!((code, &report["valid"]), (Some(0), &Value::Bool(true)), "{report}");
-        assert_eq!(outcomes(&report), ["well", "doubtful"], "{}", report["online"]);
+        assert_eq!(outcomes(&report), ["well", "doubtful", "well"], "{}", report["online"]);
         assert!(report["online"].to_string().contains("no_such_scope"));
 
         world.op.down();
         let (code, report) = check(&world)?;
         assert_eq!((code, &report["valid"]), (Some(69), &Value::Bool(true)));
-        assert_eq!(outcomes(&report), ["wrong"], "{}", report["online"]);
+        assert_eq!(outcomes(&report), ["wrong", "well"], "{}", report["online"]);
         Ok(())
     }
 }
@@ -54,11 +54,11 @@ sandbox_test! {
         );
         std::fs::write("/etc/motley_cue/feudal_adapter.conf", adapter)?;
         let (code, report) = check(&world)?;
-        assert_eq!((code, outcomes(&report)), (Some(0), vec!["well", "well"]), "{}", report["online"]);
+        assert_eq!((code, outcomes(&report)), (Some(0), vec!["well", "well", "well"]), "{}", report["online"]);
         assert!(!report.to_string().contains(PASSWORD), "{report}");
         slapd.stop()?;
         let (code, report) = check(&world)?;
-        assert_eq!((code, outcomes(&report)), (Some(69), vec!["well", "wrong"]), "{}", report["online"]);
+        assert_eq!((code, outcomes(&report)), (Some(69), vec!["well", "well", "wrong"]), "{}", report["online"]);
         assert!(report["online"].to_string().contains("can't be reached"), "{}", report["online"]);
         Ok(())
     }

@@ -99,7 +99,6 @@ impl Accounts {
                 self.suspend(identity, Suspender::Idleness, LIFECYCLE).await?
             }
         };
-        self.store.note_idle(identity, Some(what)).await?;
         tracing::info!(identity = %identity.unique_id(), what = what.as_str(), "nobody used this account");
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Limits: an account keeps the shell of tier limited until an admin lifts that, whatever its owner earns.
 
-use super::{AccountError, Accounts, IdentityHeld, Order, Suspender, suspend::unchanged};
+use super::{AccountError, Accounts, IdentityHeld, Order, suspend::unchanged};
 use crate::{
     audit::Event,
     store::{AccountRecord, CarriedOut, StoreError},
@@ -46,13 +46,9 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, AccountError> {
-        let order = order.into();
-        let by = order.to_string();
+        let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
         let (identity, account) = self.account_in_use(identity).await?;
-        if order.by != Suspender::Idleness {
-            self.store.note_idle(&identity, None).await?;
-        }
         self.audit.record(Event::Limited {
             request: request.to_owned(),
             identity: identity.clone(),

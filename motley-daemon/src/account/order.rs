@@ -1,5 +1,6 @@
 //! Who orders a change of somebody's account, and why.
 
+use crate::store::IDLENESS;
 use motley_proto::{Identity, admin::Reason};
 
 /// Who asks for it.
@@ -23,7 +24,7 @@ impl std::fmt::Display for Suspender {
         match self {
             Self::Oneself => f.write_str("oneself"),
             Self::Admin(identity) => write!(f, "admin {}", identity.unique_id()),
-            Self::Idleness => f.write_str("idleness"),
+            Self::Idleness => f.write_str(IDLENESS),
             Self::Host { uid } => write!(f, "admin on the host, uid {uid}"),
         }
     }

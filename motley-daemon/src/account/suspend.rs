@@ -89,15 +89,8 @@ impl Accounts {
         order: impl Into<Order>,
         request: &str,
     ) -> Result<Receipt, SuspendError> {
-        let order = order.into();
-        let by = order.to_string();
+        let by = order.into().to_string();
         let held = self.locks.hold(identity).await;
-        if order.by != Suspender::Idleness {
-            // What an admin orders is not lifted by the person's own deployment.
-            for spelling in spellings(identity) {
-                self.store.note_idle(&spelling, None).await?;
-            }
-        }
         self.audit.record(Event::Suspended {
             request: request.to_owned(),
             identity: identity.clone(),

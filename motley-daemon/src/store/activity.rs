@@ -1,8 +1,9 @@
 //! When accounts were used last, and what followed from not using them.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, spellings};
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject};
+use sqlx::AnyConnection;
 
 /// Seconds between two notes about one account.
 const PRECISION: i64 = 3600;
@@ -40,6 +41,9 @@ pub enum Idle {
     /// It was suspended.
     Suspended,
 }
+
+/// By whom, in marks that idleness led to.
+pub const IDLENESS: &str = "idleness";
 
 impl Idle {
     /// The word.
@@ -244,25 +248,6 @@ impl Store {
         .await
     }
 
-    /// Records what idleness led to, or that an admin has decided otherwise.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn note_idle(
-        &self,
-        identity: &Identity,
-        acted: Option<Idle>,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            sqlx::query("UPDATE last_use SET acted = $3 WHERE issuer = $1 AND subject = $2")
-                .bind(identity.issuer.to_string())
-                .bind(identity.subject.to_string())
-                .bind(acted.map(|acted| acted.as_str().to_owned())),
-        )
-        .await?;
-        Ok(())
-    }
-
     /// Counts anew from now, as after an admin has let somebody in again.
     ///
     /// # Errors
@@ -294,4 +279,36 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Notes in the transaction of a mark whether idleness led to it: what an admin orders, before or after,
+/// is not lifted by the person's own return.
+pub(super) async fn note_cause(
+    connection: &mut AnyConnection,
+    identity: &Identity,
+    by: &str,
+    mark: Idle,
+) -> Result<(), StoreError> {
+    let statement = match mark {
+        Idle::Limited => {
+            "UPDATE last_use SET acted = CASE WHEN $3 = $4 AND EXISTS (SELECT 1 FROM account
+               WHERE account.issuer = $1 AND account.subject = $2 AND limited_by = $4)
+             THEN 'limited' ELSE NULL END WHERE issuer = $1 AND subject = $2"
+        }
+        Idle::Suspended => {
+            "UPDATE last_use SET acted = CASE WHEN $3 = $4 AND EXISTS (SELECT 1 FROM account
+               WHERE account.issuer = $1 AND account.subject = $2 AND suspended_by = $4)
+             THEN 'suspended' ELSE NULL END WHERE issuer = $1 AND subject = $2"
+        }
+    };
+    for spelling in spellings(identity) {
+        sqlx::query(statement)
+            .bind(spelling.issuer.to_string())
+            .bind(spelling.subject.to_string())
+            .bind(by.to_owned())
+            .bind(IDLENESS)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Every change of marks gets the next number, by which each node knows what it has to carry out.
 
-use super::{Store, StoreError};
+use super::{Idle, Store, StoreError, activity::note_cause};
 use crate::clock::Timestamp;
 use motley_proto::Identity;
 use sqlx::{AnyConnection, any::AnyQueryResult};
@@ -48,6 +48,7 @@ impl Store {
             .execute(&mut *write)
             .await?;
             require_row(&done)?;
+            note_cause(&mut write, identity, by, Idle::Limited).await?;
             write.commit().await?;
             Ok(version)
         })

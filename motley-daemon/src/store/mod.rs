@@ -24,7 +24,7 @@ mod url;
 mod write;
 
 pub use account::{AccountRecord, Known, Phase};
-pub use activity::{Idle, LastUse, Use};
+pub use activity::{IDLENESS, Idle, LastUse, Use};
 pub use approval::{Approval, ApprovalIntent, KeptClaims, MAX_APPROVALS, NewApproval};
 pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;

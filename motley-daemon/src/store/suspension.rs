@@ -1,6 +1,8 @@
 //! Marks of suspension in the store.
 
-use super::{Store, StoreError, mark::next_version, spelling::issuer_texts};
+use super::{
+    Idle, Store, StoreError, activity::note_cause, mark::next_version, spelling::issuer_texts,
+};
 use crate::clock::Timestamp;
 use motley_proto::Identity;
 use sqlx::AnyConnection;
@@ -37,6 +39,7 @@ impl Store {
             .bind(version)
             .execute(&mut *write)
             .await?;
+            note_cause(&mut write, identity, by, Idle::Suspended).await?;
             write.commit().await?;
             Ok(version)
         })

@@ -63,7 +63,7 @@ impl Rig for Directory {
 
     fn abilities(&self) -> Abilities {
         match self.mode {
-            Mode::ReadOnly => Abilities::NONE,
+            Mode::ReadOnly => Abilities { lists: true, ..Abilities::NONE },
             Mode::PreCreated | Mode::FullAccess => {
                 Abilities { keeps_names: false, ..Abilities::ALL }
             }

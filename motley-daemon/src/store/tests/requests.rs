@@ -146,7 +146,8 @@ on_both_databases! {
         assert_eq!(store.to_be_warned(END, 9).await.unwrap().len(), 1);
         store.warn(&who, &letter("warning"), END).await.unwrap();
         assert!(store.to_be_warned(END, 9).await.unwrap().is_empty());
-        store.note_idle(&who, Some(Idle::Limited)).await.unwrap();
+        store.limit(&who, IDLENESS, "/bin/sh", END).await.unwrap();
+        assert_eq!(store.last_use(&who).await.unwrap().unwrap().acted, Some(Idle::Limited));
         assert!(store.idle_since(END, Idle::Limited, 9).await.unwrap().is_empty());
         assert_eq!(store.idle_since(END, Idle::Suspended, 9).await.unwrap().len(), 1);
         store.suspend(&who, "admin", END).await.unwrap();
