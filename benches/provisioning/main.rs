@@ -4,6 +4,7 @@
 
 #[path = "../compare/accounts.rs"]
 mod accounts;
+mod cluster;
 mod deploying;
 mod times;
 
@@ -11,7 +12,7 @@ use accounts::{AccountFiles, Person};
 use anyhow::{Context, Result};
 use motley_tests::{
     op::{Alg, User},
-    sandbox::{PamStack, Sandbox, World},
+    sandbox::{Node, PamStack, Sandbox, World},
 };
 use std::fs;
 use times::{Times, ms};
@@ -26,11 +27,18 @@ const MANY: usize = 100_000;
 /// Requests of which the median counts.
 const REQUESTS: usize = 200;
 
+/// Nodes of a cluster: how many the next one adds to.
+const NODES: [usize; 4] = [1, 2, 3, 4];
+
 const ADAPTER: &str = "[ldf_adapter]\nbackend = local_unix\nfallback_group = motleyusers\n\
     [username_generator]\nmode = friendly\n\
     [backend.local_unix]\nhome_base = /home\nshell = /bin/bash\n";
 
 fn main() -> Result<()> {
+    // A node of the cluster is this program again, in a sandbox of its own.
+    if std::env::args().nth(1).as_deref() == Some("node") {
+        return Node::live("node");
+    }
     let sb = Sandbox::current().context("run this with ./run figures --provisioning")?;
     let limits = "[limits]\nrequests_per_source = 1000000000\nrequests_per_identity = 1000000000\n\
         connections_per_source = 1000";
@@ -41,6 +49,10 @@ fn main() -> Result<()> {
     let world = World::with(&sb, "authorise_all = yes", PamStack::shipped(), |daemon| {
         daemon.section(limits).adapter(ADAPTER)
     })?;
+    for nodes in NODES {
+        eprintln!("==> {nodes} nodes at one PostgreSQL");
+        cluster::measure(&sb, nodes)?;
+    }
     measure(&world, &before).inspect_err(|_| {
         let log = world.daemon.log(&sb);
         let last = log.lines().rev().take(5);
