@@ -6,9 +6,10 @@
 
 use motley_proto::SshKey;
 use nix::{
+    dir::Dir,
     errno::Errno,
-    fcntl::{OFlag, openat, renameat},
-    sys::stat::{FileStat, Mode, fchmod, fstat, mkdirat},
+    fcntl::{AtFlags, OFlag, openat, renameat},
+    sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat},
     unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat},
 };
 use std::{
@@ -75,23 +76,23 @@ pub fn keep(home: &OwnedFd, uid: u32, gid: u32, keys: &[SshKey]) -> Result<bool,
 }
 
 /// The text with our part replaced. A part whose end its owner took away is the owner's from then on.
+///
+/// One pass: the file's owner chooses what stands in it, and everybody's tasks wait meanwhile.
 fn with_keys(text: &[u8], keys: &[SshKey]) -> Vec<u8> {
-    let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
     let is = |line: &[u8], mark: &str| line.trim_ascii_end() == mark.as_bytes();
     let mut kept = Vec::with_capacity(text.len());
-    let mut rest = lines.as_slice();
-    while let Some((line, behind)) = rest.split_first() {
-        let end = behind.iter().position(|line| is(line, END) || is(line, BEGIN));
-        let ends = end.and_then(|at| behind.get(at)).is_some_and(|line| is(line, END));
-        rest = match end {
-            Some(at) if is(line, BEGIN) && ends => behind.get(at + 1..).unwrap_or_default(),
-            _ => {
-                if !is(line, BEGIN) && !is(line, END) {
-                    kept.extend_from_slice(line);
-                }
-                behind
+    // How much was kept when the part began in which this line may lie.
+    let mut part: Option<usize> = None;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if is(line, BEGIN) {
+            part = Some(kept.len());
+        } else if is(line, END) {
+            if let Some(before) = part.take() {
+                kept.truncate(before);
             }
-        };
+        } else {
+            kept.extend_from_slice(line);
+        }
     }
     if keys.is_empty() {
         return kept;
@@ -114,28 +115,71 @@ fn open_directory(
     make: bool,
 ) -> Result<Option<OwnedFd>, KeysError> {
     let flags = OPEN | OFlag::O_DIRECTORY;
-    let mut made = false;
-    let fd = loop {
-        match openat(home, DIRECTORY, flags, Mode::empty()) {
-            Ok(fd) => break fd,
-            Err(Errno::ENOENT) if !make => return Ok(None),
-            Err(Errno::ENOENT) if !made => match mkdirat(home, DIRECTORY, Mode::S_IRWXU) {
-                Ok(()) | Err(Errno::EEXIST) => made = true,
-                Err(errno) => return Err(step("make", DIRECTORY, errno)),
-            },
-            Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(wrong(DIRECTORY, "is no directory")),
-            Err(errno) => return Err(step("open", DIRECTORY, errno)),
-        }
+    let open = || match openat(home, DIRECTORY, flags, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(Errno::ELOOP | Errno::ENOTDIR) => Err(wrong(DIRECTORY, "is no directory")),
+        Err(errno) => Err(step("open", DIRECTORY, errno)),
     };
+    let found = open()?;
+    if found.is_none() && !make {
+        return Ok(None);
+    }
+    let made = match found {
+        Some(_) => None,
+        None => make_directory(home)?,
+    };
+    let opened = match found {
+        Some(fd) => Some(fd),
+        None => open()?,
+    };
+    let fd = opened.ok_or_else(|| step("open", DIRECTORY, Errno::ENOENT))?;
     let stat = fstat(&fd).map_err(|errno| step("look at", DIRECTORY, errno))?;
-    if made && stat.st_uid == 0 {
-        fchown(&fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .and_then(|()| fsync(home))
-            .map_err(|errno| step("give away", DIRECTORY, errno))?;
-    } else {
-        require_own(DIRECTORY, &stat, uid)?;
+    match made {
+        Some(made) if stat.st_uid == 0 => {
+            require_fresh(&fd, &stat, &made)?;
+            fchown(&fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                .and_then(|()| fsync(home))
+                .map_err(|errno| step("give away", DIRECTORY, errno))?;
+        }
+        _ => require_own(DIRECTORY, &stat, uid)?,
     }
     Ok(Some(fd))
+}
+
+/// What was made; `None` when somebody else was quicker.
+fn make_directory(home: &OwnedFd) -> Result<Option<FileStat>, KeysError> {
+    match mkdirat(home, DIRECTORY, Mode::S_IRWXU) {
+        Ok(()) => fstatat(home, DIRECTORY, AtFlags::AT_SYMLINK_NOFOLLOW)
+            .map(Some)
+            .map_err(|errno| step("look at", DIRECTORY, errno)),
+        Err(Errno::EEXIST) => Ok(None),
+        Err(errno) => Err(step("make", DIRECTORY, errno)),
+    }
+}
+
+/// The owner of the home may swap in another directory of root's that lies there, which must not
+/// become theirs with what is in it.
+fn require_fresh(fd: &OwnedFd, stat: &FileStat, made: &FileStat) -> Result<(), KeysError> {
+    let same = (stat.st_dev, stat.st_ino) == (made.st_dev, made.st_ino);
+    let is_closed = stat.st_mode & 0o777 == 0o700;
+    if same && is_closed && is_empty(fd)? {
+        Ok(())
+    } else {
+        Err(wrong(DIRECTORY, "belongs to root and is not the one that was made"))
+    }
+}
+
+fn is_empty(fd: &OwnedFd) -> Result<bool, KeysError> {
+    let failed = |errno| step("list", DIRECTORY, errno);
+    let flags = OPEN | OFlag::O_DIRECTORY;
+    let mut listing = Dir::openat(fd, ".", flags, Mode::empty()).map_err(failed)?;
+    for entry in listing.iter() {
+        if !matches!(entry.map_err(failed)?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The content of the file; `None` when there is none.

@@ -97,6 +97,51 @@ fn a_part_without_its_end_takes_no_line_of_the_owner_with_it() {
 }
 
 #[test]
+fn r25_a_file_of_a_mebibyte_is_read_in_one_pass_whatever_stands_in_it() {
+    let fill = |line: &str| line.repeat(1024 * 1024 / line.len());
+    let begun = format!("{BEGIN}\n");
+    let now = std::time::Instant::now();
+    for (text, kept) in [
+        (fill("\n"), 1024 * 1024),
+        (fill("a\n"), 1024 * 1024),
+        (fill(&begun), 0),
+        (fill(&begun) + &fill("\n"), 1024 * 1024),
+        (fill(&format!("{begun}\n")), 1024 * 1024 / (begun.len() + 1)),
+        (fill(&format!("{END}\n")), 0),
+    ] {
+        assert_eq!(with_keys(text.as_bytes(), &[]).len(), kept);
+    }
+    let took = now.elapsed();
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn r25_a_directory_of_roots_that_is_swapped_in_is_not_given_away() {
+    let Some((root, home)) = home() else { return };
+    let made = make_directory(&home).unwrap().unwrap();
+    let ssh = root.path().join("home/.ssh");
+    let opened = || open(&ssh, OPEN | OFlag::O_DIRECTORY, Mode::empty()).unwrap();
+    let fresh = |made: &FileStat| {
+        let fd = opened();
+        require_fresh(&fd, &fstat(&fd).unwrap(), made)
+    };
+    fresh(&made).unwrap();
+    assert!(make_directory(&home).unwrap().is_none(), "what is there was not made now");
+    fs::write(ssh.join("file"), "root's").unwrap();
+    assert!(fresh(&made).is_err(), "something is in it");
+    fs::rename(&ssh, root.path().join("home/aside")).unwrap();
+    fs::create_dir(&ssh).unwrap();
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(fresh(&made).is_err(), "it is another one");
+    assert!(keep(&home, UID, UID, &[key("a")]).is_err(), "root's from before");
+    assert_eq!(fs::metadata(&ssh).unwrap().uid(), 0);
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+    let fd = opened();
+    let stat = fstat(&fd).unwrap();
+    assert!(require_fresh(&fd, &stat, &stat).is_err(), "others may look into it");
+}
+
+#[test]
 fn r25_what_could_lead_elsewhere_or_is_not_the_owners_is_refused() {
     type Trap = fn(&Path, &Path);
     let traps: [(&str, Trap); 8] = [
