@@ -120,7 +120,9 @@ fn check(kind: &str, key: &[u8]) -> Result<(), SshKeyError> {
             if bits(modulus) < MIN_RSA_BITS {
                 return Err(SshKeyError::Weak);
             }
-            exponent.last().is_some_and(|last| last % 2 == 1) && exponent.len() <= 8
+            // With the exponent 1 everybody could sign.
+            let is_usable = exponent.last().is_some_and(|last| last % 2 == 1) && bits(exponent) > 1;
+            is_usable && exponent.len() <= 8 && is_positive(exponent) && is_positive(modulus)
         }
         ("sk-ecdsa-sha2-nistp256@openssh.com", [_, curve, point, application]) => {
             *curve == b"nistp256" && is_point(point, 32) && !application.is_empty()
@@ -143,6 +145,16 @@ fn check(kind: &str, key: &[u8]) -> Result<(), SshKeyError> {
 /// An uncompressed point (SEC 1 §2.3.3).
 fn is_point(point: &[u8], bytes: usize) -> bool {
     point.first() == Some(&4) && point.len() == 1 + 2 * bytes
+}
+
+/// A number above zero in its shortest form (RFC 4251 §5, `mpint`): the first bit is the sign, and a
+/// zero byte stands in front only where that bit would be set.
+fn is_positive(number: &[u8]) -> bool {
+    match number {
+        [0, next, ..] => next & 0x80 != 0,
+        [first, ..] => *first != 0 && first & 0x80 == 0,
+        [] => false,
+    }
 }
 
 fn bits(number: &[u8]) -> usize {
@@ -266,7 +278,18 @@ mod tests {
             (written("ssh-ed25519", &[&[7; 31]]), false),
             (written("ssh-rsa", &[&[1, 0, 1], &strong]), true),
             (written("ssh-rsa", &[&[1, 0, 1], &weak]), false),
+            (written("ssh-rsa", &[&[3], &strong]), true),
+            (written("ssh-rsa", &[&[0, 0x81], &strong]), true),
             (written("ssh-rsa", &[&[2], &strong]), false),
+            // Anybody's signature would fit, or the number is negative or not in its shortest form.
+            (written("ssh-rsa", &[&[1], &strong]), false),
+            (written("ssh-rsa", &[&[0, 1], &strong]), false),
+            (written("ssh-rsa", &[&[0], &strong]), false),
+            (written("ssh-rsa", &[&[], &strong]), false),
+            (written("ssh-rsa", &[&[0x81], &strong]), false),
+            (written("ssh-rsa", &[&[0, 3], &strong]), false),
+            (written("ssh-rsa", &[&[3], &strong[1..]]), false),
+            (written("ssh-rsa", &[&[3], &[&[0][..], &strong].concat()]), false),
             (written("ecdsa-sha2-nistp256", &[b"nistp256", &point256]), true),
             (written("ecdsa-sha2-nistp384", &[b"nistp256", &point256]), false),
             (written("ecdsa-sha2-nistp521", &[b"nistp521", &point521]), true),
