@@ -9,6 +9,18 @@ use crate::line::words;
 /// What `...` at the end of a line stands for.
 const FURTHER: &str = "...";
 
+/// Its options as a daemon name a configuration, which can name programs.
+const RSYNC: &str = "rsync";
+/// First argument without which rsync(1) starts whatever it is told to.
+const RSYNC_SERVER: &str = "--server";
+/// With it rsync(1) reads only.
+const RSYNC_SENDER: &str = "--sender";
+/// Options of rsync(1) that start programs or write where nothing is copied to. No client sends them.
+const RSYNC_WAYS_OUT: &[&str] =
+    &["--daemon", "--config", "--dparam", "--log-file", "--write-batch", "--only-write-batch"];
+/// Options of rsync(1) by which it deletes what it only has to read.
+const RSYNC_DELETIONS: &[&str] = &["--remove-source-files", "--remove-sent-files"];
+
 /// A listed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
@@ -80,7 +92,36 @@ fn parse_line(line: &str) -> Result<Command, String> {
     if arguments.iter().any(|argument| argument == FURTHER) {
         return Err("`...` stands elsewhere than at the end".to_owned());
     }
-    Ok(Command { typed, program, arguments, further })
+    let command = Command { typed, program, arguments, further };
+    if command.is_rsync() && further && !command.fixed(RSYNC_SERVER) {
+        return Err(format!("rsync with `...` starts any program; write {RSYNC_SERVER} before it"));
+    }
+    Ok(command)
+}
+
+impl Command {
+    fn is_rsync(&self) -> bool {
+        self.program.rsplit('/').next() == Some(RSYNC)
+    }
+
+    /// True if the list gives this argument, and none before it that is no such switch.
+    fn fixed(&self, argument: &str) -> bool {
+        let mut switches = self
+            .arguments
+            .iter()
+            .take_while(|given| [RSYNC_SERVER, RSYNC_SENDER].contains(&given.as_str()));
+        self.arguments.first().is_some_and(|first| first == RSYNC_SERVER)
+            && switches.any(|given| given == argument)
+    }
+
+    /// True if these words, typed behind, make the program something else than what is listed.
+    fn is_led_astray_by(&self, behind: &[String]) -> bool {
+        let refuses = |options: &[&str]| {
+            behind.iter().any(|word| options.contains(&word.split('=').next().unwrap_or_default()))
+        };
+        self.is_rsync()
+            && (refuses(RSYNC_WAYS_OUT) || (self.fixed(RSYNC_SENDER) && refuses(RSYNC_DELETIONS)))
+    }
 }
 
 /// The program and arguments that the words stand for; `None` when they are not listed.
@@ -90,6 +131,9 @@ pub fn choose(commands: &[Command], typed: &[String]) -> Option<(String, Vec<Str
     };
     let command = commands.iter().filter(fits).max_by_key(|command| command.typed.len())?;
     let behind = typed.get(command.typed.len()..).unwrap_or_default();
+    if command.is_led_astray_by(behind) {
+        return None;
+    }
     let arguments = command.arguments.iter().chain(behind).cloned().collect();
     Some((command.program.clone(), arguments))
 }
@@ -102,6 +146,7 @@ mod tests {
         ls = /usr/bin/ls ...\n\
         status = /usr/bin/squeue --me\n\
         rsync --server = /usr/bin/rsync --server ...\n\
+        rsync --server --sender = /usr/bin/rsync --server --sender ...\n\
         scp -t = /usr/bin/scp -t ...\n\
         /usr/lib/openssh/sftp-server = /usr/lib/openssh/sftp-server\n";
 
@@ -145,6 +190,15 @@ mod tests {
             "status --help",
             "rsync -e sh x: .",
             "rsync -e 'sh -c id' --server",
+            "rsync --server --daemon --config=/home/kim/x .",
+            "rsync --server --daemon .",
+            "rsync --server . '--daemon'",
+            "rsync --server --config /home/kim/x --daemon",
+            "rsync --server --dparam=path=/ --daemon .",
+            "rsync --server --sender --daemon --config=x .",
+            "rsync --server --sender --log-file=.forward . x",
+            "rsync --server --sender --remove-source-files . x",
+            "rsync --server --write-batch=.forward . x",
             "scp -S /bin/sh x:y .",
             "scp",
             "/usr/lib/openssh/sftp-server -d /tmp",
@@ -177,6 +231,8 @@ mod tests {
             ("# x\n\nls = /bin/ls ... -l\n", 3, "elsewhere"),
             ("ls = /bin/ls\nls = /usr/bin/ls\n", 2, "twice"),
             ("ls = /bin/ls; id\n", 1, "has no meaning here"),
+            ("rsync = /usr/bin/rsync ...\n", 1, "starts any program"),
+            ("rsync = /usr/bin/rsync -v --server ...\n", 1, "starts any program"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.line == line && error.problem.contains(part), "{text}: {error}");

@@ -42,7 +42,8 @@ fn is_harmless(name: &OsStr, value: &OsStr) -> bool {
         || name
             .strip_prefix("LC_")
             .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_uppercase()));
-    let absolute = value.starts_with('/') && name != "SSH_TTY";
+    // The C library passes over a colon in front of a zone's path.
+    let absolute = value.trim_start_matches(':').starts_with('/') && name != "SSH_TTY";
     let plain = |b: u8| b.is_ascii_alphanumeric() || b" .:_+-@/".contains(&b);
     // A zone or terminal given by its path would be read from there.
     known
@@ -76,10 +77,12 @@ mod tests {
             ("LC_X=1", "a"),
             ("TERM", "() { :; }"),
             ("TZ", "/tmp/zone"),
+            ("TZ", ":/tmp/zone"),
             ("LANG", "de_DE.UTF-8"),
             ("LC_ALL", "C"),
             ("SSH_TTY", "/dev/pts/3"),
             ("SSH_CONNECTION", "192.0.2.1 4711 192.0.2.2 22"),
+            ("SSH_CLIENT", "::1 4711 22"),
         ];
         let old = old.into_iter().map(|(name, value)| (name.into(), value.into()));
         let person = Person { name: "kim".to_owned(), home: "/home/kim".into() };
@@ -97,6 +100,7 @@ mod tests {
             "LC_ALL=C",
             "SSH_TTY=/dev/pts/3",
             "SSH_CONNECTION=192.0.2.1 4711 192.0.2.2 22",
+            "SSH_CLIENT=::1 4711 22",
         ];
         assert_eq!(text, expected);
     }
