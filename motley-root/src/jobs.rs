@@ -62,7 +62,7 @@ pub enum JobsError {
 pub struct PutBack {
     /// Jobs that wait again.
     pub jobs: u32,
-    /// Jobs whose place is taken; they stay where they are held.
+    /// Jobs whose place is taken or missing; they stay where they are held.
     pub left: u32,
     /// True if some of them are of at, which does not look for new ones by itself.
     pub of_at: bool,
@@ -149,7 +149,8 @@ impl Jobs {
                     done.jobs += 1;
                     done.of_at |= place == AT_JOBS;
                 }
-                Err(Errno::EEXIST) => done.left += 1,
+                // Another stands there, or the program that it waits for is not installed now.
+                Err(Errno::EEXIST | Errno::ENOENT) => done.left += 1,
                 Err(errno) => return Err(step("put back", &format!("{shown}/{kept}"), errno)),
             }
         }

@@ -11,7 +11,8 @@ use motley_root::{
     guard::{DirectoryUids, Limits},
 };
 use std::{
-    os::unix::process::CommandExt,
+    io::Read,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -54,6 +55,32 @@ fn sessions_of_an_account_that_a_directory_keeps_are_listed_and_ended() {
         end(&accounts, "x", "nobody-here"),
         Err(TaskRefusal::NoSuchAccount(user("nobody-here")))
     );
+}
+
+#[test]
+fn r28_a_process_under_another_effective_uid_is_ended_too() {
+    if !enter() {
+        return;
+    }
+    let accounts = with(Some(("kim", UID)), limits());
+    // Dumpable again, so that its directory in /proc is its effective uid's and not root's.
+    let script = format!(
+        "import ctypes, os, time\nos.setresuid({UID}, {0}, {0})\n\
+         ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\nprint(flush=True)\ntime.sleep(600)\n",
+        UID + 1
+    );
+    let mut running = Command::new("/usr/bin/python3")
+        .args(["-c", &script])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0];
+    running.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    let owner = std::fs::metadata(format!("/proc/{}", running.id())).unwrap().uid();
+    assert_eq!(owner, UID + 1);
+    let Ok(TaskDone::Sessions(ended)) = end(&accounts, "kim", "kim") else { panic!("no end") };
+    assert_eq!((ended.processes, ended.remaining), (1, 0));
+    assert!(!running.wait().unwrap().success());
 }
 
 #[test]

@@ -82,6 +82,21 @@ fn no_job_is_lost_when_others_are_made_meanwhile() {
 }
 
 #[test]
+fn a_spool_that_is_missing_keeps_no_other_job_back() {
+    let Some((root, jobs)) = spool() else { return };
+    let crontab = job(&root, CRONTABS, "jdoe", UID, "x");
+    job(&root, AT_JOBS, JOB, UID, "x");
+    jobs.hold("jdoe", UID).unwrap();
+    let at_jobs = root.path().join(SPOOL).join(AT_JOBS);
+    fs::remove_dir(&at_jobs).unwrap();
+    assert_eq!(jobs.put_back("jdoe", UID).unwrap(), PutBack { jobs: 1, left: 1, of_at: false });
+    assert!(crontab.exists());
+    fs::create_dir(&at_jobs).unwrap();
+    assert_eq!(jobs.put_back("jdoe", UID).unwrap(), PutBack { jobs: 1, left: 0, of_at: true });
+    assert!(at_jobs.join(JOB).exists());
+}
+
+#[test]
 fn jobs_of_a_removed_account_are_never_put_back() {
     let Some((root, jobs)) = spool() else { return };
     job(&root, CRONTABS, "jdoe", UID, "x");

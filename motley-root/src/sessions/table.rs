@@ -96,11 +96,7 @@ pub(super) fn signal_monitor(root: &Path, pid: i32, whose: &Whose, signal: Signa
 /// A lent uid counts in a user namespace of its own only, for nobody gets it elsewhere. Where a site
 /// gave such a number to somebody in a directory, that person's processes are left alone.
 pub(super) fn is_theirs(directory: &Path, whose: &Whose) -> io::Result<bool> {
-    // The owner of the directory is the effective uid; it spares reading most of the table.
-    let owner = fs::metadata(directory)?.uid();
-    if owner != whose.uid && owner != 0 && !whose.is_lent(owner) {
-        return Ok(false);
-    }
+    // The owner of the directory is the effective uid alone, so the status of everybody is read.
     // A process names itself, in whatever bytes it likes.
     let status = read_start(&directory.join("status"), STATUS_BYTES)?;
     let status = String::from_utf8_lossy(&status);
@@ -161,6 +157,23 @@ mod tests {
         assert_eq!(uids("").count(), 0);
         assert!(is_dead("State:\tZ (zombie)\nThreads:\t1\n") && !is_dead(status));
         assert!(!is_dead("State:\tZ (zombie)\nThreads:\t2\n"), "its other threads go on");
+    }
+
+    #[test]
+    fn r28_a_process_that_acts_as_somebody_else_is_still_theirs() {
+        let directory = tempfile::tempdir().unwrap();
+        // The directory belongs to neither, as that of a process whose effective uid is a third one.
+        let path = directory.path().join("status");
+        let status = |ids: &str| fs::write(&path, format!("Uid:\t{ids}\n"));
+        let whose = Whose::read(directory.path(), "x", 58_001).unwrap();
+        for (ids, theirs) in [
+            ("58001\t58002\t58002\t58002", true),
+            ("58002\t58002\t58001\t58002", true),
+            ("58002\t58002\t58002\t58002", false),
+        ] {
+            status(ids).unwrap();
+            assert_eq!(is_theirs(directory.path(), &whose).unwrap(), theirs, "{ids}");
+        }
     }
 
     #[test]
