@@ -3,12 +3,15 @@
 //! A home is filled under a name that no account can have and then renamed: it is there whole or
 //! not at all, and what was there before is never taken over.
 
+mod delete;
+
+use delete::{Deletion, delete, rename_new};
 use nix::{
     dir::{Dir, Type},
     errno::Errno,
-    fcntl::{AtFlags, OFlag, RenameFlags, open, openat, readlinkat, renameat, renameat2},
+    fcntl::{AtFlags, OFlag, open, openat, readlinkat},
     sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat},
-    unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, symlinkat, unlinkat},
+    unistd::{Gid, Uid, fchown, fchownat, symlinkat},
 };
 use std::{
     ffi::{CStr, CString},
@@ -16,6 +19,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Why a home can't be made or removed.
@@ -78,7 +82,7 @@ pub struct NewHome<'a> {
 /// Directory beside the homes in which those of removed accounts are put aside. Begins with a dot,
 /// which no account name does.
 const SHELF: &str = ".removed";
-/// Deepest directory that is copied or removed.
+/// Deepest directory that is copied.
 const MAX_DEPTH: usize = 32;
 /// Largest file that is copied from the skeleton, in bytes.
 const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -168,7 +172,8 @@ impl HomeBase {
     /// Puts a home of this uid aside, whole and in one step, where root alone can look into it. False
     /// when there is no such home, or a file system of its own is mounted there.
     ///
-    /// Nothing in the home is opened, so nothing in it can lead anywhere.
+    /// Nothing in the home is opened, so nothing in it can lead anywhere; what is mounted below goes
+    /// along as it is.
     ///
     /// # Errors
     /// [`HomeError::UnsafeShelf`], or when a step fails; then the home is where it was.
@@ -178,17 +183,7 @@ impl HomeBase {
         }
         let shelf = self.open_shelf()?;
         let at = self.path.join(SHELF).join(archive);
-        let noreplace = RenameFlags::RENAME_NOREPLACE;
-        let done = match renameat2(&self.fd, name, &shelf, archive, noreplace) {
-            // Network file systems do not know the flag; only root can come in between here.
-            Err(Errno::EINVAL | Errno::ENOSYS) => match fstatat(&shelf, archive, NOFOLLOW) {
-                Err(Errno::ENOENT) => renameat(&self.fd, name, &shelf, archive),
-                Ok(_) => Err(Errno::EEXIST),
-                Err(errno) => Err(errno),
-            },
-            done => done,
-        };
-        match done {
+        match rename_new(self.fd.as_fd(), name, shelf.as_fd(), archive) {
             Err(Errno::EBUSY | Errno::EXDEV) => return Ok(false),
             done => done,
         }
@@ -211,14 +206,16 @@ impl HomeBase {
         }
     }
 
-    /// Deletes homes that were put aside under a name with this ending. True if none is left.
+    /// Deletes homes that were put aside under a name with this ending, each for this long before it
+    /// is the next one's turn, until none is left.
     ///
-    /// No link is followed and no file system is left. Depth does not count: what lies too deep is
-    /// moved up and deleted from there.
+    /// No link is followed and no mount is entered, whatever file system it shows. Depth and number of
+    /// files do not count.
     ///
     /// # Errors
-    /// [`HomeError::UnsafeShelf`], or when a step fails; then part of it remains.
-    pub fn delete_aside(&self, ending: &str) -> Result<(), HomeError> {
+    /// [`HomeError::UnsafeShelf`], or the first thing that can't be removed; then it stays, and what is
+    /// beside it is gone.
+    pub fn delete_aside(&self, ending: &str, turn: Duration) -> Result<(), HomeError> {
         match fstatat(&self.fd, SHELF, NOFOLLOW) {
             Err(Errno::ENOENT) => return Ok(()),
             Err(errno) => return Err(step("look at", &self.path.join(SHELF), errno)),
@@ -226,15 +223,24 @@ impl HomeBase {
         }
         let shelf = self.open_shelf()?;
         let at = self.path.join(SHELF);
+        let mut waiting = list(shelf.as_fd(), &at)?;
+        waiting.retain(|(name, _)| name.to_bytes().ends_with(ending.as_bytes()));
         let mut first = Ok(());
-        for (name, _) in list(shelf.as_fd(), &at)? {
-            if name.to_bytes().ends_with(ending.as_bytes()) {
-                let deleted = delete_deep(shelf.as_fd(), &name, &shown(&at, &name));
-                // One that can't be deleted keeps no other.
-                if first.is_ok() {
-                    first = deleted;
+        while !waiting.is_empty() {
+            waiting.retain(|(name, _)| {
+                let until = Instant::now() + turn;
+                match delete(shelf.as_fd(), name, &shown(&at, name), Some(until)) {
+                    Ok(Deletion::NotYet) => true,
+                    Ok(Deletion::Whole) => false,
+                    // One that can't be deleted keeps no other.
+                    Err(error) => {
+                        if first.is_ok() {
+                            first = Err(error);
+                        }
+                        false
+                    }
                 }
-            }
+            });
         }
         first
     }
@@ -271,13 +277,7 @@ impl HomeBase {
 
     /// Renames without ever replacing what is there.
     fn put_in_place(&self, draft: &str, name: &str) -> Result<(), HomeError> {
-        let noreplace = RenameFlags::RENAME_NOREPLACE;
-        let done = match renameat2(&self.fd, draft, &self.fd, name, noreplace) {
-            // Network file systems do not know the flag; only root can come in between here.
-            Err(Errno::EINVAL | Errno::ENOSYS) => match self.look(name)? {
-                Seen::Nothing => renameat(&self.fd, draft, &self.fd, name),
-                other => return Err(self.in_the_way(name, other)),
-            },
+        let done = match rename_new(self.fd.as_fd(), draft, self.fd.as_fd(), name) {
             Err(Errno::EEXIST) => return Err(self.in_the_way(name, self.look(name)?)),
             done => done,
         };
@@ -287,13 +287,8 @@ impl HomeBase {
 
     fn remove_tree(&self, name: &str) -> Result<(), HomeError> {
         let at = self.path.join(name);
-        let Ok(c_name) = CString::new(name) else { return Ok(()) };
-        let device = match fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat.st_dev,
-            Err(Errno::ENOENT) => return Ok(()),
-            Err(errno) => return Err(step("look at", &at, errno)),
-        };
-        remove_entry(self.fd.as_fd(), &c_name, &at, device, MAX_DEPTH)
+        let Ok(name) = CString::new(name) else { return Ok(()) };
+        delete(self.fd.as_fd(), &name, &at, None).map(drop)
     }
 }
 
@@ -314,7 +309,7 @@ fn shown(path: &Path, name: &CStr) -> PathBuf {
     path.join(name.to_string_lossy().as_ref())
 }
 
-/// Names in a directory, read whole before anything in it changes.
+/// Names in a directory that is root's, read whole before anything in it changes.
 fn list(fd: BorrowedFd<'_>, path: &Path) -> Result<Vec<(CString, Option<Type>)>, HomeError> {
     let failed = |errno| step("list", path, errno);
     let mut dir = Dir::openat(fd, ".", DIRECTORY, Mode::empty()).map_err(failed)?;
@@ -425,89 +420,6 @@ fn finish_directory(fd: OwnedFd, home: &NewHome<'_>, path: &Path) -> Result<(), 
 
 fn errno_of(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-}
-
-/// Removes one entry and all below it; never follows a link, never leaves the file system.
-fn remove_entry(
-    parent: BorrowedFd<'_>,
-    name: &CStr,
-    at: &Path,
-    device: libc::dev_t,
-    depth: usize,
-) -> Result<(), HomeError> {
-    let failed = |errno| step("remove", at, errno);
-    match unlinkat(parent, name, UnlinkatFlags::NoRemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => return Ok(()),
-        Err(Errno::EISDIR) if depth > 0 => {}
-        Err(errno) => return Err(failed(errno)),
-    }
-    let fd = openat(parent, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty()).map_err(failed)?;
-    if fstat(&fd).map_err(failed)?.st_dev != device {
-        return Err(failed(Errno::EXDEV));
-    }
-    for (below, _) in list(fd.as_fd(), at)? {
-        remove_entry(fd.as_fd(), &below, &shown(at, &below), device, depth - 1)?;
-    }
-    unlinkat(parent, name, UnlinkatFlags::RemoveDir).map_err(failed)
-}
-
-/// As [`remove_entry`], however deep it is: its owner may have made it deeper than we can open.
-fn delete_deep(parent: BorrowedFd<'_>, name: &CStr, at: &Path) -> Result<(), HomeError> {
-    let failed = |errno| step("look at", at, errno);
-    let device = fstatat(parent, name, NOFOLLOW).map_err(failed)?.st_dev;
-    loop {
-        match remove_entry(parent, name, at, device, MAX_DEPTH) {
-            Err(HomeError::Step { errno: Errno::EISDIR, .. }) => {
-                let top = openat(parent, name, DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
-                    .map_err(failed)?;
-                if !lift_deepest(top.as_fd(), top.as_fd(), at, device, MAX_DEPTH)? {
-                    return Err(step("remove", at, Errno::EISDIR));
-                }
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Moves a directory at the greatest depth that is looked at up to the top. True if there was one.
-fn lift_deepest(
-    top: BorrowedFd<'_>,
-    here: BorrowedFd<'_>,
-    at: &Path,
-    device: libc::dev_t,
-    depth: usize,
-) -> Result<bool, HomeError> {
-    for (name, _) in list(here, at)? {
-        let below = shown(at, &name);
-        let Ok(fd) = openat(here, name.as_c_str(), DIRECTORY | OFlag::O_NOFOLLOW, Mode::empty())
-        else {
-            continue;
-        };
-        if fstat(&fd).map_err(|errno| step("look at", &below, errno))?.st_dev != device {
-            return Err(step("remove", &below, Errno::EXDEV));
-        }
-        if depth > 1 {
-            if lift_deepest(top, fd.as_fd(), &below, device, depth - 1)? {
-                return Ok(true);
-            }
-            continue;
-        }
-        for number in 0..u32::MAX {
-            let free = format!(".motley-{number}");
-            match renameat2(
-                here,
-                name.as_c_str(),
-                top,
-                free.as_str(),
-                RenameFlags::RENAME_NOREPLACE,
-            ) {
-                Ok(()) => return Ok(true),
-                Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(step("move up", &below, errno)),
-            }
-        }
-    }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -82,6 +82,72 @@ fn r25_a_file_system_in_a_home_that_is_to_be_deleted_stays() {
 }
 
 #[test]
+fn r25_a_mount_of_the_same_file_system_is_not_entered_and_all_beside_it_goes() {
+    if !enter() {
+        return;
+    }
+    let wishes = Wishes { homes: LeavingHomes::Remove, ..Wishes::default() };
+    let accounts = open(Setup { wishes, ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    shell(
+        "mkdir /mnt/home/kept && echo x >/mnt/home/kept/file && cd /home/jdoe && mkdir -p a/b data && touch a/file z one && mount --bind /mnt/home/kept data && mount --bind /mnt/home/kept/file one",
+    );
+    let seen = |path: &str| fs::metadata(path).unwrap().dev();
+    assert_eq!(seen("/home/jdoe/data"), seen("/home/jdoe"), "the device tells nothing");
+    removed(remove(&accounts, "jdoe"));
+    assert!(!accounts.delete_homes(), "told of, and tried again");
+    let left = format!("{ASIDE}.deleted");
+    let mut names: Vec<_> =
+        fs::read_dir(&left).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["data", "one"]);
+    assert_eq!(fs::read_to_string("/mnt/home/kept/file").unwrap(), "x\n");
+    shell(&format!("umount {left}/data {left}/one"));
+    assert!(accounts.delete_homes());
+    assert!(!fs::exists(&left).unwrap() && fs::exists("/mnt/home/kept/file").unwrap());
+}
+
+#[test]
+fn r25_a_mount_in_a_home_that_is_put_aside_goes_along_and_a_mounted_home_stays() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    create(&accounts, "kim", 5002);
+    shell(
+        "mkdir /mnt/home/kept && echo x >/mnt/home/kept/file && mkdir /home/jdoe/data && mount --bind /mnt/home/kept /home/jdoe/data && mount --bind /home/kim /home/kim",
+    );
+    assert_eq!(removed(remove(&accounts, "jdoe")).home, HomeFate::Archived(ASIDE.to_owned()));
+    assert_eq!(fs::read_to_string(format!("{ASIDE}/data/file")).unwrap(), "x\n");
+    assert_eq!(removed(remove(&accounts, "kim")).home, HomeFate::Left("/home/kim".to_owned()));
+}
+
+#[test]
+fn r25_a_home_of_many_names_is_deleted_without_collecting_them() {
+    if !enter() {
+        return;
+    }
+    let wishes = Wishes { homes: LeavingHomes::Remove, ..Wishes::default() };
+    let accounts = open(Setup { wishes, ..Setup::default() });
+    create(&accounts, "jdoe", 5001);
+    for number in 0..150_000 {
+        fs::write(format!("/home/jdoe/a-name-of-some-length-{number}"), "").unwrap();
+    }
+    removed(remove(&accounts, "jdoe"));
+    let resident = || {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().to_owned();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+    };
+    let before = resident();
+    assert!(accounts.delete_homes());
+    let grown = resident() - before;
+    assert!(grown < 4096, "{grown} KiB for names");
+    assert!(!fs::exists(format!("{ASIDE}.deleted")).unwrap());
+}
+
+#[test]
 fn a_home_that_is_to_be_kept_stays_without_the_keys_of_the_provider() {
     if !enter() {
         return;

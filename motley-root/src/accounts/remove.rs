@@ -22,8 +22,12 @@ use motley_proto::{
     task::{AccountPath, HomeFate, Removal, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
     text::escape,
 };
+use std::time::Duration;
+
 /// How the name of a home ends that is to be deleted.
 const DELETED: &str = ".deleted";
+/// How long one home is deleted before it is the next one's turn.
+const DELETION_TURN: Duration = Duration::from_secs(10);
 /// Homes of one account that were put aside in the same second.
 const ARCHIVE_ATTEMPTS: u32 = 100;
 
@@ -314,7 +318,9 @@ impl Accounts {
     pub fn delete_homes(&self) -> bool {
         let mut all = true;
         for base in &self.world.limits.home_bases {
-            let deleted = self.home_base(base).and_then(|base| Ok(base.delete_aside(DELETED)?));
+            let deleted = self
+                .home_base(base)
+                .and_then(|base| Ok(base.delete_aside(DELETED, DELETION_TURN)?));
             if let Err(refusal) = deleted {
                 log(&format!("delete homes in {base}: {refusal}"));
                 all = false;

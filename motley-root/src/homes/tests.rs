@@ -94,3 +94,26 @@ fn a_site_without_a_skeleton_gets_empty_homes() {
     make(outer.path(), &base, "jdoe").unwrap();
     assert!(outer.path().join("home/jdoe").is_dir());
 }
+
+#[test]
+fn r25_homes_are_deleted_in_turns_however_wide_and_deep_they_are() {
+    let Some((outer, base)) = base() else { return };
+    let shelf = base.open_shelf().unwrap();
+    let at = outer.path().join("home").join(SHELF);
+    for home in ["a.deleted", "b.deleted", "c"] {
+        // Two chains, each deeper than anything that is opened at once, and names that are in the way.
+        for chain in ["x", "y"] {
+            fs::create_dir_all(at.join(home).join(format!("{chain}/").repeat(170))).unwrap();
+        }
+        for number in 0..300 {
+            fs::write(at.join(home).join(format!(".motley-{number}")), "").unwrap();
+        }
+        symlink(outer.path(), at.join(home).join("link")).unwrap();
+    }
+    let once = delete(shelf.as_fd(), c"a.deleted", &at, Some(Instant::now())).unwrap();
+    assert_eq!(once, Deletion::NotYet);
+    base.delete_aside(".deleted", Duration::ZERO).unwrap();
+    let left: Vec<_> = fs::read_dir(&at).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["c"]);
+    assert!(outer.path().join("skel").exists());
+}
