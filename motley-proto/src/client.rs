@@ -6,12 +6,16 @@ use crate::{
 };
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr, sockopt},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     io::{self, Read, Write},
-    os::{fd::AsRawFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     time::{Duration, Instant},
 };
@@ -127,6 +131,15 @@ impl Connection {
         } else {
             Err(ExchangeError::WrongPeer(peer.uid))
         }
+    }
+
+    /// True if the other side has closed the connection, so that nobody would read an answer. One that
+    /// only sends no more has not.
+    pub fn has_hung_up(&self) -> bool {
+        let mut watched = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        poll(&mut watched, PollTimeout::ZERO).is_ok()
+            && watched.iter().filter_map(PollFd::revents).any(|seen| seen.intersects(gone))
     }
 
     fn time_left(&self) -> Result<Duration, ExchangeError> {

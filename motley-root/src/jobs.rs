@@ -30,6 +30,8 @@ const CRONTAB: &str = "crontab";
 const AT_JOB: &str = "at-";
 /// Bytes in the name of a job of at: queue, number, time.
 const AT_NAME_BYTES: usize = 14;
+/// Names that are looked at before others have their turn.
+const AT_ONCE: usize = 256;
 /// Jobs of one name that are held at once.
 const MAX_SAME: u32 = 100;
 
@@ -89,71 +91,85 @@ impl Jobs {
         Ok(Some(Self { spool }))
     }
 
-    /// Puts aside every job that waits for the account, and yields how many there were.
+    /// Puts aside every job that waits for the account, and yields how many there were. `pause` is
+    /// called between any few hundred of them, of which there may be a million.
     ///
     /// # Errors
-    /// When one can't be put aside; those before it are.
-    pub fn hold(&self, name: &str, uid: u32) -> Result<u32, JobsError> {
-        let mut held = 0;
+    /// When one can't be put aside, or `pause` fails; those before it are.
+    pub fn hold<E: From<JobsError>>(
+        &self,
+        name: &str,
+        uid: u32,
+        mut pause: impl FnMut() -> Result<(), E>,
+    ) -> Result<u32, E> {
+        let mut held = Holding { jobs: self, own: shelf_of(name, uid), shelf: None, count: 0 };
         if let Some(from) = self.below(CRONTABS)?
             && is_file(&from, name, CRONTABS)?.is_some()
         {
-            self.put_aside(&from, CRONTABS, name, &shelf_of(name, uid), CRONTAB)?;
-            held += 1;
+            held.put_aside(&from, CRONTABS, name, CRONTAB)?;
+            held.sync(&from, CRONTABS)?;
         }
         if let Some(from) = self.below(AT_JOBS)? {
-            for job in list(&from, AT_JOBS)?.iter().filter(|job| is_at_job(job)) {
-                if is_file(&from, job, AT_JOBS)? == Some(uid) {
-                    let kept = format!("{AT_JOB}{job}");
-                    self.put_aside(&from, AT_JOBS, job, &shelf_of(name, uid), &kept)?;
-                    held += 1;
+            let done = each(&from, AT_JOBS, &mut pause, |job| {
+                if is_at_job(job) && is_file(&from, job, AT_JOBS)? == Some(uid) {
+                    held.put_aside(&from, AT_JOBS, job, &format!("{AT_JOB}{job}"))?;
                 }
-            }
+                Ok(())
+            });
+            held.sync(&from, AT_JOBS)?;
+            done?;
         }
-        Ok(held)
+        Ok(held.count)
     }
 
     /// Puts back every job that is held for the account. Where a crontab was made meanwhile, the
-    /// held one stays aside.
+    /// held one stays aside. `pause` is called as by [`Jobs::hold`].
     ///
     /// # Errors
-    /// When one can't be put back; those before it are.
-    pub fn put_back(&self, name: &str, uid: u32) -> Result<PutBack, JobsError> {
+    /// When one can't be put back, or `pause` fails; those before it are.
+    pub fn put_back<E: From<JobsError>>(
+        &self,
+        name: &str,
+        uid: u32,
+        mut pause: impl FnMut() -> Result<(), E>,
+    ) -> Result<PutBack, E> {
         let own = shelf_of(name, uid);
         let Some(shelf) = self.shelf_if_there()? else { return Ok(PutBack::default()) };
         let shown = format!("{SPOOL}/{SHELF}/{own}");
         let from = match openat(&shelf, own.as_str(), DIRECTORY, Mode::empty()) {
             Ok(from) => from,
             Err(Errno::ENOENT) => return Ok(PutBack::default()),
-            Err(errno) => return Err(step("open", &shown, errno)),
+            Err(errno) => return Err(step("open", &shown, errno).into()),
         };
-        let mut kept = list(&from, &shown)?;
-        // The latest of several first: the account's owner meant it to replace the others.
-        kept.sort_by_key(|kept| std::cmp::Reverse((kept.len(), kept.clone())));
+        let (crontabs, at_jobs) = (self.below(CRONTABS)?, self.below(AT_JOBS)?);
         let mut done = PutBack::default();
-        for kept in &kept {
-            let (place, target) = match kept.strip_prefix(AT_JOB) {
-                Some(job) => (AT_JOBS, job.split('.').next().unwrap_or_default()),
-                None => (CRONTABS, name),
-            };
-            let back = match self.below(place)? {
-                None => Err(Errno::ENOENT),
-                Some(to) => {
-                    let noreplace = RenameFlags::RENAME_NOREPLACE;
-                    renameat2(&from, kept.as_str(), &to, target, noreplace)
-                        .and_then(|()| fsync(&to))
+        let mut kept_crontabs = Vec::new();
+        let listed = each(&from, &shown, &mut pause, |kept| {
+            match kept.strip_prefix(AT_JOB) {
+                Some(job) => {
+                    let job = job.split('.').next().unwrap_or_default();
+                    let is_back = bring_back(&from, kept, at_jobs.as_ref(), job, &shown)?;
+                    done.of_at |= is_back;
+                    done.count(is_back);
                 }
-            };
-            match back {
-                Ok(()) => {
-                    done.jobs += 1;
-                    done.of_at |= place == AT_JOBS;
+                None if kept_crontabs.len() < MAX_SAME as usize => {
+                    kept_crontabs.push(kept.to_owned());
                 }
-                // Another stands there, or the program that it waits for is not installed now.
-                Err(Errno::EEXIST | Errno::ENOENT) => done.left += 1,
-                Err(errno) => return Err(step("put back", &format!("{shown}/{kept}"), errno)),
+                None => done.count(false),
+            }
+            Ok(())
+        });
+        // The latest of several first: the account's owner meant it to replace the others.
+        kept_crontabs.sort_by_key(|kept| std::cmp::Reverse((kept.len(), kept.clone())));
+        for kept in &kept_crontabs {
+            done.count(bring_back(&from, kept, crontabs.as_ref(), name, &shown)?);
+        }
+        for (directory, place) in [(crontabs, CRONTABS), (at_jobs, AT_JOBS)] {
+            if let Some(directory) = directory {
+                fsync(&directory).map_err(|errno| step("write", place, errno))?;
             }
         }
+        listed?;
         if done.left == 0 {
             let _ = unlinkat(&shelf, own.as_str(), UnlinkatFlags::RemoveDir);
         }
@@ -166,7 +182,7 @@ impl Jobs {
     /// # Errors
     /// When a step fails.
     pub fn archive(&self, name: &str, uid: u32, archive: &str) -> Result<(), JobsError> {
-        self.hold(name, uid)?;
+        self.hold(name, uid, || Ok::<(), JobsError>(()))?;
         let Some(shelf) = self.shelf_if_there()? else { return Ok(()) };
         let own = shelf_of(name, uid);
         match renameat2(&shelf, own.as_str(), &shelf, archive, RenameFlags::RENAME_NOREPLACE) {
@@ -184,39 +200,93 @@ impl Jobs {
         }
     }
 
+    /// The directory in which jobs of one account are held, made if it is not there.
+    fn open_own(&self, own: &str) -> Result<OwnedFd, JobsError> {
+        make(&self.spool, SHELF)?;
+        let shelf = self.shelf_if_there()?.ok_or_else(|| step("open", SHELF, Errno::ENOENT))?;
+        make(&shelf, own)?;
+        openat(&shelf, own, DIRECTORY, Mode::empty())
+            .map_err(|errno| step("open", &format!("{SPOOL}/{SHELF}/{own}"), errno))
+    }
+
     fn shelf_if_there(&self) -> Result<Option<OwnedFd>, JobsError> {
         let Some(shelf) = self.below(SHELF)? else { return Ok(None) };
         require_roots(&shelf, &format!("{SPOOL}/{SHELF}"), 0o077)?;
         Ok(Some(shelf))
     }
+}
 
+impl PutBack {
+    fn count(&mut self, is_back: bool) {
+        match is_back {
+            true => self.jobs += 1,
+            false => self.left += 1,
+        }
+    }
+}
+
+/// Jobs of one account on their way to where they are held.
+struct Holding<'a> {
+    jobs: &'a Jobs,
+    /// Name of the directory.
+    own: String,
+    /// The directory, once there is something to put there.
+    shelf: Option<OwnedFd>,
+    count: u32,
+}
+
+impl Holding<'_> {
     fn put_aside(
-        &self,
+        &mut self,
         from: &OwnedFd,
         place: &str,
         job: &str,
-        own: &str,
         kept: &str,
     ) -> Result<(), JobsError> {
-        make(&self.spool, SHELF)?;
-        let shelf = self.shelf_if_there()?.ok_or_else(|| step("open", SHELF, Errno::ENOENT))?;
-        make(&shelf, own)?;
-        let to = openat(&shelf, own, DIRECTORY, Mode::empty())
-            .map_err(|errno| step("open", &format!("{SPOOL}/{SHELF}/{own}"), errno))?;
+        let to = match self.shelf.take() {
+            Some(to) => to,
+            None => self.jobs.open_own(&self.own)?,
+        };
         let numbered = (2..MAX_SAME).map(|number| format!("{kept}.{number}"));
+        let mut done = Err(Errno::EEXIST);
         for kept in std::iter::once(kept.to_owned()).chain(numbered) {
-            match renameat2(from, job, &to, kept.as_str(), RenameFlags::RENAME_NOREPLACE) {
-                Err(Errno::EEXIST) => {}
-                // It was run, or taken away by its owner.
-                Err(Errno::ENOENT) => return Ok(()),
-                done => {
-                    let synced = done.and_then(|()| fsync(&to)).and_then(|()| fsync(from));
-                    let at = format!("{SPOOL}/{place}/{job}");
-                    return synced.map_err(|errno| step("put aside", &at, errno));
-                }
+            done = renameat2(from, job, &to, kept.as_str(), RenameFlags::RENAME_NOREPLACE);
+            if done != Err(Errno::EEXIST) {
+                break;
             }
         }
-        Err(step("put aside", &format!("{SPOOL}/{place}/{job}"), Errno::EEXIST))
+        self.shelf = Some(to);
+        match done {
+            Ok(()) => self.count += 1,
+            // It was run, or taken away by its owner.
+            Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(step("put aside", &format!("{SPOOL}/{place}/{job}"), errno)),
+        }
+        Ok(())
+    }
+
+    /// Once for all of them: each alone would take as long as all do.
+    fn sync(&self, from: &OwnedFd, place: &str) -> Result<(), JobsError> {
+        let Some(to) = &self.shelf else { return Ok(()) };
+        let done = fsync(to).and_then(|()| fsync(from));
+        done.map_err(|errno| step("write", &format!("{SPOOL}/{place}"), errno))
+    }
+}
+
+/// True if the job waits again; false if something stands in its place, or the program that it waits
+/// for is not installed now.
+fn bring_back(
+    from: &OwnedFd,
+    kept: &str,
+    to: Option<&OwnedFd>,
+    target: &str,
+    shown: &str,
+) -> Result<bool, JobsError> {
+    let Some(to) = to else { return Ok(false) };
+    match renameat2(from, kept, to, target, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(Errno::EEXIST | Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(step("put back", &format!("{shown}/{kept}"), errno)),
     }
 }
 
@@ -264,20 +334,28 @@ fn is_at_job(name: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn list(directory: &OwnedFd, path: &str) -> Result<Vec<String>, JobsError> {
+/// Calls `act` with one name after another, of which none is collected, and `pause` in between.
+fn each<E: From<JobsError>>(
+    directory: &OwnedFd,
+    path: &str,
+    pause: &mut impl FnMut() -> Result<(), E>,
+    mut act: impl FnMut(&str) -> Result<(), JobsError>,
+) -> Result<(), E> {
     let failed = |errno| step("list", path, errno);
     let mut dir = Dir::openat(directory.as_fd(), ".", DIRECTORY, Mode::empty()).map_err(failed)?;
-    let mut names = Vec::new();
-    for entry in dir.iter() {
+    for (number, entry) in (1_usize..).zip(dir.iter()) {
         let entry = entry.map_err(failed)?;
         let name: &CStr = entry.file_name();
         if let Ok(name) = name.to_str()
             && !matches!(name, "." | "..")
         {
-            names.push(name.to_owned());
+            act(name)?;
+        }
+        if number.is_multiple_of(AT_ONCE) {
+            pause()?;
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Serves the task socket: one answer per task, a few connections at once, every wait bounded.
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Asker};
 use motley_proto::{
     Identity,
     client::{Connection, ExchangeError},
@@ -36,6 +36,8 @@ use std::{
 const WORKERS: usize = 16;
 /// How long a connection may stay silent, and how long one task may take to arrive.
 const IDLE: Duration = Duration::from_secs(10);
+/// How long after its arrival a task may still be begun. The daemon waits no longer for its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take to be picked up.
 const SEND: Duration = Duration::from_secs(5);
 /// How long running tasks may take to end after SIGTERM.
@@ -226,6 +228,18 @@ fn converse(stream: UnixStream, desk: &Desk) -> Result<(), ExchangeError> {
     Ok(())
 }
 
+/// The other side of a connection, while its task is carried out.
+struct Caller<'a> {
+    connection: &'a Connection,
+    until: Instant,
+}
+
+impl Asker for Caller<'_> {
+    fn waits(&self) -> bool {
+        Instant::now() < self.until && !self.connection.has_hung_up()
+    }
+}
+
 fn answer(
     connection: &mut Connection,
     task: &Task,
@@ -234,7 +248,8 @@ fn answer(
 ) -> Result<(), ExchangeError> {
     let begun = Instant::now();
     let answer = if task.who_may().admits(peer, desk.judge) {
-        desk.accounts.carry_out(task)
+        let caller = Caller { connection, until: begun + PATIENCE };
+        desk.accounts.carry_out_for(task, &caller)
     } else {
         Err(TaskRefusal::Forbidden("this user may not ask for this task".to_owned()))
     };

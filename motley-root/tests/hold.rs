@@ -5,7 +5,7 @@ mod support;
 
 use motley_proto::task::{Held, Task, TaskAnswer, TaskDone, TaskRefusal};
 use motley_root::{
-    accounts::Accounts,
+    accounts::{Accounts, Asker},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
 };
 use std::{
@@ -14,7 +14,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -173,6 +173,72 @@ fn r28_a_logind_that_fails_is_told_of_holds_jobs_all_the_same_and_is_asked_again
     works.store(true, Ordering::SeqCst);
     assert_eq!(release(&accounts), Ok(TaskDone::Released(Held { jobs: 0, linger: true, left: 0 })));
     assert_eq!(there(), [true; 3]);
+}
+
+/// Waits for so many looks at it.
+struct Until(AtomicUsize);
+
+impl Asker for Until {
+    fn waits(&self) -> bool {
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+    }
+}
+
+#[test]
+fn r28_a_task_whose_asker_has_gone_when_its_turn_comes_changes_nothing() {
+    if !enter() {
+        return;
+    }
+    let (accounts, _) = account_with_jobs();
+    let (identity, name) = (identity("jdoe"), user("jdoe"));
+    let gone = |task: &Task| accounts.carry_out_for(task, &Until(AtomicUsize::new(0)));
+    for task in [
+        Task::Hold { identity: identity.clone(), name: name.clone() },
+        Task::Expire { identity: identity.clone(), name: name.clone() },
+        Task::Remove { identity: identity.clone(), name: name.clone() },
+        Task::Create(plan("kim", 5002)),
+    ] {
+        assert_eq!(gone(&task), Err(TaskRefusal::Busy), "{task:?}");
+    }
+    assert_eq!(there(), [true; 3]);
+    assert!(inspect(&accounts, "kim").is_none() && !inspect(&accounts, "jdoe").unwrap().expired);
+    hold(&accounts).unwrap();
+    let expire = Task::Expire { identity: identity.clone(), name: name.clone() };
+    accounts.carry_out(&expire).unwrap();
+    for task in [
+        Task::Release { identity: identity.clone(), name: name.clone() },
+        Task::Unexpire { identity, name },
+    ] {
+        assert_eq!(gone(&task), Err(TaskRefusal::Busy), "{task:?}");
+    }
+    assert_eq!(there(), [false; 3]);
+    assert!(inspect(&accounts, "jdoe").unwrap().expired);
+}
+
+#[test]
+fn r28_thousands_of_jobs_are_held_in_portions_and_the_next_try_goes_on() {
+    if !enter() {
+        return;
+    }
+    let (accounts, _) = account_with_jobs();
+    for number in 0..2000 {
+        let path = format!("/var/spool/cron/atjobs/b{number:05x}01c2d3e4");
+        fs::write(&path, "job").unwrap();
+        chown(&path, Some(5001), Some(5001)).unwrap();
+    }
+    let waiting = || fs::read_dir("/var/spool/cron/atjobs").unwrap().count();
+    let task = Task::Hold { identity: identity("jdoe"), name: user("jdoe") };
+    let broken_off = accounts.carry_out_for(&task, &Until(AtomicUsize::new(3)));
+    assert_eq!(broken_off, Err(TaskRefusal::Busy));
+    let rest = waiting();
+    assert!(0 < rest && rest < 2001, "{rest}");
+    let Ok(TaskDone::Held(held)) = hold(&accounts) else { panic!("not held") };
+    assert_eq!((held.jobs as usize, waiting()), (rest, 0));
+    let task = Task::Release { identity: identity("jdoe"), name: user("jdoe") };
+    assert!(accounts.carry_out_for(&task, &Until(AtomicUsize::new(3))).is_err());
+    assert!(0 < waiting() && waiting() < 2001);
+    let Ok(TaskDone::Released(_)) = release(&accounts) else { panic!("not released") };
+    assert_eq!((waiting(), there()), (2001, [true; 3]));
 }
 
 #[test]

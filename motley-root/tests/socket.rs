@@ -202,6 +202,51 @@ fn sigterm_lets_a_running_task_end_and_removes_the_socket() {
 }
 
 #[test]
+fn r28_an_order_that_was_given_up_is_not_carried_out_late() {
+    if !enter() {
+        return;
+    }
+    let _running = Helper::start();
+    account(ask(&Task::Create(plan("jdoe", 5001))).unwrap());
+    // The account files are locked, so the first order waits while it has its turn.
+    let holder = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+    fs::write("/etc/passwd.lock", format!("{}\0", holder.id())).unwrap();
+    let (identity, name) = (identity("jdoe"), user("jdoe"));
+    let send = |task: Task| {
+        let mut stream = open_as_daemon();
+        let frame = motley_proto::frame::encode(&task, motley_proto::frame::Cap::TASK).unwrap();
+        stream.write_all(&frame).unwrap();
+        stream
+    };
+    let first = send(Task::Create(plan("kim", 5002)));
+    thread::sleep(Duration::from_millis(500));
+    let given_up = send(Task::Expire { identity: identity.clone(), name: name.clone() });
+    thread::sleep(Duration::from_millis(300));
+    drop(given_up);
+    kill(holder);
+    fs::remove_file("/etc/passwd.lock").unwrap();
+    drop(first);
+    let until = Instant::now() + Duration::from_secs(20);
+    while !log_text().contains("expire jdoe") {
+        assert!(Instant::now() < until, "{}", log_text());
+        thread::sleep(Duration::from_millis(20));
+    }
+    let seen = ask(&Task::Inspect { name: name.clone() });
+    let Some(Ok(TaskDone::Inspected(Some(facts)))) = seen else { panic!("{seen:?}") };
+    assert!(!facts.expired, "{}", log_text());
+    // Whoever only sends no more still waits.
+    let task = Task::Expire { identity, name };
+    let frame = motley_proto::frame::encode(&task, motley_proto::frame::Cap::TASK).unwrap();
+    assert!(!tell(&frame).is_empty());
+    assert!(log_text().contains("expire jdoe of") && log_text().contains("done, uid 5001"));
+}
+
+fn kill(mut child: std::process::Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn r27_r37_the_helper_has_no_network_and_can_not_be_dumped_or_traced() {
     if !enter() {
         return;

@@ -4,9 +4,9 @@
 //! the account of a directory expires where neither of them looks. User services that linger come
 //! back with each boot.
 
-use super::{Accounts, failed};
+use super::{Accounts, Asker, failed};
 use crate::{
-    jobs::{Jobs, PutBack},
+    jobs::{Jobs, JobsError, PutBack},
     ledger::{Event, Hold},
     runner::Program,
     sessions,
@@ -15,15 +15,43 @@ use motley_proto::{
     Identity, Uid, UserName,
     task::{Held, SessionsEnded, TaskAnswer, TaskDone, TaskRefusal},
 };
-use std::time::Duration;
+use std::{sync::MutexGuard, time::Duration};
 
 /// How long logind may take to answer.
 const LOGIND_LIMIT: Duration = Duration::from_millis(1500);
 
+/// Why not all jobs were moved.
+enum Broken {
+    /// It was broken off in a pause.
+    Off(TaskRefusal),
+    /// One could not be moved.
+    Jobs(JobsError),
+}
+
+impl From<JobsError> for Broken {
+    fn from(error: JobsError) -> Self {
+        Self::Jobs(error)
+    }
+}
+
+impl Broken {
+    fn refusal(self) -> TaskRefusal {
+        match self {
+            Self::Off(refusal) => refusal,
+            Self::Jobs(error) => failed("move jobs", error),
+        }
+    }
+}
+
 impl Accounts {
     /// Both parts are tried, whatever becomes of the other.
-    pub(super) fn hold(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
-        let _turn = self.take_turn();
+    pub(super) fn hold(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        asker: &dyn Asker,
+    ) -> TaskAnswer {
+        let turn = self.take_turn_for(asker)?;
         let uid = self.present(identity, name)?;
         let known = self.held(name, uid);
         let linger = known.is_some_and(|hold| hold.linger) || self.lingers(name);
@@ -32,22 +60,30 @@ impl Accounts {
         if known != Some(hold) {
             self.record(Event::Held { name: name.clone(), hold })?;
         }
-        let jobs = self.hold_jobs(name, uid);
+        // The shorter part first: the longer one gives up its turn again and again.
         let linger = self.end_linger(name);
+        let jobs = self.hold_jobs(name, uid, turn, asker);
         Ok(TaskDone::Held(Held { jobs: jobs?, linger: linger?, left: 0 }))
     }
 
-    pub(super) fn release(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
-        let _turn = self.take_turn();
+    pub(super) fn release(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        asker: &dyn Asker,
+    ) -> TaskAnswer {
+        let turn = self.take_turn_for(asker)?;
         let uid = self.present(identity, name)?;
         let Some(hold) = self.held(name, uid) else {
             return Ok(TaskDone::Released(Held::default()));
         };
+        let mut turn = Some(turn);
         let back = match self.jobs()? {
-            Some(jobs) => jobs.put_back(name.as_str(), uid.get()),
-            None => Ok(PutBack::default()),
+            Some(jobs) => jobs
+                .put_back(name.as_str(), uid.get(), || self.pause(&mut turn, name, uid, asker))
+                .map_err(Broken::refusal)?,
+            None => PutBack::default(),
         };
-        let back = back.map_err(|error| failed("put jobs back", error))?;
         if back.of_at {
             sessions::wake_at(&self.world.root);
         }
@@ -63,15 +99,34 @@ impl Accounts {
         &self,
         identity: &Identity,
         name: &UserName,
+        asker: &dyn Asker,
     ) -> Result<SessionsEnded, TaskRefusal> {
         let uid = self.present(identity, name)?;
         let mut ended = self.end_sessions(name, uid)?;
-        let _turn = self.take_turn();
+        let turn = self.take_turn_for(asker)?;
         if self.held(name, uid).is_some() {
-            ended.jobs_held = self.hold_jobs(name, uid)?;
             ended.linger_ended = self.end_linger(name)?;
+            ended.jobs_held = self.hold_jobs(name, uid, turn, asker)?;
         }
         Ok(ended)
+    }
+
+    /// Lets others have their turn. Meanwhile the asker may have gone, or the hold may have ended.
+    fn pause<'a>(
+        &'a self,
+        turn: &mut Option<MutexGuard<'a, ()>>,
+        name: &UserName,
+        uid: Uid,
+        asker: &dyn Asker,
+    ) -> Result<(), Broken> {
+        drop(turn.take());
+        // Whoever waits would hardly ever be quicker than this thread.
+        std::thread::sleep(Duration::from_millis(1));
+        *turn = Some(self.take_turn_for(asker).map_err(Broken::Off)?);
+        match self.held(name, uid) {
+            Some(_) => Ok(()),
+            None => Err(Broken::Off(TaskRefusal::Busy)),
+        }
     }
 
     /// Puts aside for good what waits for an account that is taken away.
@@ -94,9 +149,17 @@ impl Accounts {
         Jobs::open(&self.world.root).map_err(|error| failed("look for jobs", error))
     }
 
-    fn hold_jobs(&self, name: &UserName, uid: Uid) -> Result<u32, TaskRefusal> {
+    fn hold_jobs<'a>(
+        &'a self,
+        name: &UserName,
+        uid: Uid,
+        turn: MutexGuard<'a, ()>,
+        asker: &dyn Asker,
+    ) -> Result<u32, TaskRefusal> {
         let Some(jobs) = self.jobs()? else { return Ok(0) };
-        jobs.hold(name.as_str(), uid.get()).map_err(|error| failed("put jobs aside", error))
+        let mut turn = Some(turn);
+        let pause = || self.pause(&mut turn, name, uid, asker);
+        jobs.hold(name.as_str(), uid.get(), pause).map_err(Broken::refusal)
     }
 
     /// True if logind starts the account's services at boot.

@@ -3,7 +3,7 @@
 //! It is written down before it is started. A crash before that leaves it due, and the next start
 //! runs it; a crash after that does not, for a script may not bear to be run twice.
 
-use super::Accounts;
+use super::{Accounts, Asker, Patient};
 use crate::{
     ledger::{Event, Stage},
     ownership::require_root_only,
@@ -28,9 +28,10 @@ impl Accounts {
         &self,
         identity: &Identity,
         name: &UserName,
+        asker: &dyn Asker,
     ) -> Result<HookRun, TaskRefusal> {
         let Some(path) = self.world.wishes.hook.clone() else { return Ok(HookRun::NotDue) };
-        if !self.begin_hook(identity, name)? {
+        if !self.begin_hook(identity, name, asker)? {
             return Ok(HookRun::NotDue);
         }
         let run = match self.script(&path) {
@@ -53,15 +54,20 @@ impl Accounts {
     /// Runs what a crash left due. Ending at a failure of one would keep the others waiting.
     pub fn resume_hooks(&self) {
         for (identity, name) in self.with_book(|book| book.due_hooks()) {
-            if let Err(refusal) = self.run_hook(&identity, &name) {
+            if let Err(refusal) = self.run_hook(&identity, &name, &Patient) {
                 log(&format!("script for {name}: {refusal}"));
             }
         }
     }
 
     /// Notes that it is begun; false if it was before, or never was due.
-    fn begin_hook(&self, identity: &Identity, name: &UserName) -> Result<bool, TaskRefusal> {
-        let _turn = self.take_turn();
+    fn begin_hook(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        asker: &dyn Asker,
+    ) -> Result<bool, TaskRefusal> {
+        let _turn = self.take_turn_for(asker)?;
         let uid = self.present(identity, name)?;
         let is_due = self.with_book(|book| match book.account_named(name) {
             Some((_, record)) => record.hook_due && record.stage == Stage::Complete,

@@ -83,6 +83,22 @@ impl Witness for Unwatched {
     fn reached(&self, _: Step) {}
 }
 
+/// Whoever asked for a task.
+pub trait Asker {
+    /// True as long as the answer is waited for.
+    fn waits(&self) -> bool;
+}
+
+/// An asker that waits as long as it takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Patient;
+
+impl Asker for Patient {
+    fn waits(&self) -> bool {
+        true
+    }
+}
+
 /// Everything outside this process that a task may touch.
 pub struct World {
     /// Directory below which files are read and homes are made; `/` on a real system.
@@ -142,14 +158,25 @@ impl Accounts {
     /// The refusal to send back; nothing was changed, or what was begun was rolled back, or it
     /// waits in the ledger for the next try or start.
     pub fn carry_out(&self, task: &Task) -> TaskAnswer {
+        self.carry_out_for(task, &Patient)
+    }
+
+    /// As [`Accounts::carry_out`], while the asker waits.
+    ///
+    /// # Errors
+    /// [`TaskRefusal::Busy`] when the turn of a task comes too late: whoever has given it up may have
+    /// asked for the opposite since.
+    pub fn carry_out_for(&self, task: &Task, asker: &dyn Asker) -> TaskAnswer {
         match task {
             Task::Inspect { name } => Ok(TaskDone::Inspected(self.facts(name)?)),
             Task::EndSessions { identity, name } => {
-                self.end_sessions_of(identity, name).map(TaskDone::Sessions)
+                self.end_sessions_of(identity, name, asker).map(TaskDone::Sessions)
             }
-            Task::Hold { identity, name } => self.hold(identity, name),
-            Task::Release { identity, name } => self.release(identity, name),
-            Task::RunHook { identity, name } => self.run_hook(identity, name).map(TaskDone::Hook),
+            Task::Hold { identity, name } => self.hold(identity, name, asker),
+            Task::Release { identity, name } => self.release(identity, name, asker),
+            Task::RunHook { identity, name } => {
+                self.run_hook(identity, name, asker).map(TaskDone::Hook)
+            }
             Task::Sessions { identity, name } => {
                 let uid = self.present(identity, name)?;
                 let now = (self.world.now)();
@@ -157,9 +184,9 @@ impl Accounts {
                 let list = sessions::list::list(&self.world.root, &whose, now);
                 Ok(TaskDone::SessionList(list))
             }
-            Task::Remove { identity, name } => self.remove_in_turns(identity, name),
+            Task::Remove { identity, name } => self.remove_in_turns(identity, name, asker),
             change => {
-                let _turn = self.take_turn();
+                let _turn = self.take_turn_for(asker)?;
                 self.change(change)
             }
         }
@@ -167,6 +194,12 @@ impl Accounts {
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The turn, if the asker still waits when it comes.
+    fn take_turn_for(&self, asker: &dyn Asker) -> Result<MutexGuard<'_, ()>, TaskRefusal> {
+        let turn = self.take_turn();
+        if asker.waits() { Ok(turn) } else { Err(TaskRefusal::Busy) }
     }
 
     fn whose(&self, name: &UserName, uid: Uid) -> Result<Whose, TaskRefusal> {

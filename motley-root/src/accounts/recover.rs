@@ -1,6 +1,6 @@
 //! Finishes or takes back what a crash left half-made.
 
-use super::Accounts;
+use super::{Accounts, Patient};
 use crate::{
     guard,
     ledger::{Event, HomePlan, Stage},
@@ -54,7 +54,7 @@ impl Accounts {
     pub fn resume_removals(&self) -> Vec<Recovered> {
         let leaving = self.with_book(|book| book.unfinished_removals());
         let one = |(identity, name): (Identity, UserName)| Recovered {
-            result: self.remove_in_turns(&identity, &name).map(|_| Outcome::Removed),
+            result: self.remove_in_turns(&identity, &name, &Patient).map(|_| Outcome::Removed),
             name,
         };
         leaving.into_iter().map(one).collect()

@@ -5,7 +5,7 @@
 //! still be what it says there, and home and group follow from the account files. The home is put
 //! aside whole, so even then nothing is lost that root can't give back.
 
-use super::{Accounts, Step, failed, name_service};
+use super::{Accounts, Asker, Step, failed, name_service};
 use crate::{
     adapter::LeavingHomes,
     database::{Snapshot, UserEntry},
@@ -44,9 +44,14 @@ pub(super) fn is_leaving(name: &UserName) -> TaskRefusal {
 impl Accounts {
     /// Removes an account in two turns. Ending sessions takes seconds, for which nobody else's login
     /// has to wait, so it is done in between.
-    pub(super) fn remove_in_turns(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+    pub(super) fn remove_in_turns(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        asker: &dyn Asker,
+    ) -> TaskAnswer {
         let (plan, uid) = {
-            let _turn = self.take_turn();
+            let _turn = self.take_turn_for(asker)?;
             match self.removal_of(identity, name)? {
                 Some(begun) => begun,
                 None => return self.require_gone(identity, name),
