@@ -38,6 +38,9 @@ struct State {
     sessions: BTreeMap<UserName, u32>,
     jobs: BTreeMap<UserName, u32>,
     calls: Vec<String>,
+    scripts: Vec<UserName>,
+    /// Accounts whose jobs are held.
+    held: BTreeSet<UserName>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +88,11 @@ impl MemoryBackend {
     /// So many jobs of cron and at wait for the account.
     pub fn give_jobs(&self, name: &UserName, count: u32) {
         self.lock().jobs.insert(name.clone(), count);
+    }
+
+    /// The accounts for which the script was asked for, oldest first.
+    pub fn scripts(&self) -> Vec<UserName> {
+        self.lock().scripts.clone()
     }
 
     /// The operations that were asked for and would change something, oldest first: `deploy jdoe`.
@@ -367,17 +375,23 @@ impl Host for MemoryBackend {
 
     async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
         self.change("hold", identity, name, |_| ())?;
+        self.lock().held.insert(name.clone());
         let jobs = self.lock().jobs.get(name).copied().unwrap_or_default();
         Ok(Held { jobs, ..Held::default() })
     }
 
     async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
+        if !self.lock().held.contains(name) {
+            return Ok(Held::default());
+        }
         self.change("release", identity, name, |_| ())?;
+        self.lock().held.remove(name);
         let jobs = self.lock().jobs.get(name).copied().unwrap_or_default();
         Ok(Held { jobs, ..Held::default() })
     }
 
-    async fn created(&self, _: &Identity, _: &UserName) -> Result<HookRun, BackendError> {
+    async fn created(&self, _: &Identity, name: &UserName) -> Result<HookRun, BackendError> {
+        self.lock().scripts.push(name.clone());
         Ok(HookRun::NotDue)
     }
 

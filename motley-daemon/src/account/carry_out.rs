@@ -85,6 +85,14 @@ impl Accounts {
         }
         let suspended = self.store.known_of(identity).await?.suspended;
         let mut receipt = if suspended {
+            // Half of it may be done before something fails or this process ends: what is noted first
+            // is what has to be undone.
+            if !before.suspended {
+                let begun = CarriedOut { suspended, ..before.clone() };
+                if let Err(error) = self.store.note_carried_out(identity, &begun).await {
+                    tracing::error!(identity = %identity.unique_id(), %error, "it could not be noted that an account is being locked");
+                }
+            }
             self.cut_off(identity).await
         } else {
             self.let_in(identity, &before).await
@@ -125,6 +133,11 @@ impl Accounts {
                     Err(error) => receipt.pending.push(format!("resume the account: {error}")),
                 }
                 self.release(&spelling, &name, &mut receipt.pending).await;
+            } else {
+                // Answered at once where nothing is held. Where it is refused, nothing was held before.
+                let mut none = Vec::new();
+                self.release(&spelling, &name, &mut none).await;
+                tracing::debug!(%name, ?none, "nothing was known to be held");
             }
             receipt.name.get_or_insert(name);
         }

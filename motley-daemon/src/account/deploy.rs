@@ -511,15 +511,17 @@ impl Accounts {
             Err(error) => return Err(error.into()),
         };
         let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
-        self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
-        self.store.set_tier(wish.identity, wish.tier).await?;
         // What the site made beforehand was there before.
         let created = done.created || self.backend.naming() != Naming::Known;
-        let message = message::deployed(created, &done.joined, &done.left);
-        self.audit_deployment(wish, &name, &message)?;
-        if done.created {
+        if created {
+            // The script works in the home as root, so nobody may be in it yet. Whoever made the account
+            // may have ended before, so it is asked for also when the account is there already.
             self.greet(wish.identity, &name, wish.request).await;
         }
+        self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
+        self.store.set_tier(wish.identity, wish.tier).await?;
+        let message = message::deployed(created, &done.joined, &done.left);
+        self.audit_deployment(wish, &name, &message)?;
         self.equip(wish.identity, &name, &intent.person, wish.request).await;
         let limited = promise.is_limited();
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };

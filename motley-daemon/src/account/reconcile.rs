@@ -2,6 +2,7 @@
 
 use super::{AccountError, Accounts, suspend::unchanged};
 use crate::store::{AccountRecord, Ended, Phase};
+use feudal_plugins::Naming;
 use motley_proto::{Uid, rest::AccountState};
 
 impl Accounts {
@@ -49,6 +50,10 @@ impl Accounts {
         match self.backend.find(&record.identity).await {
             Ok(Some(account)) if account.name == *name && record.agrees_with(account.uid) => {
                 let uid = record.uid.or_else(|| account.uid.and_then(|uid| Uid::new(uid).ok()));
+                if self.backend.naming() != Naming::Known {
+                    // Whoever made it may have ended before its script was run.
+                    self.greet(&record.identity, name, "reconcile").await;
+                }
                 self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
                 Ok(Some(format!("{name}: the account was complete; noted it")))
             }

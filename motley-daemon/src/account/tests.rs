@@ -1,5 +1,6 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
+mod greeting;
 mod idle;
 mod importing;
 mod known;

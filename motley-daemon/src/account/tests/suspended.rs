@@ -142,3 +142,22 @@ async fn r18_a_password_that_was_asked_for_before_the_suspension_is_not_stored_a
     }
     assert_eq!(bench.accounts.passwords.drop_all_of(jane.identity()).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn r28_what_a_suspension_began_is_undone_though_it_was_never_complete() {
+    let bench = bench(friendly()).await;
+    let jane = person("1", "jdoe");
+    bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+    // The account is not locked, its jobs are held all the same.
+    bench.backend.fail_next(BackendError::Busy);
+    let receipt = bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+    assert_eq!(receipt.pending.len(), 1, "{receipt:?}");
+    assert!(bench.backend.calls().contains(&"hold jdoe".to_owned()));
+    let before = bench.backend.calls().len();
+    let receipt = bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
+    assert_eq!((receipt.state, receipt.pending), (AccountState::Deployed, Vec::new()));
+    let calls = bench.backend.calls().split_off(before);
+    for call in ["resume jdoe", "release jdoe"] {
+        assert!(calls.contains(&call.to_owned()), "{calls:?}");
+    }
+}
