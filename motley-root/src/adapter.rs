@@ -21,9 +21,6 @@ const USUAL_PLACES: &[&str] =
 /// Most that is read of it, in bytes.
 const SIZE_LIMIT: u64 = 1024 * 1024;
 const LOCAL_UNIX: &str = "backend.local_unix";
-/// Uids of a directory whose section does not name them.
-const DIRECTORY_UID_MIN: u32 = 1000;
-const DIRECTORY_UID_MAX: u32 = 60_000;
 
 /// The file that counts: the named one, else the environment's, else the first that exists.
 pub fn find(named: Option<&Path>, environment: Option<&str>) -> Option<PathBuf> {
@@ -115,8 +112,8 @@ fn wishes(found: &[(String, String, String)]) -> Wishes {
     }
 }
 
-/// The uids of the directory that the file names as back end, with `uid_min` and `uid_max` of its
-/// section.
+/// The uids of the directory that the file names as back end: `uid_min` to `uid_max` of its section.
+/// Without both of them none count, for a range that nobody wrote down may hold local people's uids.
 fn directory_uids(found: &[(String, String, String)]) -> Option<DirectoryUids> {
     let value = |section: &str, option: &str| {
         let named = |(s, o, _): &&(String, String, String)| s == section && o == option;
@@ -127,8 +124,8 @@ fn directory_uids(found: &[(String, String, String)]) -> Option<DirectoryUids> {
         "bonsai_ldap" => "backend.bonsai_ldap",
         _ => return None,
     };
-    let uid = |option, default| value(section, option).map_or(Some(default), |v| v.parse().ok());
-    let (min, max) = (uid("uid_min", DIRECTORY_UID_MIN)?, uid("uid_max", DIRECTORY_UID_MAX)?);
+    let uid = |option| value(section, option)?.parse().ok();
+    let (min, max): (u32, u32) = (uid("uid_min")?, uid("uid_max")?);
     let sound = min <= max && !is_protected_id(min) && !is_protected_id(max);
     sound.then_some(DirectoryUids::Range(min..=max))
 }
@@ -230,7 +227,18 @@ mod tests {
         let ldap = "[backend.ldap]\nuid_min = 20000\nuid_max: 29999\n";
         let named = |backend: &str| format!("[ldf_adapter]\nbackend = {backend}\n{ldap}");
         assert_eq!(uids(&named("ldap")), DirectoryUids::Range(20_000..=29_999));
-        assert_eq!(uids(&named("bonsai_ldap")), DirectoryUids::Range(1000..=60_000));
+        let bonsai = "[ldf_adapter]\nbackend = bonsai_ldap\n[backend.bonsai_ldap]\n";
+        for (text, expected) in [
+            (named("bonsai_ldap"), DirectoryUids::Unset),
+            (format!("{bonsai}uid_min = 3000\n"), DirectoryUids::Unset),
+            (format!("{bonsai}uid_max = 3999\n"), DirectoryUids::Unset),
+            (
+                format!("{bonsai}uid_min = 3000\nuid_max = 3999\n"),
+                DirectoryUids::Range(3000..=3999),
+            ),
+        ] {
+            assert_eq!(uids(&text), expected, "r21: {text}");
+        }
         for other in ["local_unix", "bwidm", ""] {
             assert_eq!(uids(&named(other)), DirectoryUids::Unset, "{other}");
         }

@@ -61,7 +61,11 @@ pub const KEYS: &[(&str, &str)] = &[
     ("uid_max", "largest uid that is made or adopted (default: UID_MAX of /etc/login.defs)"),
     (
         "directory_uids",
-        "uids of accounts that a directory keeps, as MIN-MAX, whose sessions and jobs may be ended, or none (default: uid_min to uid_max of the directory that feudal_adapter.conf names as back end)",
+        "uids of accounts that a directory keeps, as MIN-MAX, whose sessions and jobs may be ended, or none (default: uid_min and uid_max of the directory that feudal_adapter.conf names as back end, where both are set there, else none)",
+    ),
+    (
+        "directory_hooks",
+        "yes, or no: whether post_create_script is run for accounts that a directory keeps, too; the daemon's word alone says then that such an account is new (default: no)",
     ),
     (
         "existing_homes",
@@ -78,6 +82,7 @@ pub fn default_limits(site: &SiteDefaults) -> Limits {
         shells: Default::default(),
         uids: site.uid_min.max(1000)..=site.uid_max,
         directory_uids: DirectoryUids::Unset,
+        directory_hooks: false,
         existing_homes: ExistingHomes::Refuse,
     }
 }
@@ -139,6 +144,13 @@ fn set(limits: &mut Limits, key: &str, value: &str) -> Result<(), String> {
         "uid_min" => limits.uids = parse_uid(value)?..=max,
         "uid_max" => limits.uids = min..=parse_uid(value)?,
         "directory_uids" => limits.directory_uids = parse_directory_uids(value)?,
+        "directory_hooks" => {
+            limits.directory_hooks = match value {
+                "yes" => true,
+                "no" => false,
+                _ => return Err("`directory_hooks` is `yes` or `no`".to_owned()),
+            }
+        }
         "existing_homes" => {
             limits.existing_homes = match value {
                 "refuse" => ExistingHomes::Refuse,

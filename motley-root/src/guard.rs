@@ -26,6 +26,8 @@ pub struct Limits {
     pub uids: RangeInclusive<u32>,
     /// Uids of accounts that a directory keeps, whose sessions may be looked at and ended.
     pub directory_uids: DirectoryUids,
+    /// True if the site's script is run for such accounts too, of which the ledger knows nothing.
+    pub directory_hooks: bool,
     /// What becomes of a home that exists before its account.
     pub existing_homes: ExistingHomes,
 }

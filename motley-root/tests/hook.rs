@@ -135,12 +135,37 @@ fn an_account_of_a_directory_is_greeted_once_too() {
     write(SCRIPT, "#!/bin/sh\necho \"$1\" >> /run/said; exit 3\n", 0o755);
     let mut limits = default_limits(&SiteDefaults::read(Path::new("/")));
     limits.directory_uids = DirectoryUids::Range(58_000..=58_999);
-    let setup = || Setup {
+    limits.directory_hooks = true;
+    let setup = |uid| Setup {
         limits: limits.clone(),
-        names: Box::new(Directory(Some(("kim", 58_001)))),
+        names: Box::new(Directory(Some(("kim", uid)))),
         ..with_hook(SCRIPT)
     };
-    assert_eq!(run(&open(setup()), "kim"), HookRun::Ended(Some(3)));
-    assert_eq!(run(&open(setup()), "kim"), HookRun::NotDue);
-    assert_eq!(said(), "kim\n");
+    assert_eq!(run(&open(setup(58_001)), "kim"), HookRun::Ended(Some(3)));
+    assert_eq!(run(&open(setup(58_001)), "kim"), HookRun::NotDue);
+    // A uid that changes there and back makes no account new again.
+    assert_eq!(run(&open(setup(58_002)), "kim"), HookRun::Ended(Some(3)));
+    assert_eq!(run(&open(setup(58_001)), "kim"), HookRun::NotDue);
+    assert_eq!(said(), "kim\nkim\n");
+}
+
+#[test]
+fn r27_the_daemons_word_alone_runs_no_script_for_accounts_of_a_directory() {
+    if !enter() {
+        return;
+    }
+    use motley_proto::task::TaskRefusal;
+    use motley_root::{config::default_limits, defaults::SiteDefaults, guard::DirectoryUids};
+    write(SCRIPT, "#!/bin/sh\necho \"$1\" >> /run/said\n", 0o755);
+    let mut limits = default_limits(&SiteDefaults::read(Path::new("/")));
+    limits.directory_uids = DirectoryUids::Range(58_000..=58_999);
+    let names = Box::new(Directory(Some(("kim", 58_001))));
+    let accounts = open(Setup { limits, names, ..with_hook(SCRIPT) });
+    let task = Task::RunHook { identity: identity("kim"), name: user("kim") };
+    let refused = accounts.carry_out(&task);
+    assert!(
+        matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("directory_hooks = yes")),
+        "{refused:?}"
+    );
+    assert_eq!(said(), "");
 }

@@ -1,5 +1,8 @@
 //! Runs the site's script for new accounts: once for each, named by root's configuration alone.
 //!
+//! The daemon asks for it before anybody may use the account. Of an account that a directory keeps the
+//! ledger does not know whether it is new, so its script is run only where root's configuration says so.
+//!
 //! It is written down before it is started. A crash before that leaves it due, and the next start
 //! runs it; a crash after that does not, for a script may not bear to be run twice.
 
@@ -69,10 +72,17 @@ impl Accounts {
     ) -> Result<bool, TaskRefusal> {
         let _turn = self.take_turn_for(asker)?;
         let uid = self.present(identity, name)?;
-        let is_due = self.with_book(|book| match book.account_named(name) {
-            Some((_, record)) => record.hook_due && record.stage == Stage::Complete,
-            None => !book.is_hooked(name, uid),
+        let of_ledger = self.with_book(|book| {
+            let record = book.account_named(name).map(|(_, record)| record);
+            record.map(|record| record.hook_due && record.stage == Stage::Complete)
         });
+        if of_ledger.is_none() && !self.world.limits.directory_hooks {
+            let reason = format!(
+                "{name} is kept by a directory; for the script set directory_hooks = yes in motley-root.conf"
+            );
+            return Err(TaskRefusal::Forbidden(reason));
+        }
+        let is_due = of_ledger.unwrap_or_else(|| !self.with_book(|book| book.is_hooked(name, uid)));
         if is_due {
             self.record(Event::HookBegun { name: name.clone(), uid })?;
         }

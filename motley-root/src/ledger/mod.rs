@@ -295,7 +295,7 @@ pub struct Book {
     groups: BTreeMap<GroupName, GroupStage>,
     held: BTreeMap<UserName, Hold>,
     /// Accounts of a directory for which the site's script was begun.
-    hooked: BTreeMap<UserName, Uid>,
+    hooked: BTreeSet<(UserName, Uid)>,
 }
 
 impl Book {
@@ -351,7 +351,7 @@ impl Book {
 
     /// True if the site's script was begun for this account of a directory.
     pub fn is_hooked(&self, name: &UserName, uid: Uid) -> bool {
-        self.hooked.get(name) == Some(&uid)
+        self.hooked.contains(&(name.clone(), uid))
     }
 
     /// Complete accounts for which the site's script was not begun.
@@ -455,7 +455,9 @@ impl Book {
             }),
             Event::HookBegun { name, uid } => match self.account_named(&name) {
                 Some(_) => self.change(&name, |r| r.hook_due = false),
-                None => drop(self.hooked.insert(name, uid)),
+                None => {
+                    self.hooked.insert((name, uid));
+                }
             },
             Event::Released { name } => self.release(&name),
             Event::Removing { name, plan } => {

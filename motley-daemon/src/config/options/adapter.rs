@@ -201,7 +201,9 @@ pub(super) const HOOK: OptionSpec = OptionSpec::unset(
     "Absolute path of a script that motley-root runs as root once for each new account, with the \
      name of the account as its only argument. It must belong to root, as must every directory \
      above it, and be writable by nobody else. Files ending in .sh or .py may lack the right to be \
-     executed. It has 25 seconds; if it fails, the account stays. Read by motley-root when that starts.",
+     executed. It has 25 seconds; if it fails, the account stays. For accounts that a directory \
+     keeps it is run only with directory_hooks = yes in motley-root.conf. Read by motley-root when \
+     that starts.",
 );
 
 const LOCAL_UNIX: &[OptionSpec] = &[
@@ -275,7 +277,7 @@ const BWIDM: &[OptionSpec] = &[
     ),
     OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell that accounts have on this host."),
     OptionSpec::new("home_base", Kind::Text, "/home", "Directory of homes on this host."),
-    HOOK.later("it is not run in this version"),
+    HOOK,
 ];
 
 const EXTERNAL: &[OptionSpec] = &[

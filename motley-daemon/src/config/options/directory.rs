@@ -136,7 +136,7 @@ const DIRECTORY: [OptionSpec; 30] = [
     SHELL_LIMITED,
     SHELL_RESTRICTED,
     HOME_BASE,
-    HOOK.later("it is not run in this version"),
+    HOOK,
     OptionSpec::new("uid_min", Kind::Number, "1000", "First uid of new accounts."),
     OptionSpec::new("uid_max", Kind::Number, "60000", "Last uid of new accounts."),
     OptionSpec::new("gid_min", Kind::Number, "1000", "First gid of new groups."),
