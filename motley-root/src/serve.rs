@@ -38,6 +38,8 @@ const WORKERS: usize = 16;
 const IDLE: Duration = Duration::from_secs(10);
 /// How long after its arrival a task may still be begun. The daemon waits no longer for its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for the site's script, which may have been begun by another.
+const SCRIPT_PATIENCE: Duration = Duration::from_secs(25);
 /// How long an answer may take to be picked up.
 const SEND: Duration = Duration::from_secs(5);
 /// How long running tasks may take to end after SIGTERM.
@@ -248,7 +250,11 @@ fn answer(
 ) -> Result<(), ExchangeError> {
     let begun = Instant::now();
     let answer = if task.who_may().admits(peer, desk.judge) {
-        let caller = Caller { connection, until: begun + PATIENCE };
+        let patience = match task {
+            Task::RunHook { .. } => SCRIPT_PATIENCE,
+            _ => PATIENCE,
+        };
+        let caller = Caller { connection, until: begun + patience };
         desk.accounts.carry_out_for(task, &caller)
     } else {
         Err(TaskRefusal::Forbidden("this user may not ask for this task".to_owned()))

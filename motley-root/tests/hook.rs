@@ -102,6 +102,26 @@ fn scripts_that_are_not_executable_are_read_by_their_interpreter() {
 }
 
 #[test]
+fn r25_a_second_asker_is_told_not_due_only_when_the_script_has_ended() {
+    if !enter() {
+        return;
+    }
+    write(SCRIPT, "#!/bin/sh\necho begun >> /run/said; sleep 1; echo ended >> /run/said\n", 0o755);
+    let accounts = open(with_hook(SCRIPT));
+    create(&accounts, "jdoe", 5001);
+    std::thread::scope(|scope| {
+        scope.spawn(|| accounts.resume_hooks());
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while said().is_empty() {
+            assert!(std::time::Instant::now() < until, "it is not begun");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(run(&accounts, "jdoe"), HookRun::NotDue);
+        assert_eq!(said(), "begun\nended\n");
+    });
+}
+
+#[test]
 fn r33_a_script_that_others_could_change_is_not_run() {
     if !enter() {
         return;

@@ -134,6 +134,8 @@ pub struct Accounts {
     world: World,
     ledger: RwLock<Ledger>,
     turn: Mutex<()>,
+    /// Accounts whose script runs now.
+    scripts: Mutex<BTreeSet<UserName>>,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -146,7 +148,7 @@ impl Accounts {
     /// Brings ledger and world together; [`Accounts::recover`] comes next, and some time later
     /// [`Accounts::resume_removals`].
     pub fn new(world: World, ledger: Ledger) -> Self {
-        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()) }
+        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()), scripts: Mutex::default() }
     }
 
     /// Carries out one task.
