@@ -22,20 +22,16 @@ pub enum Engine {
 const SQLITE_SESSION: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
 /// A node that freezes in the middle of a transaction must not hold up the others.
-const POSTGRES_SESSION: &str = "SET statement_timeout = '3s'; SET lock_timeout = '3s'; \
+/// The wait for the other writers ends before the patience of whoever asked.
+const POSTGRES_SESSION: &str = "SET statement_timeout = '3s'; SET lock_timeout = '2s'; \
      SET idle_in_transaction_session_timeout = '5s'";
+/// Takes the turn to write, until the transaction ends. Any number that no other user of the same
+/// database takes.
+pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(7163551022)";
+/// A row if a transaction is open: its time stands still. Fails in one that has failed.
+const IN_TRANSACTION: &str = "SELECT 1 WHERE now() <> statement_timestamp()";
 
 impl Engine {
-    /// What opens a transaction that writes. On both databases there is one writer at a time, so a
-    /// transaction sees nothing change under it and two of them never deadlock.
-    pub(super) fn begin_write(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            // Any number that no other user of the same database takes.
-            Self::Postgres => "BEGIN; SELECT pg_advisory_xact_lock(7163551022)",
-        }
-    }
-
     fn session(self) -> &'static str {
         match self {
             Self::Sqlite => SQLITE_SESSION,
@@ -64,6 +60,13 @@ impl Engine {
             .acquire_timeout(wait)
             .after_connect(move |connection, _| {
                 Box::pin(async move { connection.execute(self.session()).await.map(drop) })
+            })
+            // What nobody ended must not go on in a connection that nobody uses.
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    Ok(self == Self::Sqlite
+                        || connection.fetch_optional(IN_TRANSACTION).await?.is_none())
+                })
             })
             .connect_lazy_with(options);
         Ok(pool)

@@ -55,6 +55,9 @@ pub enum StoreError {
         "the database does not answer ({0}); see that it runs, and that this host can reach it"
     )]
     Unreachable(String),
+    /// Others who write were not done in time.
+    #[error("the database is busy with what others write; try again in a moment")]
+    Busy,
     /// The tables could not be brought to this release's form.
     #[error("database migration: {0}; was the database written by a newer release?")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -69,8 +72,12 @@ pub enum StoreError {
     Corrupt(&'static str),
 }
 
-/// Conditions of PostgreSQL that end by themselves: it shuts down, starts, or has no room.
-const PASSING: &[&str] = &["57P01", "57P02", "57P03", "53300", "08006", "08001"];
+/// Conditions of PostgreSQL that end by themselves: it shuts down, starts, has no room, gave up a
+/// statement, a lock or a transaction that took too long, or takes no writes while another server
+/// takes over.
+const PASSING: &[&str] = &[
+    "57P01", "57P02", "57P03", "53300", "08006", "08001", "57014", "55P03", "25P03", "25006",
+];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

@@ -4,6 +4,7 @@ mod killed;
 mod nodes;
 mod offline;
 mod requests;
+mod turns;
 
 use super::*;
 use crate::{clock::Timestamp, postgres::Postgres};

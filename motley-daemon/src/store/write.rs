@@ -1,7 +1,7 @@
 //! Transactions that write, one at a time, and how long an answer may take.
 
-use super::{Engine, Store, StoreError, recent::Writing};
-use sqlx::{Any, AnyConnection, Transaction};
+use super::{Engine, Store, StoreError, engine::TAKE_TURN, recent::Writing};
+use sqlx::{Any, AnyConnection, Executor, Transaction};
 use std::{
     future::Future,
     ops::{Deref, DerefMut},
@@ -12,6 +12,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// How long a server may take for what one caller asks.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long one who writes may wait for the other writers.
+const TURN: Duration = Duration::from_millis(2500);
+/// PostgreSQL's condition "lock not available": the wait for a lock took too long.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How long nobody else tries a server that just did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -27,6 +31,19 @@ pub(super) struct Write {
 }
 
 impl Write {
+    /// Waits until nobody else writes.
+    async fn lock(mut self) -> Result<Self, StoreError> {
+        match self.transaction.execute(TAKE_TURN).await {
+            Ok(_) => Ok(self),
+            Err(sqlx::Error::Database(error))
+                if error.code().is_some_and(|code| code == LOCK_NOT_AVAILABLE) =>
+            {
+                Err(StoreError::Busy)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Lets it take effect.
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         Ok(self.transaction.commit().await?)
@@ -75,10 +92,26 @@ impl Store {
 
     async fn begin(&self, writing: Option<Writing>) -> Result<Write, StoreError> {
         // Who waits for another writer must not take the connections of those who only read.
-        let turn = self.writers.clone().acquire_owned().await;
-        let _turn = turn.map_err(|_| StoreError::Database(sqlx::Error::PoolClosed))?;
-        let transaction = self.pool.begin_with(self.engine.begin_write()).await?;
-        Ok(Write { transaction, _turn, _writing: writing })
+        let turn = self.writers.clone().acquire_owned();
+        if self.engine == Engine::Sqlite {
+            let _turn = turn.await.map_err(|_| StoreError::Database(sqlx::Error::PoolClosed))?;
+            let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            return Ok(Write { transaction, _turn, _writing: writing });
+        }
+        let deadline = tokio::time::Instant::now() + TURN;
+        let turn = tokio::time::timeout_at(deadline, turn).await.map_err(|_| StoreError::Busy)?;
+        let turn = turn.map_err(|_| StoreError::Database(sqlx::Error::PoolClosed))?;
+        // The pool counts this transaction before it locks anything, so whoever drops it ends it.
+        let transaction = self.pool.begin().await?;
+        let write = Write { transaction, _turn: turn, _writing: writing };
+        // Goes on when the caller goes away: the connection is in use until the server has answered,
+        // and so long nobody else may take one to wait with.
+        let locking = tokio::spawn(write.lock());
+        match tokio::time::timeout_at(deadline, locking).await {
+            Ok(Ok(locked)) => locked,
+            Ok(Err(_)) => Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
+            Err(_) => Err(StoreError::Busy),
+        }
     }
 
     /// Does one statement that is not about accounts, and says how many rows it changed.
@@ -110,7 +143,12 @@ impl Store {
             Ok(done) => done,
             Err(_) => Err(StoreError::Unreachable(SILENT.to_owned())),
         };
-        self.outage.note(!matches!(done, Err(StoreError::Unreachable(_))));
+        match &done {
+            Err(StoreError::Unreachable(_)) => self.outage.note(false),
+            // Says something about those who write, and nothing about whether readers get answers.
+            Err(StoreError::Busy) => {}
+            _ => self.outage.note(true),
+        }
         done
     }
 }
