@@ -7,7 +7,7 @@ use motley_proto::{
     rest::AccountState,
     task::{AccountPath, Removal},
 };
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 /// Assurance shell tier: how much shell a person's identity proofing earns (RAF 2.0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,6 +46,9 @@ pub struct Intent {
     pub name: UserName,
     /// Its uid, used when the account is made; `None` where the back end numbers its accounts.
     pub uid: Option<Uid>,
+    /// Where the back end numbers its accounts within [`Backend::numbers`]: the least uid that a new
+    /// account may get. Smaller ones may have been somebody's who has no account any more.
+    pub uid_floor: Option<u32>,
     /// What the provider says about the person.
     pub person: Person,
     /// Primary and supplementary groups.
@@ -180,6 +183,11 @@ pub trait Backend: Send + Sync {
     /// Who decides what an account is called and numbered.
     fn naming(&self) -> Naming {
         Naming::Offered
+    }
+
+    /// The uids from which the back end numbers accounts ([`Naming::Numbered`]), if it tells.
+    fn numbers(&self) -> Option<RangeInclusive<u32>> {
+        None
     }
 
     /// The name that is prepared for somebody who has no account yet, where the back end knows names

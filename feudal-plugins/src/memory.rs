@@ -422,6 +422,7 @@ mod tests {
             ),
             name: UserName::new(name).unwrap(),
             uid: Some(Uid::new(uid).unwrap()),
+            uid_floor: None,
             person: Person::default(),
             groups: Groups {
                 primary: group("wlcg"),

@@ -49,7 +49,7 @@ impl LdapDirectory {
             let uid = match intent.uid {
                 Some(uid) if self.is_uid_free(uid.get()).await? => uid.get(),
                 Some(uid) => return Err(BackendError::UidTaken(uid)),
-                None => self.next_number(&self.uids()).await?.number(),
+                None => self.next_number(&self.uids(), intent.uid_floor).await?.number(),
             };
             let dn = dn_below(
                 &self.config().user_base,

@@ -37,6 +37,7 @@ use motley_proto::{
     task::{AccountPath, Removal},
 };
 use std::{
+    ops::RangeInclusive,
     path::Path,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -119,6 +120,10 @@ impl Backend for LdapDirectory {
             Mode::ReadOnly | Mode::PreCreated => Naming::Known,
             Mode::FullAccess => Naming::Numbered,
         }
+    }
+
+    fn numbers(&self) -> Option<RangeInclusive<u32>> {
+        Some(self.config().uids.clone())
     }
 
     async fn prepared_name(

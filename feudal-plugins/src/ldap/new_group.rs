@@ -30,7 +30,7 @@ impl LdapDirectory {
             return Err(refused("the host has a group of this name outside the directory"));
         }
         for attempt in 1..=ATTEMPTS {
-            let made = match self.next_number(&self.gids()).await? {
+            let made = match self.next_number(&self.gids(), None).await? {
                 Free::Reserved(gid) => self.add_group(name.as_str(), gid).await?,
                 Free::Guessed(gid) => self.add_unseen(name, gid, attempt).await?,
             };

@@ -78,8 +78,14 @@ impl LdapDirectory {
         }
     }
 
-    /// A number that nobody has.
-    pub(super) async fn next_number(&self, numbers: &Numbers<'_>) -> Result<Free, BackendError> {
+    /// A number that nobody has, at least `floor`: a counter, and who is in the directory, may know less
+    /// than the caller of whom numbers were.
+    pub(super) async fn next_number(
+        &self,
+        numbers: &Numbers<'_>,
+        floor: Option<u32>,
+    ) -> Result<Free, BackendError> {
+        let floor = floor.unwrap_or_default();
         let _alone = self.numbering.lock().await;
         for _ in 0..RACES {
             let Some(next) = self.counter(numbers).await? else {
@@ -87,9 +93,9 @@ impl LdapDirectory {
                     continue;
                 }
                 let first = self.after_the_largest(numbers).await?;
-                return self.first_free(numbers, first).await.map(Free::Guessed);
+                return self.first_free(numbers, first.max(floor)).await.map(Free::Guessed);
             };
-            let free = self.first_free(numbers, next).await?;
+            let free = self.first_free(numbers, next.max(floor)).await?;
             let changes = vec![
                 delete(numbers.attribute, &next.to_string()),
                 add(numbers.attribute, &free.saturating_add(1).to_string()),

@@ -137,6 +137,7 @@ fn intent(subject: &str, user: &str) -> Intent {
         identity: identity(subject),
         name: name(user),
         uid: Some(Uid::new(3000).unwrap()),
+        uid_floor: None,
         person: Person::default(),
         groups: Groups {
             primary: GroupName::new("wlcg").unwrap(),

@@ -133,6 +133,7 @@ impl Someone {
             identity: self.identity.clone(),
             name: self.name.clone(),
             uid: (rig.backend().naming() == Naming::Offered).then_some(self.uid),
+            uid_floor: None,
             person: Person {
                 given_name: Some("Ada".to_owned()),
                 family_name: Some("Lovelace".to_owned()),

@@ -4,7 +4,7 @@ use super::{AccountError, Accounts, suspend::unchanged};
 use crate::{
     audit::Event,
     serve::request_id,
-    store::{AccountRecord, CarriedOut, Phase, spellings},
+    store::{AccountRecord, CarriedOut, Engine, Phase, spellings},
 };
 use feudal_plugins::BackendError;
 use futures_util::{StreamExt, stream};
@@ -80,7 +80,10 @@ impl Accounts {
         let identity = &record.identity;
         let before = self.store.carried_out(identity).await?;
         // A node that was away while the account was taken away everywhere else still has it.
-        if record.is_leaving() || (record.phase == Phase::None && before.holds) {
+        if record.is_leaving()
+            || (record.phase == Phase::None && before.holds)
+            || self.outlived_removal(record).await
+        {
             return Ok(self.take_away(record, request).await.0);
         }
         let suspended = self.store.known_of(identity).await?.suspended;
@@ -101,7 +104,8 @@ impl Accounts {
             version: record.mark_version,
             suspended,
             limited_shell: before.limited_shell.clone(),
-            holds: before.holds,
+            // The account may have been found meanwhile.
+            holds: self.store.carried_out(identity).await?.holds,
             sessions: receipt.sessions,
         };
         match self.show_limit(record, &before).await {
@@ -116,6 +120,14 @@ impl Accounts {
             tracing::error!(identity = %identity.unique_id(), pending = ?receipt.pending, "a change of an account is not complete; retrying");
         }
         Ok(receipt)
+    }
+
+    /// True when other nodes took the account away, and this one still has it without having noted so.
+    /// On the only node somebody else has made it since.
+    async fn outlived_removal(&self, record: &AccountRecord) -> bool {
+        self.store.engine() == Engine::Postgres
+            && record.was_removed()
+            && matches!(self.backend.find(&record.identity).await, Ok(Some(_)))
     }
 
     /// Opens what this node itself had locked.

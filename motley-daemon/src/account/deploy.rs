@@ -92,7 +92,15 @@ impl DeployError {
 
 impl From<StoreError> for DeployError {
     fn from(error: StoreError) -> Self {
-        Self::Account(error.into())
+        match error {
+            StoreError::NamePromised(name) => Self::Rejected(format!(
+                "the account {name} was somebody else's; ask the administrators of this service for a new one"
+            )),
+            StoreError::UidPromised(uid) => Self::Rejected(format!(
+                "the account has the uid {uid}, which was somebody else's; ask the administrators of this service for a new one"
+            )),
+            error => Self::Account(error.into()),
+        }
     }
 }
 
@@ -285,9 +293,8 @@ impl Accounts {
             .as_ref()
             .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
         if !known {
-            if self.backend.naming() == Naming::Known {
-                self.check_never_given(&account.name, record.as_ref()).await?;
-            }
+            // A site may move a name from one person to another; what the first one left under it must
+            // not become the other's.
             self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
@@ -334,22 +341,6 @@ impl Accounts {
         Ok(Deployment { state, message, name: account.name })
     }
 
-    /// A site may move a name from one person to another; what the first one left under it must not
-    /// become the other's.
-    async fn check_never_given(
-        &self,
-        name: &UserName,
-        own: Option<&AccountRecord>,
-    ) -> Result<(), DeployError> {
-        let is_own = own.is_some_and(|record| record.name.as_ref() == Some(name));
-        if is_own || !self.store.promised_names().await?.contains(name.as_str()) {
-            return Ok(());
-        }
-        Err(DeployError::Rejected(format!(
-            "the account {name} was somebody else's; ask the administrators of this service for a new one"
-        )))
-    }
-
     fn intent(
         &self,
         wish: &Wish<'_>,
@@ -365,6 +356,7 @@ impl Accounts {
             groups: wish.groups.clone(),
             shell,
             home_base: self.rules.home_base.clone(),
+            uid_floor: None,
         }
     }
 
@@ -491,7 +483,10 @@ impl Accounts {
             return Err(StoreError::Corrupt("reservation").into());
         };
         let shell = self.earned_shell(wish, Some(&promise));
-        let intent = self.intent(wish, name.clone(), promise.uid, shell);
+        let mut intent = self.intent(wish, name.clone(), promise.uid, shell);
+        if let (None, Some(range)) = (promise.uid, self.backend.numbers()) {
+            intent.uid_floor = Some(self.store.next_uid_in(&range).await?);
+        }
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {

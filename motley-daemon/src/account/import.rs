@@ -7,7 +7,7 @@
 use super::{AccountError, Accounts};
 use crate::{
     audit::Event,
-    store::{AccountRecord, Phase},
+    store::{AccountRecord, Phase, StoreError},
 };
 use feudal_plugins::Account;
 use motley_proto::{
@@ -72,7 +72,13 @@ impl Accounts {
         let known = self.store.known_of(&identity).await?;
         let locked = account.state == AccountState::Suspended && !known.suspended;
         let holder = self.store.account_named(&account.name).await?;
-        let outcome = match outcome(&account, known.record.as_ref(), holder.as_ref()) {
+        let mut found = outcome(&account, known.record.as_ref(), holder.as_ref());
+        if !matches!(found, Some(ImportOutcome::Conflict { .. }))
+            && let Some(conflict) = self.former_owner(&identity, &account).await?
+        {
+            found = Some(conflict);
+        }
+        let outcome = match found {
             Some(outcome) => outcome,
             None if locked => ImportOutcome::Changed { before: "not suspended".to_owned() },
             None => return Ok(None),
@@ -91,6 +97,22 @@ impl Accounts {
             row.outcome = ImportOutcome::Conflict { why: error.to_string() };
         }
         Ok(Some(row))
+    }
+
+    /// The conflict with whoever had name or uid before.
+    async fn former_owner(
+        &self,
+        identity: &Identity,
+        account: &Account,
+    ) -> Result<Option<ImportOutcome>, AccountError> {
+        let uid = account.uid.and_then(|uid| Uid::new(uid).ok());
+        match self.store.check_promises(identity, &account.name, uid).await {
+            Ok(()) => Ok(None),
+            Err(error @ (StoreError::NamePromised(_) | StoreError::UidPromised(_))) => {
+                Ok(Some(ImportOutcome::Conflict { why: error.to_string() }))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn note_import(

@@ -35,11 +35,11 @@ use crate::{
     audit::Audit,
     clock::Clock,
     otp::OneTimePasswords,
-    store::{Known, Phase, Store, StoreError, spellings},
+    store::{AccountRecord, Known, Phase, Store, StoreError, spellings},
 };
-use feudal_plugins::{Account, Backend, BackendError, Host, message};
+use feudal_plugins::{Account, Backend, BackendError, Host, Naming, message};
 use motley_proto::{
-    Identity, UserName,
+    Identity, Uid, UserName,
     rest::{AccountState, StateAnswer},
 };
 use std::sync::Arc;
@@ -211,6 +211,10 @@ impl Accounts {
         known: &Known,
     ) -> Result<Standing, AccountError> {
         let account = self.backend.find(identity).await?;
+        let is_foreign = match &account {
+            Some(account) => self.is_foreign(identity, known.record.as_ref(), account).await?,
+            None => false,
+        };
         let state = match (&known.record, &account) {
             // Stricter wins: a mark in the store holds whatever the back end shows.
             _ if known.suspended => AccountState::Suspended,
@@ -218,6 +222,9 @@ impl Accounts {
             (Some(record), Some(_)) if record.phase == Phase::Reserved => AccountState::NotDeployed,
             // About to be gone: nobody gets in any more.
             (Some(record), _) if record.is_leaving() => AccountState::NotDeployed,
+            // A node that was away while it was taken away may still have it.
+            (Some(record), Some(_)) if record.was_removed() => AccountState::NotDeployed,
+            (_, Some(_)) if is_foreign => AccountState::NotDeployed,
             // A lock that the host's admin put on the account.
             (_, Some(account)) if account.state == AccountState::Suspended => account.state,
             (Some(record), Some(_)) if record.is_limited() => AccountState::Limited,
@@ -228,7 +235,32 @@ impl Accounts {
         Ok(Standing { state, account })
     }
 
-    /// State of the account of a local name; `None` when it is not one of ours.
+    /// True when a site has moved an account to this person that was promised to another one before:
+    /// what the first one left under it must not become the other's.
+    async fn is_foreign(
+        &self,
+        identity: &Identity,
+        record: Option<&AccountRecord>,
+        account: &Account,
+    ) -> Result<bool, AccountError> {
+        let is_own = record.is_some_and(|record| record.name.as_ref() == Some(&account.name));
+        if is_own || self.backend.naming() != Naming::Known {
+            return Ok(false);
+        }
+        let uid = account.uid.and_then(|uid| Uid::new(uid).ok());
+        match self.store.check_promises(identity, &account.name, uid).await {
+            Ok(()) => Ok(false),
+            Err(error @ (StoreError::NamePromised(_) | StoreError::UidPromised(_))) => {
+                let (identity, name) = (identity.unique_id(), &account.name);
+                tracing::warn!(%identity, %name, %error, "an account counts as not deployed");
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// State of the account that a local name has on this node; `None` when it is not one of ours.
+    /// Where another node promised the name, the account here may be a local person's.
     ///
     /// # Errors
     /// When store or back end do not answer.
@@ -236,13 +268,43 @@ impl Accounts {
         &self,
         name: &UserName,
     ) -> Result<Option<(Identity, Standing)>, AccountError> {
-        match self.identity_of_name(name).await? {
-            None => Ok(None),
-            Some(identity) => {
+        let promised = match self.store.account_named(name).await? {
+            None => None,
+            Some(record) => {
+                let standing = self.standing(&record.identity).await?;
+                if standing.name() == Some(name) {
+                    return Ok(Some((record.identity, standing)));
+                }
+                Some((record, standing))
+            }
+        };
+        let account = self.backend.by_name(name).await?;
+        match (promised, account) {
+            (Some((record, _)), Some(account)) if self.is_local(&record, &account).await? => {
+                Ok(None)
+            }
+            (promised, Some(Account { identity: Some(identity), .. }))
+                if !promised.as_ref().is_some_and(|(record, _)| record.identity == identity) =>
+            {
                 let standing = self.standing(&identity).await?;
                 Ok(Some((identity, standing)))
             }
+            (promised, _) => Ok(promised.map(|(record, standing)| (record.identity, standing))),
         }
+    }
+
+    /// True when an account that says nothing of its owner is not the one that was promised under its
+    /// name: this node never had that one. Where it had, somebody may have wiped the owner out.
+    async fn is_local(
+        &self,
+        promised: &AccountRecord,
+        account: &Account,
+    ) -> Result<bool, AccountError> {
+        let same_uid = promised.uid.is_some_and(|uid| account.uid == Some(uid.get()));
+        if account.identity.is_some() || same_uid {
+            return Ok(false);
+        }
+        Ok(!self.store.may_hold(&promised.identity).await?)
     }
 
     /// Whose account has a local name, or is promised it. The back end is asked about names only that

@@ -1,35 +1,51 @@
 //! Repair at start and from time to time: what lies between two states is finished or taken back.
 
 use super::{AccountError, Accounts, suspend::unchanged};
-use crate::store::{AccountRecord, Ended, Phase};
+use crate::store::{AccountRecord, Ended, Phase, StoreError};
 use feudal_plugins::Naming;
-use motley_proto::{Uid, rest::AccountState};
+use motley_proto::{Identity, Uid, rest::AccountState};
 
 impl Accounts {
     /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
     /// for each repair.
     ///
     /// # Errors
-    /// When the store does not answer. What the back end can't do yet stays for the next time.
+    /// When the store does not answer. What can't be done yet about one account is logged and stays
+    /// for the next time.
     pub async fn reconcile(&self) -> Result<Vec<String>, AccountError> {
         let mut done = Vec::new();
         for record in self.store.unfinished().await? {
-            let _held = self.locks.hold(&record.identity).await;
-            // Somebody may have finished it while this waited for the lock.
-            let Some(record) = self.store.account_of(&record.identity).await? else { continue };
-            let behind =
-                self.store.carried_out(&record.identity).await?.version < record.mark_version;
-            if record.is_leaving() {
-                done.extend(self.settle_removal(&record, behind).await);
-                continue;
-            }
-            if record.phase == Phase::Reserved {
-                done.extend(self.settle_reservation(&record).await?);
-            }
-            if behind {
-                done.extend(self.settle_marks(&record).await?);
+            match self.settle(&record.identity).await {
+                Ok(lines) => done.extend(lines),
+                Err(AccountError::Store(error @ StoreError::Unreachable(_))) => {
+                    return Err(error.into());
+                }
+                // The others must not wait for this one.
+                Err(error) => {
+                    let identity = record.identity.unique_id();
+                    tracing::error!(%identity, %error, "an account could not be put in order yet");
+                }
             }
         }
+        Ok(done)
+    }
+
+    async fn settle(&self, identity: &Identity) -> Result<Vec<String>, AccountError> {
+        let mut done = Vec::new();
+        let _held = self.locks.hold(identity).await;
+        // Somebody may have finished it while this waited for the lock.
+        let Some(record) = self.store.account_of(identity).await? else { return Ok(done) };
+        let behind = self.store.carried_out(identity).await?.version < record.mark_version;
+        if record.is_leaving() {
+            done.extend(self.settle_removal(&record, behind).await);
+            return Ok(done);
+        }
+        // Marks hold, whatever becomes of the promise.
+        let marks = if behind { self.settle_marks(&record).await? } else { None };
+        if record.phase == Phase::Reserved {
+            done.extend(self.settle_reservation(&record).await?);
+        }
+        done.extend(marks);
         Ok(done)
     }
 

@@ -262,13 +262,21 @@ impl Accounts {
     }
 
     /// The back end binds an account that it works on to its identity for good, so the store has to
-    /// know the same name and uid, should the account be deleted and deployed again.
+    /// know the same name and uid, should the account be deleted and deployed again; and that this node
+    /// has it, whatever becomes of it elsewhere.
     pub(super) async fn note_found(
         &self,
         identity: &Identity,
         account: &Account,
         record: Option<&AccountRecord>,
     ) -> Result<(), StoreError> {
+        // What is left of an account that was taken away everywhere else is to be taken away here too.
+        if record.is_some_and(AccountRecord::was_removed) {
+            return Ok(());
+        }
+        if !self.store.carried_out(identity).await?.holds {
+            self.store.note_hold(identity).await?;
+        }
         let promised = record.and_then(|record| record.name.as_ref());
         let uid = match account.uid.map(Uid::new).transpose() {
             Ok(uid) => uid,

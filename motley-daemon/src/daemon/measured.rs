@@ -8,7 +8,7 @@ use motley_proto::{
     GroupName, Identity, SshKey, Uid, UserName,
     task::{AccountPath, AccountSessions, Held, HookRun, KeysKept, Removal, SessionsEnded},
 };
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, ops::RangeInclusive, sync::Arc, time::Instant};
 
 /// Measures whatever this back end does.
 pub(super) struct Measured<T: ?Sized>(pub(super) Arc<T>);
@@ -57,6 +57,10 @@ impl Backend for Measured<dyn Backend> {
 
     fn naming(&self) -> Naming {
         self.0.naming()
+    }
+
+    fn numbers(&self) -> Option<RangeInclusive<u32>> {
+        self.0.numbers()
     }
 
     async fn prepared_name(

@@ -380,7 +380,9 @@ impl Conversation {
         let user = field(question.user.as_str());
         let uid = standing.account.as_ref().map(|account| account.uid);
         // A back end that does not number its accounts leaves that to the sources of names.
-        let fits = uid.is_some_and(|uid| uid.is_none_or(|uid| uid == question.uid));
+        let fits = uid.is_some_and(|uid| uid.is_none_or(|uid| uid == question.uid))
+            // The person's account may have another name here than the one that was promised.
+            && standing.name().is_some_and(|name| name.as_str() == question.user.as_str());
         match standing.state {
             AccountState::Deployed | AccountState::Limited if fits => LoginResult::Allow,
             AccountState::Deployed | AccountState::Limited => {
@@ -388,7 +390,7 @@ impl Conversation {
                     request = self.request,
                     user,
                     asked = question.uid,
-                    "the uid is not the account's"
+                    "name or uid are not the account's"
                 );
                 LoginResult::Deny
             }

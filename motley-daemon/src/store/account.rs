@@ -3,7 +3,7 @@
 use super::{Store, StoreError, spelling::issuer_texts};
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
-use motley_proto::{Identity, Issuer, Subject, Uid, UserName};
+use motley_proto::{Identity, Issuer, Subject, Uid, UserName, text::escape};
 
 /// How far an account has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct AccountRecord {
     pub limited_shell: Option<String>,
     /// Since when it is being taken away.
     pub leaving_at: Option<Timestamp>,
+    /// When the account was taken away last.
+    pub removed_at: Option<Timestamp>,
     /// The number of its marks: each change of them got the next one. 0: never marked.
     pub mark_version: i64,
 }
@@ -72,6 +74,12 @@ impl AccountRecord {
     pub fn is_leaving(&self) -> bool {
         self.leaving_at.is_some()
     }
+
+    /// True when the account was taken away and nobody has deployed it since; name and uid stay
+    /// promised.
+    pub fn was_removed(&self) -> bool {
+        self.phase == Phase::None && self.removed_at.is_some() && self.name.is_some()
+    }
 }
 
 /// What is known about an identity, with the marks of both spellings of its issuer.
@@ -92,7 +100,7 @@ pub(super) fn read_tier(word: &str) -> Result<Tier, StoreError> {
     }
 }
 
-const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, mark_version, limited_at, limited_shell, leaving_at";
+const COLUMNS: &str = "issuer, subject, name, uid, phase, tier, suspended_at, mark_version, limited_at, limited_shell, leaving_at, removed_at";
 
 type Row = (
     String,
@@ -105,6 +113,7 @@ type Row = (
     i64,
     Option<i64>,
     Option<String>,
+    Option<i64>,
     Option<i64>,
 );
 
@@ -121,6 +130,7 @@ pub(super) fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
         limited,
         shell,
         leaving,
+        removed,
     ) = row;
     let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
     let subject = Subject::new(subject).map_err(|_| StoreError::Corrupt("subject"))?;
@@ -142,6 +152,7 @@ pub(super) fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
         limited_at: limited.map(Timestamp),
         limited_shell: shell,
         leaving_at: leaving.map(Timestamp),
+        removed_at: removed.map(Timestamp),
         mark_version,
     })
 }
@@ -156,11 +167,29 @@ impl Store {
     pub(super) async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
         let rows = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) }).await?;
         let records: Vec<_> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
-        // An answer from before the mark must not serve when the database goes away.
+        self.forget_suspended(&records);
+        Ok(records)
+    }
+
+    /// As [`Store::many`], for work on many people: one row that can't be read must not keep the
+    /// others waiting.
+    async fn readable(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
+        let rows = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) }).await?;
+        let read = |row: Row| {
+            let whose = format!("{} {}", escape(&row.1, 255), escape(&row.0, 255));
+            let told = |error: &StoreError| tracing::error!(whose, %error, "a row is left out");
+            read_row(row).inspect_err(told).ok()
+        };
+        let records: Vec<_> = rows.into_iter().filter_map(read).collect();
+        self.forget_suspended(&records);
+        Ok(records)
+    }
+
+    /// An answer from before the mark must not serve when the database goes away.
+    fn forget_suspended(&self, records: &[AccountRecord]) {
         for record in records.iter().filter(|record| record.is_suspended()) {
             self.recent.forget(&record.identity);
         }
-        Ok(records)
     }
 
     /// What is known about an identity.
@@ -231,7 +260,7 @@ impl Store {
                   AND carried_out.subject = account.subject), 0)
              ORDER BY created_at",
         );
-        self.many(query.bind(self.node.to_string())).await
+        self.readable(query.bind(self.node.to_string())).await
     }
 
     /// Rows whose marks this node has not carried out.
@@ -245,7 +274,7 @@ impl Store {
                   AND carried_out.subject = account.subject), 0)
              ORDER BY mark_version",
         );
-        self.many(query.bind(self.node.to_string())).await
+        self.readable(query.bind(self.node.to_string())).await
     }
 }
 

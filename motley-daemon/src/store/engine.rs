@@ -117,6 +117,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "marks of nodes", include_str!("../../migrations/0006_marks_of_nodes.sql")),
     (10, "approvals", include_str!("../../migrations/0010_approvals.sql")),
     (11, "last use", include_str!("../../migrations/0011_last_use.sql")),
+    (12, "whose promises", include_str!("../../migrations/0012_whose_promises.sql")),
 ];
 
 /// The migrations as this database reads them.

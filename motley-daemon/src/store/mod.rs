@@ -9,6 +9,7 @@ mod activity;
 mod approval;
 mod code;
 mod engine;
+mod former;
 mod knock;
 mod mark;
 mod node;
@@ -39,7 +40,7 @@ pub use report::{Marked, Marks};
 pub use spelling::spellings;
 pub use url::{StoreUrl, StoreUrlError};
 
-use motley_proto::NodeName;
+use motley_proto::{NodeName, Uid, UserName};
 use sqlx::AnyPool;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -67,6 +68,16 @@ pub enum StoreError {
     /// What was to be marked has no row, so the mark would hold nothing.
     #[error("the database has no row of this identity to mark; nothing was done about the account")]
     NoRow,
+    /// The name of an account was promised to another identity, now or in the past.
+    #[error(
+        "the name {0} was promised to somebody else; give the account another one (usermod --login)"
+    )]
+    NamePromised(UserName),
+    /// The uid of an account was promised to another identity, now or in the past.
+    #[error(
+        "the uid {0} was promised to somebody else; give the account another one (usermod --uid)"
+    )]
+    UidPromised(Uid),
     /// A row holds a value that no release writes.
     #[error("the database holds an invalid {0}; restore it from a backup or remove that row")]
     Corrupt(&'static str),
@@ -75,9 +86,8 @@ pub enum StoreError {
 /// Conditions of PostgreSQL that end by themselves: it shuts down, starts, has no room, gave up a
 /// statement, a lock or a transaction that took too long, or takes no writes while another server
 /// takes over.
-const PASSING: &[&str] = &[
-    "57P01", "57P02", "57P03", "53300", "08006", "08001", "57014", "55P03", "25P03", "25006",
-];
+const PASSING: &[&str] =
+    &["57P01", "57P02", "57P03", "53300", "08006", "08001", "57014", "55P03", "25P03", "25006"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

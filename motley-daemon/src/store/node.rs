@@ -141,6 +141,19 @@ impl Store {
         .await
     }
 
+    /// Notes that the account of an identity was found on this node.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note_hold(&self, identity: &Identity) -> Result<(), StoreError> {
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            set_holds(&mut write, &self.node, identity, true).await?;
+            write.commit().await
+        })
+        .await
+    }
+
     /// Notes that a promise came to nothing on this node.
     ///
     /// # Errors

@@ -3,12 +3,13 @@
 use super::{
     AccountRecord, Phase, Store, StoreError,
     account::{read_row, select},
+    former::check_promises,
     node::set_holds,
 };
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
 use motley_proto::{Identity, Uid, UserName};
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::RangeInclusive};
 
 /// Outcome of an attempt to promise a name and uid to an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,23 @@ impl Store {
             self.in_time(async { Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?) });
         let next: i64 = asked.await?;
         Ok(u32::try_from(next).map_err(|_| StoreError::Corrupt("uid"))?.max(first))
+    }
+
+    /// One more than the largest uid within a range that anybody was ever promised, or its first.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next_uid_in(&self, range: &RangeInclusive<u32>) -> Result<u32, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT MAX(uid) FROM (SELECT uid FROM account UNION ALL SELECT uid FROM retired) AS given
+             WHERE uid BETWEEN $1 AND $2",
+        )
+        .bind(i64::from(*range.start()))
+        .bind(i64::from(*range.end()));
+        let asked = self.in_time(async { Ok(query.fetch_one(&self.pool).await?) });
+        let largest: Option<i64> = asked.await?;
+        let next = largest.map_or(i64::from(*range.start()), |largest| largest.saturating_add(1));
+        u32::try_from(next).map_err(|_| StoreError::Corrupt("uid"))
     }
 
     /// All names that were promised to anybody, now or in the past.
@@ -137,7 +155,8 @@ impl Store {
                 return Ok(false);
             }
             sqlx::query(
-                "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $3 FROM account
+                "INSERT INTO retired (name, uid, retired_at, issuer, subject)
+                 SELECT name, uid, $3, issuer, subject FROM account
                  WHERE issuer = $1 AND subject = $2",
             )
             .bind(identity.issuer.to_string())
@@ -188,7 +207,8 @@ impl Store {
     /// uid, one that was known stays.
     ///
     /// # Errors
-    /// When the database does not answer, or the name or uid was promised to somebody else.
+    /// [`StoreError::NamePromised`] and [`StoreError::UidPromised`], or when the database does not
+    /// answer.
     pub async fn commit(
         &self,
         identity: &Identity,
@@ -198,9 +218,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
+            check_promises(&mut write, identity, name, uid).await?;
             // An admin renamed or renumbered the account: what it had before stays this person's.
             let statement =
-                "INSERT INTO retired (name, uid, retired_at) SELECT name, uid, $5 FROM account
+                "INSERT INTO retired (name, uid, retired_at, issuer, subject)
+                 SELECT name, uid, $5, issuer, subject FROM account
                  WHERE issuer = $1 AND subject = $2 AND name IS NOT NULL AND (name <> $3 OR uid <> $4)";
             promise(statement, identity, name, uid, now).execute(&mut *write).await?;
             let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'deployed', $5)

@@ -49,6 +49,16 @@ impl Place {
         self.server.as_mut().unwrap().stop().unwrap();
     }
 
+    /// Changes rows behind the back of whoever uses the server.
+    pub(crate) fn change(&self, statement: &str) {
+        self.server.as_ref().unwrap().psql("motley", statement).unwrap();
+    }
+
+    /// A node was not seen for an hour.
+    pub(crate) fn age(&self, node: &str) {
+        self.change(&format!("UPDATE node SET seen_at = seen_at - 3600 WHERE name = '{node}'"));
+    }
+
     fn resume(&mut self) {
         self.server.as_mut().unwrap().resume().unwrap();
     }

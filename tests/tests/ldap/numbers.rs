@@ -3,7 +3,7 @@
 use crate::directory_test;
 use crate::support::*;
 use feudal_plugins::{
-    Backend, BackendError,
+    Backend, BackendError, Intent,
     ldap::{LdapDirectory, Mode},
 };
 use motley_tests::slapd::{GROUPS, Slapd, USERS};
@@ -76,6 +76,21 @@ directory_test! {
         for n in 0..20 {
             let primary = value(&slapd, &dn(&format!("person{n}")), "gidNumber");
             assert_eq!(primary, value(&slapd, &group_dn("people"), "gidNumber"));
+        }
+    }
+}
+
+directory_test! {
+    async fn r23_no_account_gets_a_uid_below_the_floor_with_or_without_counters() {
+        for access in ["", NO_COUNTERS] {
+            let slapd = Slapd::builder().access(access).start().unwrap();
+            let ldap = back_end(config(&slapd, Mode::FullAccess));
+            let first = uid_of(&ldap.deploy(&intent("a", "ada", &[])).await.unwrap().account);
+            let floor = Some(first + 40);
+            let wish = Intent { uid_floor: floor, ..intent("b", "bob", &[]) };
+            let next = uid_of(&ldap.deploy(&wish).await.unwrap().account);
+            assert_eq!(Some(next), floor);
+            assert!(ldap.numbers().unwrap().contains(&next));
         }
     }
 }

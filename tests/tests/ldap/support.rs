@@ -111,6 +111,7 @@ pub fn intent(subject: &str, text: &str, names: &[&str]) -> Intent {
         identity: identity(subject),
         name: name(text),
         uid: None,
+        uid_floor: None,
         person: Person {
             full_name: Some("Jane Doe".to_owned()),
             preferred_username: Some(text.to_owned()),

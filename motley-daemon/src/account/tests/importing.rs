@@ -88,3 +88,22 @@ async fn an_account_that_was_renamed_by_hand_is_told_with_its_old_name() {
     assert_eq!(outcomes(&done), [("jdoe", &before)]);
     assert!(bench.accounts.store().promised_names().await.unwrap().contains("old"));
 }
+
+#[tokio::test]
+async fn r23_a_name_or_uid_that_somebody_gave_up_is_not_taken_over() {
+    let bench = bench(friendly()).await;
+    let (jane, kim, ann) = (person("1", "jdoe"), person("2", "kim"), person("3", "ann"));
+    let store = bench.accounts.store();
+    for (name, uid) in [("ann", 2001), ("annie", 2002)] {
+        let (name, uid) = (UserName::new(name).unwrap(), Uid::new(uid).ok());
+        store.commit(ann.identity(), &name, uid, Timestamp(1)).await.unwrap();
+    }
+    bench.backend.insert(left_behind(&jane, "ann", 2005, AccountState::Deployed));
+    bench.backend.insert(left_behind(&kim, "kim", 2001, AccountState::Deployed));
+    for apply in [false, true] {
+        let page = import(&bench, apply).await;
+        let conflict = |row: &motley_proto::admin::ImportRow| matches!(&row.outcome, ImportOutcome::Conflict { why } if why.contains("somebody else"));
+        assert!(page.rows.len() == 2 && page.rows.iter().all(conflict), "{page:?}");
+    }
+    assert!(store.account_of(jane.identity()).await.unwrap().is_none());
+}

@@ -160,3 +160,43 @@ async fn a_mapped_account_of_the_system_lets_nobody_in() {
     let error = site.accounts.deploy(&person("1", "x"), Tier::Full, "r").await.unwrap_err();
     assert!(error.to_string().contains("uid of the system"), "{error}");
 }
+
+/// Ada had the account; then the site gives it to bob, who never asks for a deployment.
+async fn moved() -> Site {
+    let site = site().await;
+    site.map(ADA);
+    site.make("ada", 2001);
+    site.accounts.deploy(&person("1", "x"), Tier::Full, "r").await.unwrap();
+    site.map("https://op.example 2 ada\n");
+    site
+}
+
+#[tokio::test]
+async fn r23_an_account_that_was_once_somebodys_lets_nobody_else_in_without_a_deployment() {
+    let site = moved().await;
+    let standing = site.accounts.standing(person("2", "y").identity()).await.unwrap();
+    assert_eq!((standing.state, standing.admits()), (AccountState::NotDeployed, false));
+    // By key neither, whoever asks by the name of the account.
+    let name = UserName::new("ada").unwrap();
+    let (_, standing) = site.accounts.standing_of_name(&name).await.unwrap().unwrap();
+    assert!(!standing.admits());
+    // Who never was promised anything is admitted as before.
+    site.map("https://op.example 3 kim\n");
+    site.make("kim", 2003);
+    assert!(site.accounts.standing(person("3", "z").identity()).await.unwrap().admits());
+}
+
+#[tokio::test]
+async fn a_former_name_may_come_back_to_whom_it_was() {
+    let site = moved().await;
+    let ada = person("1", "x");
+    site.map("https://op.example 1 augusta\n");
+    site.make("augusta", 2002);
+    assert_eq!(site.accounts.deploy(&ada, Tier::Full, "r").await.unwrap().name.as_str(), "augusta");
+    site.map(ADA);
+    let back = site.accounts.deploy(&ada, Tier::Full, "r").await.unwrap();
+    assert_eq!((back.name.as_str(), back.state), ("ada", AccountState::Deployed));
+    site.map("https://op.example 2 augusta\n");
+    let error = site.accounts.deploy(&person("2", "y"), Tier::Full, "r").await;
+    assert!(matches!(error, Err(DeployError::Rejected(_))), "{error:?}");
+}

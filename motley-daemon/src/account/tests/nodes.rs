@@ -34,12 +34,11 @@ impl Node {
     }
 
     /// Goes away: it was not seen for long.
-    async fn leave(&mut self) {
+    async fn leave(&mut self, place: &Place) {
         if let Some(watching) = self.watching.take() {
             watching.abort();
         }
-        let store = self.bench.accounts.store();
-        store.beat(store.node().as_str(), SystemClock.now().plus(-3600)).await.unwrap();
+        place.age(self.bench.accounts.store().node().as_str());
     }
 
     async fn deploy(&self, who: &Verified) -> Deployment {
@@ -128,7 +127,7 @@ async fn an_account_is_gone_when_it_is_gone_on_every_node_that_had_it() {
     let jane = person("1", "jdoe");
     let name = one.deploy(&jane).await.name;
     two.deploy(&jane).await;
-    two.leave().await;
+    two.leave(&place).await;
     let receipt = one.bench.accounts.undeploy(jane.identity(), HOST, "r").await.unwrap();
     assert!(receipt.pending.is_empty() && receipt.nodes.len() == 1, "{receipt:?}");
     assert!(!receipt.nodes[0].done && !receipt.nodes[0].lives, "{receipt:?}");
@@ -146,7 +145,7 @@ async fn a_node_that_was_forgotten_and_comes_back_removes_what_it_missed() {
     let jane = person("1", "jdoe");
     one.deploy(&jane).await;
     two.deploy(&jane).await;
-    two.leave().await;
+    two.leave(&place).await;
     one.bench.accounts.undeploy(jane.identity(), HOST, "r").await.unwrap();
     let store = one.bench.accounts.store();
     assert!(store.forget_node(two.bench.accounts.store().node()).await.unwrap());
@@ -230,4 +229,125 @@ async fn r21_where_a_promised_name_is_somebody_elses_a_suspension_leaves_that_ac
     assert!(is_done_on_two(&receipt), "{receipt:?}");
     let calls = two.bench.backend.calls();
     assert!(!calls.iter().any(|call| call.contains("suspend")), "{calls:?}");
+}
+
+/// An account on one node, by hand.
+fn by_hand(owner: Option<&Verified>, name: &str, uid: u32) -> Account {
+    Account {
+        identity: owner.map(|who| who.identity().clone()),
+        name: UserName::new(name).unwrap(),
+        uid: Some(uid),
+        gid: Some(uid),
+        home: format!("/home/{name}"),
+        shell: "/bin/bash".to_owned(),
+        state: AccountState::Deployed,
+        groups: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r09_a_promise_of_another_node_keeps_no_local_person_of_that_name_out() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    let name = one.deploy(&jane).await.name;
+    two.bench.backend.insert(by_hand(None, "jdoe", 1500));
+    let here = &two.bench.accounts;
+    assert_eq!(here.standing_of_name(&name).await.unwrap(), None);
+    // The name still means the person to whom it is promised.
+    let named = here.identity_of_name(&name).await.unwrap().unwrap();
+    here.suspend(&named, HOST, "r").await.unwrap();
+    assert_eq!(here.standing_of_name(&name).await.unwrap(), None);
+    let there = one.bench.accounts.standing_of_name(&name).await.unwrap().unwrap();
+    assert_eq!(there.1.state, AccountState::Suspended);
+    assert_eq!(two.account(&jane).await, None);
+    let local = two.bench.backend.by_name(&name).await.unwrap().unwrap();
+    assert_eq!(local.state, AccountState::Deployed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_wiping_the_owner_out_of_an_account_makes_it_nobodys_on_no_node() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    let name = one.deploy(&jane).await.name;
+    two.deploy(&jane).await;
+    let uid = two.account(&jane).await.unwrap().uid.unwrap();
+    for uid in [uid, 1500] {
+        two.bench.backend.insert(by_hand(None, "jdoe", uid));
+        let standing = two.bench.accounts.standing_of_name(&name).await.unwrap();
+        assert!(!standing.unwrap().1.admits(), "{uid}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_another_person_under_a_promised_name_is_judged_by_that_person() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let (jane, kim) = (person("1", "jdoe"), person("2", "kim"));
+    let name = one.deploy(&jane).await.name;
+    two.bench.backend.insert(by_hand(Some(&kim), "jdoe", 1500));
+    one.bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+    let (who, standing) = two.bench.accounts.standing_of_name(&name).await.unwrap().unwrap();
+    assert_eq!((&who, standing.state), (kim.identity(), AccountState::Deployed));
+    one.bench.accounts.suspend(kim.identity(), HOST, "r").await.unwrap();
+    let (_, standing) = two.bench.accounts.standing_of_name(&name).await.unwrap().unwrap();
+    assert_eq!(standing.state, AccountState::Suspended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_found_counts_as_held_also_after_marks_were_carried_out() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    one.deploy(&jane).await;
+    let uid = one.account(&jane).await.unwrap().uid.unwrap();
+    // Made by hand, or noted by no release yet.
+    two.bench.backend.insert(by_hand(Some(&jane), "jdoe", uid));
+    let store = two.bench.accounts.store();
+    assert!(!store.may_hold(jane.identity()).await.unwrap());
+    let receipt = one.bench.accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+    assert!(is_done_on_two(&receipt), "{receipt:?}");
+    assert!(store.may_hold(jane.identity()).await.unwrap());
+    assert_eq!(two.account(&jane).await.unwrap().state, AccountState::Suspended);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r08_what_a_node_still_has_of_a_removed_account_lets_nobody_in_and_goes() {
+    let Some(place) = Place::server() else { return };
+    let [one, mut two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    one.deploy(&jane).await;
+    let uid = one.account(&jane).await.unwrap().uid.unwrap();
+    two.leave(&place).await;
+    let two_store = two.bench.accounts.store();
+    one.bench.accounts.store().forget_node(two_store.node()).await.unwrap();
+    one.bench.accounts.undeploy(jane.identity(), HOST, "r").await.unwrap();
+    // It comes back with the account, of which it had noted nothing.
+    two.bench.backend.insert(by_hand(Some(&jane), "jdoe", uid));
+    assert!(!two_store.may_hold(jane.identity()).await.unwrap());
+    let standing = two.bench.accounts.standing(jane.identity()).await.unwrap();
+    assert_eq!((standing.state, standing.admits()), (AccountState::NotDeployed, false));
+    two.bench.accounts.carry_out_marks().await.unwrap();
+    assert_eq!(two.account(&jane).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_account_that_can_not_be_put_in_order_does_not_keep_others_waiting() {
+    let Some(place) = Place::server() else { return };
+    let [one, mut two] = two(&place).await;
+    let people: Vec<_> = (0..3).map(|n| person(&n.to_string(), &format!("jdoe{n}"))).collect();
+    for who in &people {
+        one.deploy(who).await;
+        two.deploy(who).await;
+    }
+    two.leave(&place).await;
+    for who in &people {
+        one.bench.accounts.suspend(who.identity(), HOST, "r").await.unwrap();
+    }
+    place.change("UPDATE account SET uid = 7 WHERE subject = '0'");
+    two.bench.accounts.reconcile().await.unwrap();
+    for who in &people[1..] {
+        assert_eq!(two.account(who).await.unwrap().state, AccountState::Suspended);
+    }
 }

@@ -191,6 +191,26 @@ async fn r28_each_node_has_to_carry_out_each_change_of_marks(place: &Place) {
     assert!(one.to_carry_out().await.unwrap().is_empty());
 }
 
+async fn r23_a_former_name_or_uid_is_nobody_elses_and_may_come_back(place: &Place) {
+    let [one, two] = two(place).await;
+    let (ann, kim) = (identity("ann"), identity("kim"));
+    one.commit(&ann, &name("ann"), uid(2001), NOW).await.unwrap();
+    one.commit(&ann, &name("annie"), uid(2002), NOW).await.unwrap();
+    for (wanted, id) in [("ann", 2009), ("annie", 2009)] {
+        let done = two.commit(&kim, &name(wanted), uid(id), NOW).await;
+        assert!(matches!(&done, Err(StoreError::NamePromised(it)) if *it == name(wanted)), "{done:?}");
+    }
+    for id in [2001, 2002] {
+        let done = two.commit(&kim, &name("kim"), uid(id), NOW).await;
+        assert!(matches!(&done, Err(StoreError::UidPromised(it)) if Some(*it) == uid(id)), "{done:?}");
+    }
+    assert!(two.account_of(&kim).await.unwrap().is_none());
+    two.commit(&ann, &name("ann"), uid(2001), NOW).await.unwrap();
+    two.commit(&kim, &name("kim"), uid(2003), NOW).await.unwrap();
+    assert_eq!(one.next_uid_in(&(2000..=2002)).await.unwrap(), 2003);
+    assert_eq!(one.next_uid_in(&(3000..=4000)).await.unwrap(), 3000);
+}
+
 async fn two_processes_of_one_name_are_found_out(place: &Place) {
     let [one, _] = two(place).await;
     assert!(one.beat("one", NOW).await.unwrap());
