@@ -66,8 +66,10 @@ impl Knocks {
                 return Err(error);
             }
         }
-        let before = Timestamp(self.clock.now().0.saturating_sub(KEPT_SECONDS));
-        store.sweep_knocks(before).await?;
+        if store.may_sweep() {
+            let before = Timestamp(self.clock.now().0.saturating_sub(KEPT_SECONDS));
+            store.sweep_knocks(before).await?;
+        }
         Ok(())
     }
 

@@ -204,6 +204,7 @@ fn nodes_are_listed_and_forgotten_by_name() {
         is_this,
         lives,
         seen_at: 1_800_000_000,
+        clock_ahead: if lives { 0 } else { -37 },
         behind: 2,
         accounts: 7,
     };
@@ -211,6 +212,7 @@ fn nodes_are_listed_and_forgotten_by_name() {
     let daemon = Scripted::answering(vec![rows()]);
     let shown = text(&daemon.run(&["nodes"]).stdout);
     assert!(shown.contains("this one") && shown.contains("AWAY"), "{shown}");
+    assert!(shown.contains("37 s BEHIND"), "{shown}");
     let daemon = Scripted::answering(vec![rows()]);
     assert_eq!(daemon.run(&["nodes", "forget", "two"]).status.code(), Some(0));
     let node = NodeName::new("two").unwrap();

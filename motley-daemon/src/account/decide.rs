@@ -278,7 +278,7 @@ impl Accounts {
     /// # Errors
     /// When the store does not answer.
     pub async fn tidy_approvals(&self) -> Result<(), StoreError> {
-        if self.approval.is_none() {
+        if self.approval.is_none() || !self.store.may_sweep() {
             return Ok(());
         }
         let now = self.clock.now();

@@ -47,7 +47,10 @@ impl Accounts {
         let mut look = IdleLook::default();
         let config = self.lifecycle.config;
         let (now, lease) = (self.clock.now(), Lease { kind: LIFECYCLE, holder });
-        if !config.acts() || !self.store.take_lease(lease, now, now.plus(LEASE_SECONDS)).await? {
+        if !config.acts() || !self.store.may_sweep() {
+            return Ok(look);
+        }
+        if !self.store.take_lease(lease, now, now.plus(LEASE_SECONDS)).await? {
             return Ok(look);
         }
         self.store.begin_counting(now).await?;

@@ -29,6 +29,17 @@ pub(super) struct Beat {
 
 impl Beat {
     async fn beat(&self, first: bool) {
+        self.say_alive(first).await;
+        if let Some(ahead) = self.store.clock_off() {
+            tracing::error!(
+                node = %self.store.node(),
+                seconds_ahead = ahead,
+                "THE CLOCK OF THIS HOST IS OFF from the database's, so this node neither drops what has ended nor looks for idle accounts: set the clock (chrony, systemd-timesyncd)"
+            );
+        }
+    }
+
+    async fn say_alive(&self, first: bool) {
         match self.store.beat(&self.instance, self.clock.now()).await {
             Ok(true) => {}
             // An earlier process of this node.

@@ -166,8 +166,8 @@ impl Store {
 
     pub(super) async fn many(&self, query: Query<'_>) -> Result<Vec<AccountRecord>, StoreError> {
         let rows = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) }).await?;
-        let records: Vec<_> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
-        self.forget_suspended(&records);
+        let mut records: Vec<_> = rows.into_iter().map(read_row).collect::<Result<_, _>>()?;
+        self.look_over(&mut records);
         Ok(records)
     }
 
@@ -180,13 +180,14 @@ impl Store {
             let told = |error: &StoreError| tracing::error!(whose, %error, "a row is left out");
             read_row(row).inspect_err(told).ok()
         };
-        let records: Vec<_> = rows.into_iter().filter_map(read).collect();
-        self.forget_suspended(&records);
+        let mut records: Vec<_> = rows.into_iter().filter_map(read).collect();
+        self.look_over(&mut records);
         Ok(records)
     }
 
-    /// An answer from before the mark must not serve when the database goes away.
-    fn forget_suspended(&self, records: &[AccountRecord]) {
+    fn look_over(&self, records: &mut [AccountRecord]) {
+        self.seen.compare(records);
+        // An answer from before the mark must not serve when the database goes away.
         for record in records.iter().filter(|record| record.is_suspended()) {
             self.recent.forget(&record.identity);
         }
@@ -217,7 +218,8 @@ impl Store {
             .bind(other)
             .bind(identity.subject.to_string());
         let records = self.many(query).await?;
-        let suspended = records.iter().any(AccountRecord::is_suspended);
+        let suspended =
+            records.iter().any(AccountRecord::is_suspended) || self.seen.misses(identity, &records);
         let record = records.into_iter().find(|record| record.identity == *identity);
         Ok(Known { record, suspended })
     }

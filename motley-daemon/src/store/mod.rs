@@ -7,6 +7,7 @@
 mod account;
 mod activity;
 mod approval;
+mod clock;
 mod code;
 mod engine;
 mod former;
@@ -19,6 +20,7 @@ mod outbox;
 mod promise;
 mod recent;
 mod report;
+mod seen;
 mod spelling;
 mod suspension;
 mod url;
@@ -123,6 +125,8 @@ pub struct Store {
     node: NodeName,
     recent: Arc<recent::Recent>,
     outage: Arc<write::Outage>,
+    seen: Arc<seen::Seen>,
+    ahead: Arc<clock::Ahead>,
     /// Who may begin to write.
     writers: Arc<Semaphore>,
 }
@@ -164,7 +168,8 @@ impl Store {
         let recent = Arc::new(recent::Recent::new(engine, settings.offline_window));
         let writers = Arc::new(Semaphore::new(WRITERS));
         let (node, outage) = (settings.node.clone(), Arc::default());
-        Ok(Self { pool, engine, node, recent, outage, writers })
+        let (seen, ahead) = (Arc::default(), Arc::default());
+        Ok(Self { pool, engine, node, recent, outage, seen, ahead, writers })
     }
 
     /// Asks the database once whether it would do, without changing anything in it.

@@ -29,14 +29,16 @@ pub struct CarriedOut {
 
 type CarriedOutRow = (i64, i64, Option<String>, i64, i64, i64);
 type OutcomeRow = (String, i64, i64, i64, i64, i64);
-type NodeFacts = (String, i64, i64, i64);
+type NodeFacts = (String, i64, i64, i64, i64);
 
 impl Store {
-    /// Says that this node lives. False: another process lives under its name.
+    /// Says that this node lives, by the clock of the database, and compares this host's with it. False:
+    /// another process lives under its name.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn beat(&self, instance: &str, now: Timestamp) -> Result<bool, StoreError> {
+        let ahead = self.compare_clocks(now).await?;
         self.in_time(async {
             let mut write = self.write().await?;
             let before: Option<String> =
@@ -45,12 +47,14 @@ impl Store {
                     .fetch_optional(&mut *write)
                     .await?;
             sqlx::query(
-                "INSERT INTO node (name, instance, seen_at) VALUES ($1, $2, $3)
-                 ON CONFLICT (name) DO UPDATE SET instance = excluded.instance, seen_at = excluded.seen_at",
+                "INSERT INTO node (name, instance, seen_at, clock_ahead) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (name) DO UPDATE SET instance = excluded.instance,
+                   seen_at = excluded.seen_at, clock_ahead = excluded.clock_ahead",
             )
             .bind(self.node.to_string())
             .bind(instance.to_owned())
-            .bind(now.0)
+            .bind(now.0.saturating_sub(ahead))
+            .bind(ahead)
             .execute(&mut *write)
             .await?;
             write.commit().await?;
@@ -65,7 +69,11 @@ impl Store {
     /// When the database does not answer.
     pub async fn latest_mark(&self) -> Result<i64, StoreError> {
         let query = "SELECT value FROM mark_counter";
-        self.in_time(async { Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?) }).await
+        let asked =
+            self.in_time(async { Ok(sqlx::query_scalar(query).fetch_one(&self.pool).await?) });
+        let latest = asked.await?;
+        self.note_latest(latest);
+        Ok(latest)
     }
 
     /// Has everything asked for again that may be older than a change on another node.
@@ -181,6 +189,7 @@ impl Store {
         if self.engine == Engine::Sqlite {
             return Ok(Vec::new());
         }
+        let now = self.database_time(now);
         let query = sqlx::query_as(
             "SELECT name, seen_at, COALESCE(version, 0), COALESCE(holds, 0), COALESCE(sessions, 0), COALESCE(processes, 0)
              FROM node LEFT JOIN carried_out ON node = name AND issuer = $1 AND subject = $2
@@ -214,6 +223,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         // A file has one node, which may have had another name before.
         let alone = i64::from(self.engine == Engine::Sqlite);
+        let now = self.database_time(now);
         let behind: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT name, seen_at FROM node UNION SELECT $3, $4) AS nodes
                JOIN account ON account.issuer = $1 AND account.subject = $2
@@ -238,15 +248,17 @@ impl Store {
     /// When the database does not answer.
     pub async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError> {
         let query = sqlx::query_as(NODES);
+        let now = self.database_time(now);
         let asked = self.in_time(async { Ok(query.fetch_all(&self.pool).await?) });
         let rows: Vec<NodeFacts> = asked.await?;
-        let read = |(name, seen_at, behind, accounts): NodeFacts| {
+        let read = |(name, seen_at, clock_ahead, behind, accounts): NodeFacts| {
             let node = NodeName::new(name).map_err(|_| StoreError::Corrupt("node"))?;
             Ok(NodeRow {
                 is_this: node == self.node,
                 lives: node == self.node || lives(seen_at, now),
                 node,
                 seen_at,
+                clock_ahead,
                 behind: u64::try_from(behind).unwrap_or_default(),
                 accounts: u64::try_from(accounts).unwrap_or_default(),
             })
@@ -273,7 +285,7 @@ impl Store {
     }
 }
 
-const NODES: &str = "SELECT nodes.name, nodes.seen_at,
+const NODES: &str = "SELECT nodes.name, nodes.seen_at, nodes.clock_ahead,
        (SELECT COUNT(*) FROM account WHERE mark_version > COALESCE(
           (SELECT version FROM carried_out WHERE carried_out.node = nodes.name
              AND carried_out.issuer = account.issuer AND carried_out.subject = account.subject), 0)),

@@ -27,6 +27,9 @@ pub struct NodeRow {
     pub lives: bool,
     /// When it was seen last, in seconds since 1970.
     pub seen_at: i64,
+    /// By how many seconds its clock is ahead of the database's; behind if negative.
+    #[serde(default)]
+    pub clock_ahead: i64,
     /// Changes of accounts that it has still to carry out.
     pub behind: u64,
     /// Accounts that it made or found.

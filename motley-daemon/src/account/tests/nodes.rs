@@ -351,3 +351,21 @@ async fn one_account_that_can_not_be_put_in_order_does_not_keep_others_waiting()
         assert_eq!(two.account(who).await.unwrap().state, AccountState::Suspended);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_clock_is_off_drops_nothing_for_all() {
+    let Some(place) = Place::server() else { return };
+    let node = Node::start(&place, "one", friendly()).await;
+    let (store, passwords) = (node.bench.accounts.store(), &node.bench.accounts.passwords);
+    let now = SystemClock.now();
+    let token = crate::store::SealedToken {
+        identity: person("1", "jdoe").identity().clone(),
+        sealed: vec![1],
+        expires_at: now.plus(-60),
+    };
+    store.put_one_time_password(&[7; 32], &token, ROOM).await.unwrap();
+    store.beat("one", now.plus(3600)).await.unwrap();
+    assert_eq!(passwords.sweep().await.unwrap(), 0);
+    store.beat("one", SystemClock.now()).await.unwrap();
+    assert_eq!(passwords.sweep().await.unwrap(), 1);
+}

@@ -26,7 +26,7 @@ fn show(daemon: &Daemon, output: Output, request: &AdminRequest) -> Result<ExitC
         output.write_json(&rows)?;
     } else {
         let cells: Vec<_> = rows.iter().map(row).collect();
-        output.write_table(&["NODE", "IS", "SEEN", "ACCOUNTS", "TO CARRY OUT"], &cells)?;
+        output.write_table(&["NODE", "IS", "SEEN", "CLOCK", "ACCOUNTS", "TO CARRY OUT"], &cells)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -41,7 +41,19 @@ fn row(row: &NodeRow) -> Vec<String> {
         row.node.to_string(),
         is.to_owned(),
         date(row.seen_at),
+        clock(row.clock_ahead),
         row.accounts.to_string(),
         row.behind.to_string(),
     ]
+}
+
+/// Seconds that clocks may be off, as the daemon has it.
+const MAX_OFF: i64 = 5;
+
+fn clock(ahead: i64) -> String {
+    match ahead {
+        _ if ahead.saturating_abs() <= MAX_OFF => "ok".to_owned(),
+        1.. => format!("{ahead} s AHEAD"),
+        _ => format!("{} s BEHIND", ahead.saturating_neg()),
+    }
 }

@@ -1,7 +1,9 @@
 //! Two nodes at one database: what one promises or marks holds for the other.
 
 use super::*;
+use crate::clock::{Clock, SystemClock};
 use motley_proto::knock::{Knock, Missing};
+use sqlx::{Connection, Executor};
 use std::collections::BTreeSet;
 
 async fn two(place: &Place) -> [Store; 2] {
@@ -211,6 +213,37 @@ async fn r23_a_former_name_or_uid_is_nobody_elses_and_may_come_back(place: &Plac
     assert_eq!(one.next_uid_in(&(3000..=4000)).await.unwrap(), 3000);
 }
 
+async fn r28_who_was_seen_suspended_stays_so_when_the_database_is_put_back(place: &Place) {
+    let [one, two] = two(place).await;
+    let people = [identity("a"), identity("b")];
+    for (number, who) in (0..).zip(&people) {
+        one.commit(who, &name(who.subject.as_str()), uid(2000 + number), NOW).await.unwrap();
+    }
+    let latest = one.suspend(&people[0], "admin", NOW).await.unwrap();
+    one.suspend(&identity("stranger"), "admin", NOW).await.unwrap();
+    // Each node learns of it; what is resumed in order is forgotten.
+    for store in [&one, &two] {
+        store.latest_mark().await.unwrap();
+        store.to_carry_out().await.unwrap();
+    }
+    two.suspend(&people[1], "admin", NOW).await.unwrap();
+    assert!(one.known_of(&people[1]).await.unwrap().suspended);
+    two.resume(&people[1]).await.unwrap();
+    assert!(!one.known_of(&people[1]).await.unwrap().suspended);
+    put_back(place, latest).await;
+    for store in [&one, &two] {
+        assert!(store.known_recently(&people[0]).await.unwrap().suspended, "{}", store.node());
+        store.latest_mark().await.unwrap();
+        assert!(store.known_of(&people[0]).await.unwrap().suspended, "{}", store.node());
+        assert!(store.known_of(&identity("stranger")).await.unwrap().suspended, "its row is gone");
+        assert!(!store.known_of(&people[1]).await.unwrap().suspended, "{}", store.node());
+        let record = store.account_of(&people[0]).await.unwrap().unwrap();
+        assert!(record.is_suspended());
+    }
+    // A process that starts now knows what the database says.
+    assert!(!place.open_for("two").await.known_of(&people[0]).await.unwrap().suspended);
+}
+
 async fn two_processes_of_one_name_are_found_out(place: &Place) {
     let [one, _] = two(place).await;
     assert!(one.beat("one", NOW).await.unwrap());
@@ -228,6 +261,42 @@ async fn rows_sort_by_their_bytes_on_both_databases(place: &Place) {
     let subjects: Vec<_> = page.iter().map(|record| record.identity.subject.as_str()).collect();
     assert_eq!(subjects, ["A", "B", "_", "a", "b", "ä"]);
 }
+}
+
+/// What a database says that is restored from a backup from before any suspension.
+async fn put_back(place: &Place, latest: i64) {
+    let mut connection = sqlx::AnyConnection::connect(&place.url).await.unwrap();
+    for statement in [
+        "UPDATE account SET suspended_at = NULL, suspended_by = NULL, mark_version = 0",
+        "DELETE FROM account WHERE subject = 'stranger'",
+    ] {
+        connection.execute(statement).await.unwrap();
+    }
+    let query = sqlx::query("UPDATE mark_counter SET value = $1").bind(latest - 1);
+    query.execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn nodes_are_seen_by_the_clock_of_the_database_whatever_their_own_says() {
+    let Some(place) = Place::server() else { return };
+    let [right, wrong] = two(&place).await;
+    let now = SystemClock.now();
+    assert!(right.beat("one", now).await.unwrap());
+    assert!(wrong.beat("two", now.plus(-600)).await.unwrap());
+    assert!(right.clock_off().is_none() && right.may_sweep());
+    let off = wrong.clock_off().unwrap();
+    assert!((-610..=-590).contains(&off) && !wrong.may_sweep(), "{off}");
+    for (store, now) in [(&right, now), (&wrong, now.plus(-600))] {
+        let rows = store.nodes(now).await.unwrap();
+        assert!(rows.iter().all(|row| row.lives), "{rows:?}");
+        assert!(rows.iter().all(|row| (now.0 - 30..now.0 + 630).contains(&row.seen_at)));
+        let told: Vec<_> = rows.iter().map(|row| row.clock_ahead < -500).collect();
+        assert_eq!(told, [false, true]);
+    }
+    place.age("two");
+    let rows = wrong.nodes(now.plus(-600)).await.unwrap();
+    assert!(rows.iter().all(|row| row.lives), "one lives, and this node answers: {rows:?}");
+    assert!(!right.nodes(now).await.unwrap()[1].lives);
 }
 
 async fn removal_on_two(place: &Place) -> ([Store; 2], Identity, i64) {
@@ -262,8 +331,8 @@ async fn a_removal_waits_for_the_other_node_and_tells_how_it_stands() {
 async fn a_node_that_never_comes_back_holds_up_a_removal_until_it_is_forgotten() {
     let Some(place) = Place::server() else { return };
     let ([one, two], who, _) = removal_on_two(&place).await;
-    let later = NOW.plus(DEAD_AFTER + 60);
-    one.beat("one", later).await.unwrap();
+    let later = NOW;
+    place.age("two");
     assert_eq!(one.end_removal(&who, later).await.unwrap(), Ended::NotYet, "it has the account");
     let rows = one.nodes(later).await.unwrap();
     let row = rows.iter().find(|row| row.node == *two.node()).unwrap();
