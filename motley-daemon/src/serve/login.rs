@@ -344,7 +344,10 @@ impl Conversation {
     }
 
     /// The account phase, for every login method: is this name one of ours, and may it log in?
-    async fn judge_account(&mut self, question: AccountQuestion) -> Result<(), ExchangeError> {
+    pub(super) async fn judge_account(
+        &mut self,
+        question: AccountQuestion,
+    ) -> Result<(), ExchangeError> {
         let judged = tokio::time::timeout_at(self.deadline, self.standing(&question.user)).await;
         let result = match judged {
             Ok(Ok(None)) => LoginResult::Unmanaged,

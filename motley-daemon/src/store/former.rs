@@ -1,8 +1,13 @@
 //! Whose a name or uid was: what somebody was promised once is nobody else's, whoever says so.
 
-use super::{Store, StoreError, spelling::issuer_texts};
+use super::{Store, StoreError, recent::Recent, spelling::issuer_texts};
 use motley_proto::{Identity, Uid, UserName};
 use sqlx::AnyConnection;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 /// How often another identity was promised a name: `$1` and `$2` the spellings of the issuer, `$3` the
 /// subject, `$4` the name. What the identity's own row holds needs no further look. Of an old promise it
@@ -23,7 +28,8 @@ const UIDS: &str = "SELECT
 
 impl Store {
     /// Fails if the name or uid of an identity's account was promised to another identity, now or in
-    /// the past. What the identity had itself it may have again.
+    /// the past. What the identity had itself it may have again. While the database does not answer, an
+    /// earlier answer serves within the offline window.
     ///
     /// # Errors
     /// [`StoreError::NamePromised`] and [`StoreError::UidPromised`], or when the database does not
@@ -34,11 +40,47 @@ impl Store {
         name: &UserName,
         uid: Option<Uid>,
     ) -> Result<(), StoreError> {
-        self.in_time(async {
-            let mut connection = self.pool.acquire().await?;
-            check_promises(&mut connection, identity, name, uid).await
-        })
-        .await
+        let asked = self
+            .in_time(async {
+                let mut connection = self.pool.acquire().await?;
+                check_promises(&mut connection, identity, name, uid).await
+            })
+            .await;
+        match asked {
+            Ok(()) => self.clear.note(&self.recent, identity, name),
+            Err(StoreError::Unreachable(_)) if self.clear.serves(&self.recent, identity, name) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// Most names that are kept.
+const MAX_KEPT: usize = 10_000;
+
+/// Names that were found to be nobody else's, and when.
+#[derive(Debug, Default)]
+pub(super) struct Clear(Mutex<HashMap<(Identity, UserName), Instant>>);
+
+impl Clear {
+    fn names(&self) -> MutexGuard<'_, HashMap<(Identity, UserName), Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, recent: &Recent, identity: &Identity, name: &UserName) {
+        if recent.window().is_zero() {
+            return;
+        }
+        let mut names = self.names();
+        if names.len() >= MAX_KEPT {
+            names.clear();
+        }
+        names.insert((identity.clone(), name.clone()), Instant::now());
+    }
+
+    fn serves(&self, recent: &Recent, identity: &Identity, name: &UserName) -> bool {
+        let asked = self.names().get(&(identity.clone(), name.clone())).copied();
+        asked.is_some_and(|asked| asked.elapsed() < recent.window())
     }
 }
 

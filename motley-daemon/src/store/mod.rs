@@ -127,6 +127,7 @@ pub struct Store {
     outage: Arc<write::Outage>,
     seen: Arc<seen::Seen>,
     ahead: Arc<clock::Ahead>,
+    clear: Arc<former::Clear>,
     /// Who may begin to write.
     writers: Arc<Semaphore>,
 }
@@ -168,8 +169,8 @@ impl Store {
         let recent = Arc::new(recent::Recent::new(engine, settings.offline_window));
         let writers = Arc::new(Semaphore::new(WRITERS));
         let (node, outage) = (settings.node.clone(), Arc::default());
-        let (seen, ahead) = (Arc::default(), Arc::default());
-        Ok(Self { pool, engine, node, recent, outage, seen, ahead, writers })
+        let (seen, ahead, clear) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { pool, engine, node, recent, outage, seen, ahead, clear, writers })
     }
 
     /// Asks the database once whether it would do, without changing anything in it.

@@ -60,6 +60,11 @@ impl Recent {
         Self { begun, ended, answers: Mutex::default(), kept, window }
     }
 
+    /// For how long an answer serves while the database gives none.
+    pub(super) fn window(&self) -> Duration {
+        self.window
+    }
+
     /// Counts a write until what this returns is dropped.
     pub(super) fn begin_write(self: &Arc<Self>) -> Writing {
         self.begun.fetch_add(1, SeqCst);

@@ -2,6 +2,7 @@
 
 use super::admission;
 use crate::{
+    account::tests::person,
     clock::SystemClock,
     serve::{
         exchange::Exchange,
@@ -10,10 +11,11 @@ use crate::{
     },
     throttle::{Throttle, ThrottleLimits},
 };
+use feudal_plugins::{Backend, Tier};
 use motley_proto::{
-    LoginName, Secret,
+    LoginName, Secret, UserName,
     frame::Cap,
-    login::{Hello, LoginRequest, LoginResult, Nonce, Step, Withheld},
+    login::{AccountQuestion, Hello, LoginRequest, LoginResult, Nonce, Step, Withheld},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -90,6 +92,36 @@ async fn r30_guessing_codes_is_throttled_like_guessing_tokens() {
         kept_out |= answer_as(&login, "alice", guess()).await == (false, LoginResult::TooManyTries);
     }
     assert!(kept_out);
+}
+
+/// The account phase for this name and uid.
+async fn judge(login: &Live<Login>, user: &str, uid: u32) -> LoginResult {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let Hello { service, user, rhost, nonce, .. } = hello(user);
+    let question = AccountQuestion { service, user, uid, rhost, nonce };
+    Conversation::new(ours, login.clone()).judge_account(question).await.unwrap();
+    let mut module = Exchange::new(theirs, Cap::LOGIN);
+    match module.receive::<Step>(Instant::now() + SOON).await.unwrap().unwrap() {
+        Step::Done(done) => done.result,
+        Step::Prompt { .. } => panic!("nobody is to be asked"),
+    }
+}
+
+#[tokio::test]
+async fn r08_an_account_of_another_name_lets_nobody_in_under_the_promised_one() {
+    let (login, bench) = login(LoginLimits::default(), 9).await;
+    let jane = person("1", "jdoe");
+    let name = bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap().name;
+    let mut account = bench.backend.find(jane.identity()).await.unwrap().unwrap();
+    let uid = account.uid.unwrap();
+    assert_eq!(judge(&login, "jdoe", uid).await, LoginResult::Allow);
+    assert_eq!(judge(&login, "jdoe", uid + 1).await, LoginResult::Deny);
+    // An admin renames it; somebody else of that uid is not the person.
+    bench.backend.remove(jane.identity(), &name).await.unwrap();
+    account.name = UserName::new("jane").unwrap();
+    bench.backend.insert(account);
+    assert_eq!(judge(&login, "jdoe", uid).await, LoginResult::Deny);
+    assert_eq!(judge(&login, "jane", uid).await, LoginResult::Allow);
 }
 
 #[tokio::test]

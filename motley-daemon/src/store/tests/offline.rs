@@ -19,6 +19,7 @@ async fn stopped(window: Duration) -> Option<(Place, Store)> {
     for who in ["a", "suspended"] {
         store.known_recently(&identity(who)).await.unwrap();
     }
+    store.check_promises(&identity("a"), &name("a"), None).await.unwrap();
     place.stop();
     // What was just asked may be answered from memory.
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -53,6 +54,8 @@ async fn r41_within_the_offline_window_the_last_answer_serves_and_no_longer() {
     let cold = store.known_recently(&identity("cold")).await;
     assert!(matches!(cold, Err(StoreError::Unreachable(_))), "{cold:?}");
     assert!(store.account_named(&name("cold")).await.is_err());
+    store.check_promises(&identity("a"), &name("a"), None).await.unwrap();
+    assert!(store.check_promises(&identity("a"), &name("b"), None).await.is_err());
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert!(store.known_recently(&identity("a")).await.is_err(), "the window is over");
 }
