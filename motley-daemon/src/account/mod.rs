@@ -284,7 +284,7 @@ impl Accounts {
                 Ok(None)
             }
             (promised, Some(Account { identity: Some(identity), .. }))
-                if !promised.as_ref().is_some_and(|(record, _)| record.identity == identity) =>
+                if promised.as_ref().is_none_or(|(record, _)| record.identity != identity) =>
             {
                 let standing = self.standing(&identity).await?;
                 Ok(Some((identity, standing)))
