@@ -46,13 +46,13 @@ pub struct ApprovalRules {
 
 /// Whether a deployment needs an admin's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Consent {
+pub(super) enum Consent<'a> {
     /// Nobody is asked.
     NotNeeded,
     /// What is new is asked for.
     Ask,
-    /// An admin has said so.
-    Given,
+    /// An admin has accepted this request.
+    Given(&'a Approval),
 }
 
 /// Groups of an account that is there, by whether they need an admin's word.
@@ -80,7 +80,7 @@ impl Accounts {
         self.approval.as_ref()
     }
 
-    pub(super) fn consent(&self) -> Consent {
+    pub(super) fn consent(&self) -> Consent<'static> {
         if self.approval.is_some() { Consent::Ask } else { Consent::NotNeeded }
     }
 
@@ -136,7 +136,8 @@ impl Accounts {
                 if let Some(seen) = &seen
                     && seen.accepted.contains(&wish.groups.primary)
                 {
-                    wish.groups.supplementary.retain(|group| seen.accepted.contains(group));
+                    let accepted = self.still_accepted(wish, seen).await?;
+                    wish.groups.supplementary.retain(|group| accepted.contains(group));
                     return Ok(());
                 }
             }
@@ -171,25 +172,36 @@ impl Accounts {
         wish: &Wish<'_>,
         account: &Account,
     ) -> Result<Sorted, DeployError> {
-        let seen = self.current_approval(wish.identity).await?;
-        let wanted = &wish.groups.supplementary;
-        let claims = |group: &&GroupName| wanted.contains(group);
-        let accepted: BTreeSet<GroupName> =
-            seen.iter().flat_map(|seen| seen.accepted.iter()).filter(claims).cloned().collect();
-        if let Some(seen) = seen.as_ref().filter(|seen| seen.accepted != accepted)
-            && seen.status == ApprovalStatus::Accepted
-        {
-            self.store.note_accepted(wish.identity, &accepted).await?;
+        let mut seen = self.current_approval(wish.identity).await?;
+        if let Some(seen) = &mut seen {
+            seen.accepted = self.still_accepted(wish, seen).await?;
         }
+        let accepted = seen.as_ref().map(|seen| seen.accepted.clone()).unwrap_or_default();
         let free = self.groups_without_asking(account, &accepted).await?;
         let (granted, asked): (Vec<_>, Vec<_>) =
-            wanted.iter().cloned().partition(|group| free.contains(group));
+            wish.groups.supplementary.iter().cloned().partition(|group| free.contains(group));
         Ok(Sorted { granted, asked: asked.into_iter().collect(), seen })
+    }
+
+    /// What was accepted and is claimed now, whatever else is open: who loses a group and gets it back
+    /// asks again. Claims with a gap end nothing.
+    async fn still_accepted(
+        &self,
+        wish: &Wish<'_>,
+        seen: &Approval,
+    ) -> Result<BTreeSet<GroupName>, StoreError> {
+        let claims = |group: &&GroupName| wish.groups.supplementary.contains(group);
+        let accepted: BTreeSet<GroupName> = seen.accepted.iter().filter(claims).cloned().collect();
+        if !wish.verified.is_whole() || accepted == seen.accepted {
+            return Ok(seen.accepted.clone());
+        }
+        self.store.set_accepted(wish.identity, &accepted).await?;
+        Ok(accepted)
     }
 
     /// Groups of an account for which nobody has to be asked: those that it has, those that the
     /// configuration gives to everybody, and those that were accepted.
-    pub(super) async fn groups_without_asking(
+    async fn groups_without_asking(
         &self,
         account: &Account,
         accepted: &BTreeSet<GroupName>,
@@ -210,16 +222,21 @@ impl Accounts {
     ) -> Result<bool, DeployError> {
         let Sorted { asked, seen, .. } = sorted;
         let open = seen.as_ref().filter(|seen| seen.status != ApprovalStatus::Accepted);
+        let whole = wish.verified.is_whole();
         if asked.is_empty() {
             // What was asked for has come about, or is not claimed any more.
-            if let Some(open) = open.filter(|open| open.status == ApprovalStatus::Pending) {
+            let pending = |open: &&Approval| whole && open.status == ApprovalStatus::Pending;
+            if let Some(open) = open.filter(pending) {
                 self.store.note_accepted(wish.identity, &open.accepted).await?;
             }
             return Ok(false);
         }
         let is_known = open.is_some_and(|open| match (open.kind, open.status) {
             (_, ApprovalStatus::Accepting) => true,
-            (ApprovalKind::Groups, ApprovalStatus::Pending) => open.intent.groups == asked,
+            // What claims with a gap lack may be claimed all the same.
+            (ApprovalKind::Groups, ApprovalStatus::Pending) => {
+                !whole || self.is_still_asked(wish, open, &asked)
+            }
             // Who was refused these asks again only for others.
             (_, ApprovalStatus::Rejected) => asked.is_subset(&open.intent.groups),
             _ => false,
@@ -234,6 +251,21 @@ impl Accounts {
             name: Some(name.clone()),
         };
         self.ask(wish, asking).await
+    }
+
+    /// True when a request for groups says what the person claims now: it is decided about by what it
+    /// keeps.
+    fn is_still_asked(
+        &self,
+        wish: &Wish<'_>,
+        open: &Approval,
+        asked: &BTreeSet<GroupName>,
+    ) -> bool {
+        let claims = self.approval.as_ref().map(|rules| keep_claims(&rules.claims, wish.verified));
+        let intent = &open.intent;
+        intent.groups == *asked
+            && intent.tier == wish.tier.as_str()
+            && claims.is_some_and(|claims| claims == intent.claims)
     }
 
     /// Writes the request down together with the mails about it. False: somebody was faster.

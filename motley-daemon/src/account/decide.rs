@@ -112,7 +112,10 @@ impl Accounts {
         let done = self.carry_out_accepted(&approval, tier, &by, request).await;
         match done {
             Ok(deployment) => {
-                let accepted = approval.accepted.union(&groups).cloned().collect();
+                // Another node may have noted meanwhile that some are not claimed any more.
+                let before = self.store.approval_of(&approval.identity).await?;
+                let before = before.map(|before| before.accepted).unwrap_or_default();
+                let accepted = before.union(&groups).cloned().collect();
                 self.store.note_accepted(&approval.identity, &accepted).await?;
                 measure::approval("accepted");
                 Ok(ApprovalReceipt {
@@ -150,18 +153,11 @@ impl Accounts {
             ApprovalKind::Account => {
                 intent.groups == wanted && intent.primary_group == today.primary
             }
-            // Nothing may come in that was neither seen now nor had before.
-            ApprovalKind::Groups => {
-                let free = match &standing.account {
-                    Some(account) => {
-                        self.groups_without_asking(account, &approval.accepted).await?
-                    }
-                    None => return Err(DecisionError::AccountGone),
-                };
-                let is_known =
-                    |group: &GroupName| intent.groups.contains(group) || free.contains(group);
-                intent.groups.is_subset(&wanted) && wanted.iter().all(is_known)
+            ApprovalKind::Groups if standing.account.is_none() => {
+                return Err(DecisionError::AccountGone);
             }
+            // No other group comes in, whatever else these claims would give.
+            ApprovalKind::Groups => intent.groups.is_subset(&wanted),
         };
         if !is_same || approval.tier()? != tier {
             let why = "today's configuration gives other groups or another shell than were asked for, \
@@ -188,7 +184,8 @@ impl Accounts {
             })
             .map_err(AccountError::from)?;
         let (verified, _) = recall(approval);
-        let deployment = self.deploy_held(&verified, tier, request, Consent::Given).await?;
+        let deployment =
+            self.deploy_held(&verified, tier, request, Consent::Given(approval)).await?;
         match deployment.state {
             AccountState::Deployed | AccountState::Limited => Ok(deployment),
             state => Err(DecisionError::NotAllowed(format!("the account is {state}"))),

@@ -15,6 +15,7 @@ use feudal_plugins::{
 };
 use motley_proto::{
     Identity, Uid, UserName,
+    approval::ApprovalKind,
     rest::{AccountState, StateAnswer},
     task::AccountPath,
     text::escape,
@@ -119,7 +120,7 @@ pub(super) struct Wish<'a> {
     pub(super) groups: Groups,
     pub(super) tier: Tier,
     pub(super) request: &'a str,
-    pub(super) consent: Consent,
+    pub(super) consent: Consent<'a>,
 }
 
 /// How many uids in a row may turn out to be taken by others before the attempt ends.
@@ -163,7 +164,7 @@ impl Accounts {
         verified: &Verified,
         tier: Tier,
         request: &str,
-        consent: Consent,
+        consent: Consent<'_>,
     ) -> Result<Deployment, DeployError> {
         // Whether there was an account when its use was noted last is not known.
         self.noted.forget(verified.identity());
@@ -171,7 +172,7 @@ impl Accounts {
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
         let mut person = Person::from_claims(&claims);
-        if consent == Consent::Given {
+        if matches!(consent, Consent::Given(_)) {
             // What was kept of the claims says nothing about keys.
             person.ssh_keys = None;
         } else if from.userinfo.is_some() {
@@ -225,8 +226,12 @@ impl Accounts {
             )),
             (_, Some(account)) => self.update(&mut wish, account, record).await,
             (_, None) => {
-                if wish.consent == Consent::Ask {
-                    self.ask_for_account(&mut wish, record.as_ref()).await?;
+                match wish.consent {
+                    Consent::Ask => self.ask_for_account(&mut wish, record.as_ref()).await?,
+                    Consent::Given(approval) if approval.kind == ApprovalKind::Groups => {
+                        return Err(DeployError::Rejected("the account is gone".to_owned()));
+                    }
+                    Consent::Given(_) | Consent::NotNeeded => {}
                 }
                 self.create(&wish, record).await
             }
@@ -264,7 +269,7 @@ impl Accounts {
         self.rules.shells.of(tier)
     }
 
-    fn audit_deployment(
+    pub(super) fn audit_deployment(
         &self,
         wish: &Wish<'_>,
         name: &UserName,
@@ -297,6 +302,9 @@ impl Accounts {
             // not become the other's.
             self.store.commit(wish.identity, &account.name, uid, self.clock.now()).await?;
         }
+        if let Consent::Given(approval) = wish.consent {
+            return self.join_accepted(wish, approval, account, record).await;
+        }
         // The tier acts when it changes; a shell that an admin set in between stays.
         let limited = record.as_ref().is_some_and(AccountRecord::is_limited);
         let applied = record.as_ref().and_then(|record| record.tier);
@@ -313,11 +321,14 @@ impl Accounts {
         };
         let sorted = match wish.consent {
             Consent::Ask => Some(self.sort_groups(wish, &account).await?),
-            Consent::NotNeeded | Consent::Given => None,
+            Consent::NotNeeded | Consent::Given(_) => None,
         };
         let mut intent = self.intent(wish, account.name.clone(), uid, shell);
         if let Some(sorted) = &sorted {
             intent.groups.supplementary.clone_from(&sorted.granted);
+        }
+        if !wish.verified.is_whole() {
+            self.keep_groups(&mut intent.groups, &account).await?;
         }
         let done = self.backend.deploy(&intent).await?;
         if applied != Some(wish.tier) && (applied.is_none() || follows) {

@@ -5,17 +5,27 @@ use crate::{
     clock::Timestamp,
     config::LifecycleConfig,
     notify::{Addressee, Letters},
-    store::{Idle, LastUse, Lease, Letter, StoreError},
+    store::{IDLENESS, Idle, LastUse, Lease, Letter, StoreError, spellings},
 };
 use motley_proto::{Identity, rest::AccountState};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 /// Name of the right to look for idle accounts.
 const LIFECYCLE: &str = "lifecycle";
 /// How long one process may take for a look before another one tries, in seconds.
 const LEASE_SECONDS: i64 = 600;
-/// Most accounts of one kind in one look.
-const BATCH: i64 = 50;
+/// Most accounts of which something becomes in one look, for each thing that may become of them.
+const BATCH: usize = 50;
+/// How many accounts are asked for at once.
+const PAGE: i64 = 50;
+/// How long one look may go on with accounts of which nothing becomes, in seconds.
+const LOOK_SECONDS: i64 = LEASE_SECONDS / 4;
 const DAY: i64 = 24 * 3600;
+/// What becomes of people before anything becomes of their accounts.
+const WARNED: &str = "warned";
 
 /// What follows from idleness, and the words of the warning.
 #[derive(Default)]
@@ -24,6 +34,32 @@ pub struct Lifecycle {
     pub config: LifecycleConfig,
     /// Texts of mails.
     pub letters: Letters,
+    /// Behind whom this process goes on with its next look, by what may become of accounts.
+    pub(crate) positions: Mutex<HashMap<&'static str, LastUse>>,
+}
+
+impl Lifecycle {
+    fn position(&self, of: &'static str) -> Option<LastUse> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).get(of).cloned()
+    }
+
+    /// `None`: all were looked at, and the next look begins with the first.
+    fn go_on_behind(&self, of: &'static str, last: Option<LastUse>) {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        match last {
+            Some(last) => drop(positions.insert(of, last)),
+            None => drop(positions.remove(of)),
+        }
+    }
+}
+
+/// Which marks somebody may lift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lifting {
+    /// All: an admin decides.
+    Whatever,
+    /// Those of idleness: the person has come back.
+    Idleness,
 }
 
 /// What came of one look.
@@ -66,20 +102,43 @@ impl Accounts {
     }
 
     async fn act(&self, since: Timestamp, what: Idle) -> Result<usize, StoreError> {
-        let mut done = 0;
-        for idle in self.store.idle_since(since, what, BATCH).await? {
-            match self.act_on(&idle.identity, since, what).await {
-                Ok(true) => done += 1,
-                Ok(false) => {}
-                // The account is gone, and nothing is to be known of it.
-                Err(AccountError::NoAccount) => self.store.forget_use(&idle.identity).await?,
-                Err(error) => {
-                    let identity = idle.identity.unique_id();
-                    tracing::warn!(%identity, %error, "an idle account was left as it is; trying again");
-                }
+        let (mut done, until) = (0, self.clock.now().plus(LOOK_SECONDS));
+        // Accounts with which nothing can be done must not keep those behind them from their turn.
+        let mut behind = self.lifecycle.position(what.as_str());
+        while done < BATCH && self.clock.now() < until {
+            let page = (behind.as_ref(), PAGE);
+            let page = self.store.idle_since(since, what, page).await?;
+            for idle in &page {
+                done += usize::from(self.try_to_act(&idle.identity, since, what).await?);
+            }
+            behind = page.last().cloned();
+            if behind.is_none() {
+                break;
             }
         }
+        self.lifecycle.go_on_behind(what.as_str(), behind);
         Ok(done)
+    }
+
+    async fn try_to_act(
+        &self,
+        identity: &Identity,
+        since: Timestamp,
+        what: Idle,
+    ) -> Result<bool, StoreError> {
+        match self.act_on(identity, since, what).await {
+            Ok(acted) => Ok(acted),
+            // The account is gone, and nothing is to be known of it.
+            Err(AccountError::NoAccount) => {
+                self.store.forget_use(identity).await?;
+                Ok(false)
+            }
+            Err(error) => {
+                let identity = identity.unique_id();
+                tracing::warn!(%identity, %error, "an idle account was left as it is; trying again");
+                Ok(false)
+            }
+        }
     }
 
     /// False: it was used, or changed, meanwhile.
@@ -114,11 +173,21 @@ impl Accounts {
         ];
         let first = first.into_iter().flatten().min();
         let (Some(before), Some((days, what))) = (config.warn_before, first) else { return Ok(0) };
-        let mut warned = 0;
-        for idle in self.store.to_be_warned(now.plus(-(days - before) * DAY), BATCH).await? {
-            let left = idle.used_at.plus(days * DAY).0.saturating_sub(now.0);
-            warned += usize::from(self.warn(&idle, (left + DAY - 1) / DAY, what, now).await?);
+        let (mut warned, until) = (0, now.plus(LOOK_SECONDS));
+        let mut behind = self.lifecycle.position(WARNED);
+        while warned < BATCH && self.clock.now() < until {
+            let page = (behind.as_ref(), PAGE);
+            let page = self.store.to_be_warned(now.plus(-(days - before) * DAY), page).await?;
+            for idle in &page {
+                let left = idle.used_at.plus(days * DAY).0.saturating_sub(now.0);
+                warned += usize::from(self.warn(idle, (left + DAY - 1) / DAY, what, now).await?);
+            }
+            behind = page.last().cloned();
+            if behind.is_none() {
+                break;
+            }
         }
+        self.lifecycle.go_on_behind(WARNED, behind);
         Ok(warned)
     }
 
@@ -152,30 +221,67 @@ impl Accounts {
     }
 
     /// Ends what idleness led to, where the person may who has just shown a good token and is
-    /// authorised. What an admin ordered stays.
+    /// authorised. What an admin ordered stays. While the database is away nothing is lifted, and that
+    /// is no error: whether the person may come in is asked elsewhere, and answered by the marks.
     ///
     /// # Errors
-    /// When store or audit trail do not answer.
+    /// When the store fails otherwise, or back end or audit trail do not answer.
     pub async fn reactivate(&self, identity: &Identity, request: &str) -> Result<(), AccountError> {
         if !self.lifecycle.config.reactivate {
             return Ok(());
         }
+        match self.end_idleness(identity, request).await {
+            Err(AccountError::Store(StoreError::Unreachable(_))) => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn end_idleness(&self, identity: &Identity, request: &str) -> Result<(), AccountError> {
         let order = Order::from(Suspender::Oneself);
         // Under the lock, so that no admin's order comes in between.
         let held = self.locks.hold(identity).await;
         let acted = self.store.last_use(identity).await?.and_then(|use_| use_.acted);
-        match acted {
-            None => return Ok(()),
-            Some(Idle::Suspended) => drop(self.resume_held(identity, &order, request, held).await?),
-            Some(Idle::Limited) => drop(held),
+        if acted.is_none() {
+            return Ok(());
+        }
+        let mut pending = Vec::new();
+        if self.suspensions_to_lift(identity, Lifting::Idleness).await?.is_empty() {
+            drop(held);
+        } else {
+            let lifting = (held, Lifting::Idleness);
+            pending.extend(self.resume_held(identity, &order, request, lifting).await?.pending);
         }
         let held = self.locks.hold(identity).await;
         let marks = self.store.marks_of(identity).await?;
-        let limited = marks.and_then(|marks| marks.limited);
-        if limited.is_some_and(|mark| mark.by == Suspender::Idleness.to_string()) {
-            self.unlimit_held(identity, &order, request, held).await?;
+        if marks.and_then(|marks| marks.limited).is_some_and(|mark| mark.by == IDLENESS) {
+            let lifting = (held, Lifting::Idleness);
+            pending.extend(self.unlimit_held(identity, &order, request, lifting).await?.pending);
         }
-        self.count_anew(identity).await
+        // What is not done yet is done by the person's next login.
+        if pending.is_empty() { self.count_anew(identity).await } else { Ok(()) }
+    }
+
+    /// The spellings of an identity whose suspension goes.
+    pub(super) async fn suspensions_to_lift(
+        &self,
+        identity: &Identity,
+        lifting: Lifting,
+    ) -> Result<Vec<Identity>, StoreError> {
+        let mut found = Vec::new();
+        for spelling in spellings(identity) {
+            let by_idleness = match lifting {
+                Lifting::Whatever => true,
+                Lifting::Idleness => {
+                    let marks = self.store.marks_of(&spelling).await?;
+                    let mark = marks.and_then(|marks| marks.suspended);
+                    mark.is_some_and(|mark| mark.by == IDLENESS)
+                }
+            };
+            if by_idleness {
+                found.push(spelling);
+            }
+        }
+        Ok(found)
     }
 
     /// An admin, or the person, has decided: idleness has led to nothing, and counts from now.

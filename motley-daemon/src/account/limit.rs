@@ -1,6 +1,6 @@
 //! Limits: an account keeps the shell of tier limited until an admin lifts that, whatever its owner earns.
 
-use super::{AccountError, Accounts, IdentityHeld, Order, suspend::unchanged};
+use super::{AccountError, Accounts, IdentityHeld, Lifting, Order, suspend::unchanged};
 use crate::{
     audit::Event,
     store::{AccountRecord, CarriedOut, StoreError},
@@ -79,7 +79,7 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, AccountError> {
         let held = self.locks.hold(identity).await;
-        self.unlimit_held(identity, &order.into(), request, held).await
+        self.unlimit_held(identity, &order.into(), request, (held, Lifting::Whatever)).await
     }
 
     /// The same for whoever holds the lock of the identity. It is given back before other nodes are
@@ -89,11 +89,10 @@ impl Accounts {
         identity: &Identity,
         order: &Order,
         request: &str,
-        held: IdentityHeld,
+        (held, lifting): (IdentityHeld, Lifting),
     ) -> Result<Receipt, AccountError> {
         let by = order.to_string();
         let (identity, account) = self.account_or_mark(identity).await?;
-        self.count_anew(&identity).await?;
         self.audit.record(Event::Unlimited {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -110,7 +109,13 @@ impl Accounts {
             }
         }
         if receipt.pending.is_empty() {
-            let version = self.store.unlimit(&identity).await?;
+            let version = match lifting {
+                Lifting::Whatever => {
+                    self.count_anew(&identity).await?;
+                    self.store.unlimit(&identity).await?
+                }
+                Lifting::Idleness => self.store.unlimit_idle(&identity).await?,
+            };
             if let Some(record) = self.store.account_of(&identity).await? {
                 // The shell is set, so nothing is left of the limit here.
                 let mut own = self.store.carried_out(&identity).await?;

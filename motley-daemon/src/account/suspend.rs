@@ -1,6 +1,6 @@
 //! Suspension and resumption: the mark first, then everything that could still let somebody in.
 
-use super::{AccountError, Accounts, IdentityHeld, Order, Standing, Suspender};
+use super::{AccountError, Accounts, IdentityHeld, Lifting, Order, Standing, Suspender};
 use crate::{
     audit::Event,
     store::{AccountRecord, StoreError, spellings},
@@ -116,7 +116,7 @@ impl Accounts {
         request: &str,
     ) -> Result<Receipt, SuspendError> {
         let held = self.locks.hold(identity).await;
-        self.resume_held(identity, &order.into(), request, held).await
+        self.resume_held(identity, &order.into(), request, (held, Lifting::Whatever)).await
     }
 
     /// The same for whoever holds the lock of the identity. It is given back before other nodes are
@@ -126,9 +126,10 @@ impl Accounts {
         identity: &Identity,
         order: &Order,
         request: &str,
-        held: IdentityHeld,
+        (held, lifting): (IdentityHeld, Lifting),
     ) -> Result<Receipt, SuspendError> {
         let by = order.to_string();
+        let resumed = self.suspensions_to_lift(identity, lifting).await?;
         self.audit.record(Event::Resumed {
             request: request.to_owned(),
             identity: identity.clone(),
@@ -136,10 +137,10 @@ impl Accounts {
         })?;
         // The reverse order of suspension: the back end opens first, the mark goes last.
         let (mut pending, mut not_done) = (Vec::new(), Vec::new());
-        for spelling in spellings(identity) {
-            self.store.renew_marks(&spelling).await?;
-            if let Some(name) = self.local_name(&spelling, &mut pending).await {
-                match self.backend.resume(&spelling, &name).await {
+        for spelling in &resumed {
+            self.store.renew_marks(spelling).await?;
+            if let Some(name) = self.local_name(spelling, &mut pending).await {
+                match self.backend.resume(spelling, &name).await {
                     Ok(()) | Err(BackendError::NoAccount) => {}
                     Err(error @ BackendError::Unsupported(_)) => {
                         note_once(&mut not_done, format!("unlock the account: {error}"));
@@ -147,15 +148,20 @@ impl Accounts {
                     Err(error) => pending.push(format!("resume the account: {error}")),
                 }
             }
-            self.forget.forget(&spelling);
+            self.forget.forget(spelling);
         }
         let mut nodes = Vec::new();
         if pending.is_empty() {
             let mut marked = Vec::new();
-            for spelling in spellings(identity) {
-                // Who comes back must not be gone again tomorrow.
-                self.count_anew(&spelling).await?;
-                let version = self.store.resume(&spelling).await?;
+            for spelling in resumed {
+                let version = match lifting {
+                    Lifting::Whatever => {
+                        // Who comes back must not be gone again tomorrow.
+                        self.count_anew(&spelling).await?;
+                        self.store.resume(&spelling).await?
+                    }
+                    Lifting::Idleness => self.store.resume_idle(&spelling).await?,
+                };
                 marked.push((spelling, version));
             }
             for (spelling, _) in &marked {

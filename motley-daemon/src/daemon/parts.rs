@@ -141,7 +141,11 @@ impl Parts {
                 first_uid: motley_proto::names::FIRST_PERSON_ID,
             },
             approval,
-            lifecycle: Lifecycle { config: config.lifecycle, letters: letters(&config) },
+            lifecycle: Lifecycle {
+                config: config.lifecycle,
+                letters: letters(&config),
+                ..Lifecycle::default()
+            },
         }));
         let enabled = config.otp.enabled.then(|| passwords.clone());
         let mut admission =

@@ -76,6 +76,10 @@ type Row = (String, String, i64, String, Option<String>, Option<i64>, Option<Str
 
 const SELECT: &str = "SELECT issuer, subject, used_at, how, email, warned_at, acted FROM last_use";
 
+/// Rows behind the one that was seen last, the longest idle first.
+const BEHIND: &str =
+    "(used_at, issuer, subject) > ($2, $3, $4) ORDER BY used_at, issuer, subject LIMIT $5";
+
 fn read_row(row: Row) -> Result<LastUse, StoreError> {
     let (issuer, subject, used_at, how, email, warned_at, acted) = row;
     let issuer = Issuer::new(issuer).map_err(|_| StoreError::Corrupt("issuer"))?;
@@ -165,7 +169,7 @@ impl Store {
     }
 
     /// At most `limit` accounts that nobody has used since then and of which idleness has not led to
-    /// `acted` or worse yet, the longest idle first.
+    /// `acted` or worse yet, the longest idle first, behind the one that was seen last.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -173,7 +177,7 @@ impl Store {
         &self,
         since: Timestamp,
         not_yet: Idle,
-        limit: i64,
+        (behind, limit): (Option<&LastUse>, i64),
     ) -> Result<Vec<LastUse>, StoreError> {
         let condition = match not_yet {
             Idle::Limited => "acted IS NULL AND a.limited_at IS NULL",
@@ -184,12 +188,30 @@ impl Store {
             "{SELECT} WHERE used_at <= $1 AND EXISTS (SELECT 1 FROM account a
                WHERE a.issuer = last_use.issuer AND a.subject = last_use.subject AND a.phase = 'deployed'
                  AND a.suspended_at IS NULL AND a.leaving_at IS NULL AND {condition})
-             ORDER BY used_at, issuer, subject LIMIT $2"
+               AND {BEHIND}"
         );
+        self.page_of_uses(statement, since, behind, limit).await
+    }
+
+    async fn page_of_uses(
+        &self,
+        statement: String,
+        since: Timestamp,
+        behind: Option<&LastUse>,
+        limit: i64,
+    ) -> Result<Vec<LastUse>, StoreError> {
+        let (used_at, issuer, subject) =
+            behind.map_or((i64::MIN, String::new(), String::new()), |last| {
+                let identity = &last.identity;
+                (last.used_at.0, identity.issuer.to_string(), identity.subject.to_string())
+            });
         let rows: Vec<Row> = self
             .in_time(async {
                 Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement))
                     .bind(since.0)
+                    .bind(used_at)
+                    .bind(issuer)
+                    .bind(subject)
                     .bind(limit)
                     .fetch_all(&self.pool)
                     .await?)
@@ -199,29 +221,20 @@ impl Store {
     }
 
     /// At most `limit` accounts that nobody has used since then, whose owners have an address and
-    /// were not warned yet.
+    /// were not warned yet, in the same order.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn to_be_warned(
         &self,
         since: Timestamp,
-        limit: i64,
+        (behind, limit): (Option<&LastUse>, i64),
     ) -> Result<Vec<LastUse>, StoreError> {
         let statement = format!(
             "{SELECT} WHERE used_at <= $1 AND acted IS NULL AND warned_at IS NULL AND email IS NOT NULL
-             ORDER BY used_at, issuer, subject LIMIT $2"
+               AND {BEHIND}"
         );
-        let rows: Vec<Row> = self
-            .in_time(async {
-                Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement))
-                    .bind(since.0)
-                    .bind(limit)
-                    .fetch_all(&self.pool)
-                    .await?)
-            })
-            .await?;
-        rows.into_iter().map(read_row).collect()
+        self.page_of_uses(statement, since, behind, limit).await
     }
 
     /// Marks somebody warned and writes the mail, both or neither.

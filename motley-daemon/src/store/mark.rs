@@ -18,7 +18,8 @@ pub enum Ended {
 
 impl Store {
     /// Marks an account limited, before its shell is changed. `shell` is the one it has now; of an
-    /// account that is limited already the first is remembered. Returns the number of the marks.
+    /// account that is limited already the first is remembered. Who ordered it first is too, but
+    /// anybody's order outranks idleness. Returns the number of the marks.
     ///
     /// # Errors
     /// When the database does not answer, [`StoreError::NoRow`] when it does not know the identity.
@@ -34,7 +35,8 @@ impl Store {
             let version = next_version(&mut write).await?;
             let done = sqlx::query(
                 "UPDATE account SET
-                   limited_by = CASE WHEN limited_at IS NULL THEN $3 ELSE limited_by END,
+                   limited_by = CASE WHEN limited_at IS NULL OR limited_by = 'idleness'
+                     THEN $3 ELSE limited_by END,
                    limited_shell = CASE WHEN limited_at IS NULL THEN $4 ELSE limited_shell END,
                    limited_at = COALESCE(limited_at, $5), mark_version = $6
                  WHERE issuer = $1 AND subject = $2",
@@ -64,6 +66,17 @@ impl Store {
         let statement =
             "UPDATE account SET limited_at = NULL, limited_by = NULL, limited_shell = NULL,
                mark_version = $3 WHERE issuer = $1 AND subject = $2";
+        self.renew(statement, identity).await
+    }
+
+    /// The same, if idleness led to it: an admin on another node may have ordered it meanwhile.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn unlimit_idle(&self, identity: &Identity) -> Result<i64, StoreError> {
+        let statement =
+            "UPDATE account SET limited_at = NULL, limited_by = NULL, limited_shell = NULL,
+               mark_version = $3 WHERE issuer = $1 AND subject = $2 AND limited_by = 'idleness'";
         self.renew(statement, identity).await
     }
 

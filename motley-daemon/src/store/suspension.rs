@@ -9,7 +9,7 @@ use sqlx::AnyConnection;
 
 impl Store {
     /// Marks an identity suspended, known or not, before anything else is done about it. Returns the
-    /// number of its marks.
+    /// number of its marks. Who ordered it first is remembered, but anybody's order outranks idleness.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -29,7 +29,9 @@ impl Store {
                  VALUES ($1, $2, 'none', $3, $4, $5, $3)
                  ON CONFLICT (issuer, subject) DO UPDATE SET
                    suspended_at = COALESCE(account.suspended_at, excluded.suspended_at),
-                   suspended_by = COALESCE(account.suspended_by, excluded.suspended_by),
+                   suspended_by = CASE
+                     WHEN account.suspended_by IS NULL OR account.suspended_by = 'idleness'
+                     THEN excluded.suspended_by ELSE account.suspended_by END,
                    mark_version = excluded.mark_version",
             )
             .bind(identity.issuer.to_string())
@@ -55,6 +57,17 @@ impl Store {
         let statement =
             "UPDATE account SET suspended_at = NULL, suspended_by = NULL, mark_version = $3
              WHERE issuer = $1 AND subject = $2";
+        self.renew(statement, identity).await
+    }
+
+    /// The same, if idleness led to it: an admin on another node may have ordered it meanwhile.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn resume_idle(&self, identity: &Identity) -> Result<i64, StoreError> {
+        let statement =
+            "UPDATE account SET suspended_at = NULL, suspended_by = NULL, mark_version = $3
+             WHERE issuer = $1 AND subject = $2 AND suspended_by = 'idleness'";
         self.renew(statement, identity).await
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     config::LifecycleConfig,
     store::{Idle, Use},
 };
+use sqlx::Connection;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 const DAY: i64 = 24 * 3600;
@@ -226,4 +227,110 @@ async fn a_use_is_written_at_most_once_an_hour() {
         years.used(&jane, None).await;
         assert_eq!(at().await - begin, noted, "{seconds}");
     }
+}
+
+#[tokio::test]
+async fn r28_an_admins_order_on_top_of_idleness_is_in_the_marks_and_outlasts_the_persons_return() {
+    let years = years(ALL).await;
+    let (jane, joe) = (years.account("1").await, years.account("2").await);
+    for who in [&jane, &joe] {
+        years.used(who, None).await;
+    }
+    years.later(60);
+    years.look().await;
+    years.later(30);
+    assert_eq!(years.look().await, look(0, 0, 2));
+    let accounts = &years.bench.accounts;
+    accounts.suspend(jane.identity(), HOST, "r").await.unwrap();
+    accounts.limit(joe.identity(), HOST, "r").await.unwrap();
+    let marks = |who: &Verified| {
+        let identity = who.identity().clone();
+        async move { accounts.store().marks_of(&identity).await.unwrap().unwrap() }
+    };
+    assert!(marks(&jane).await.suspended.unwrap().by.starts_with("admin"));
+    assert!(marks(&joe).await.limited.unwrap().by.starts_with("admin"));
+    // Idleness does not take over what an admin ordered.
+    accounts.suspend(jane.identity(), Suspender::Idleness, "r").await.unwrap();
+    assert!(marks(&jane).await.suspended.unwrap().by.starts_with("admin"));
+    for who in [&jane, &joe] {
+        accounts.reactivate(who.identity(), "r").await.unwrap();
+    }
+    assert_eq!(years.state(&jane).await, AccountState::Suspended);
+    assert!(marks(&joe).await.limited.is_some());
+}
+
+#[tokio::test]
+async fn r28_the_persons_return_lifts_marks_of_idleness_only_whatever_was_noted_about_uses() {
+    let years = years(ALL).await;
+    let (jane, joe) = (years.account("1").await, years.account("2").await);
+    let (accounts, store) = (&years.bench.accounts, years.bench.accounts.store());
+    for who in [&jane, &joe] {
+        years.used(who, None).await;
+        // As if the admin of another node had been a moment faster than what notes the cause.
+        accounts.suspend(who.identity(), Suspender::Idleness, "r").await.unwrap();
+        if who.identity() == joe.identity() {
+            let file = format!("sqlite:{}/db", years.bench._folder.path().display());
+            let mut database = sqlx::AnyConnection::connect(&file).await.unwrap();
+            let by = "UPDATE account SET suspended_by = 'admin' WHERE subject = '2'";
+            sqlx::query(by).execute(&mut database).await.unwrap();
+        }
+    }
+    for who in [&jane, &joe] {
+        accounts.reactivate(who.identity(), "r").await.unwrap();
+    }
+    assert_eq!(years.state(&jane).await, AccountState::Deployed);
+    assert_eq!(years.state(&joe).await, AccountState::Suspended);
+    store.resume_idle(joe.identity()).await.unwrap();
+    assert_eq!(years.state(&joe).await, AccountState::Suspended);
+}
+
+#[tokio::test]
+async fn a_return_that_the_back_end_does_not_carry_out_is_carried_out_by_the_next() {
+    let years = years(ALL).await;
+    let jane = years.account("1").await;
+    years.used(&jane, None).await;
+    years.later(60);
+    years.look().await;
+    years.later(30);
+    assert_eq!(years.look().await, look(0, 0, 1));
+    years.bench.backend.fail_next(BackendError::Busy);
+    let accounts = &years.bench.accounts;
+    let _ = accounts.reactivate(jane.identity(), "r").await;
+    assert_eq!(years.state(&jane).await, AccountState::Suspended);
+    accounts.reactivate(jane.identity(), "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Deployed);
+}
+
+#[tokio::test]
+async fn accounts_with_which_nothing_can_be_done_keep_nobody_from_his_turn() {
+    let years = years(LifecycleConfig { warn_before: None, suspend_after: None, ..ALL }).await;
+    for number in 0..60 {
+        let who = years.account(&format!("{number}")).await;
+        years.used(&who, None).await;
+        // An admin has locked it on the host, which the store does not know.
+        let name = UserName::new(format!("user{number}")).unwrap();
+        years.bench.backend.suspend(who.identity(), &name).await.unwrap();
+    }
+    years.later(1);
+    let jane = years.account("jane").await;
+    years.used(&jane, None).await;
+    years.later(60);
+    assert_eq!(years.look().await, look(0, 1, 0));
+    assert_eq!(years.state(&jane).await, AccountState::Limited);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r41_while_the_database_is_away_a_return_lifts_nothing_and_keeps_nobody_out() {
+    let Some(mut place) = crate::store::tests::Place::server() else { return };
+    let store = place.open_for("one").await;
+    let ways = Ways {
+        clock: Arc::new(SetClock(AtomicI64::new(1_000_000_000))),
+        approval: None,
+        lifecycle: Lifecycle { config: ALL, ..Lifecycle::default() },
+    };
+    let bench = bench_of(store, tempfile::tempdir().unwrap(), friendly(), ways);
+    let jane = person("1", "jane");
+    bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+    place.stop();
+    bench.accounts.reactivate(jane.identity(), "login").await.unwrap();
 }

@@ -55,3 +55,17 @@ async fn nothing_is_left_where_that_is_off() {
     bench.accounts.deploy(&member(json!({"groups": ["a", "b"]})), Tier::Full, "r").await.unwrap();
     assert!(left(&bench, &member(json!({"groups": ["a"]}))).await.is_empty());
 }
+
+#[tokio::test]
+async fn a_deployment_with_a_source_that_could_not_be_asked_takes_nobody_out() {
+    let bench = deployed().await;
+    let outage = member(json!({"groups": ["a", "new"]})).with_gap();
+    let done = bench.accounts.deploy(&outage, Tier::Full, "r").await.unwrap();
+    assert_eq!(done.message, "User already existed and was added to groups new.");
+    let account = bench.backend.find(outage.identity()).await.unwrap().unwrap();
+    assert_eq!(account.groups, ["b", "c", "new"]);
+    let whole = member(json!({"groups": ["a"]}));
+    bench.accounts.deploy(&whole, Tier::Full, "r").await.unwrap();
+    let account = bench.backend.find(whole.identity()).await.unwrap().unwrap();
+    assert!(account.groups.is_empty(), "{:?}", account.groups);
+}

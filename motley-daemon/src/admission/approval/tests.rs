@@ -17,7 +17,7 @@ use crate::{
 };
 use feudal_plugins::{Account, Backend, BackendError};
 use motley_proto::{
-    Identity, Issuer, Subject, UserName,
+    GroupName, Identity, Issuer, Subject, UserName,
     approval::{ApprovalRef, ApprovalStatus},
     rest::AccountState,
 };
@@ -531,4 +531,126 @@ async fn r40_a_node_that_lacks_the_account_makes_it_with_what_was_accepted_and_n
     world.bench.backend.remove(&identity, &name).await.unwrap();
     let other = person("1", &["another"]);
     assert_eq!(world.told(&other).await.0, AccountState::Pending);
+}
+
+impl World {
+    /// An account with the groups b and c, and a request for d.
+    async fn asking_for_d(&self) -> Verified {
+        let jane = person("1", &["a", "b", "c"]);
+        self.told(&jane).await;
+        self.accept(&jane).await.unwrap();
+        let jane = person("1", &["a", "b", "c", "d"]);
+        assert!(self.deploy(&jane).await.unwrap().message.contains("submitted for approval"));
+        jane
+    }
+}
+
+#[tokio::test]
+async fn r40_acceptance_does_not_bring_back_a_group_that_the_provider_has_withdrawn_since() {
+    let world = world(ALL).await;
+    let seen = {
+        let jane = world.asking_for_d().await;
+        world.request(&jane).await
+    };
+    let jane = person("1", &["a", "b", "d"]);
+    world.deploy(&jane).await.unwrap();
+    assert_eq!(world.groups(&jane).await, ["b"]);
+    let now = world.request(&jane).await;
+    assert_eq!(
+        now.reference.revision,
+        seen.reference.revision + 1,
+        "other claims, another revision"
+    );
+    assert!(!now.accepted.iter().any(|group| group.as_str() == "c"), "{:?}", now.accepted);
+    world.accept(&jane).await.unwrap();
+    assert_eq!(world.groups(&jane).await, ["b", "d"]);
+}
+
+#[tokio::test]
+async fn r40_acceptance_adds_the_groups_that_were_asked_for_and_nothing_else() {
+    let world = world(ALL).await;
+    let jane = world.asking_for_d().await;
+    // As a login does that finds a group gone: the request itself knows nothing of it.
+    let store = world.bench.accounts.store();
+    let name = UserName::new("user1").unwrap();
+    let b = GroupName::new("b").unwrap();
+    world.bench.backend.set_groups(jane.identity(), &name, std::slice::from_ref(&b)).await.unwrap();
+    let kept = ["a", "b"].map(|name| GroupName::new(name).unwrap()).into();
+    store.set_accepted(jane.identity(), &kept).await.unwrap();
+    let receipt = world.accept(&jane).await.unwrap();
+    assert_eq!(receipt.message, "User already existed and was added to groups d.");
+    assert_eq!(world.groups(&jane).await, ["b", "d"]);
+    let again = world.deploy(&jane).await.unwrap();
+    assert!(again.message.contains("submitted for approval"), "c has to be asked for: {again:?}");
+    assert_eq!(world.groups(&jane).await, ["b", "d"]);
+}
+
+#[tokio::test]
+async fn r40_acceptance_gives_no_tier_back_that_was_lost() {
+    let world = world(ALL).await;
+    let jane = world.asking_for_d().await;
+    let shell = |account: Account| account.shell;
+    let shells = &world.bench.accounts.rules.shells;
+    let before = world.request(&jane).await;
+    world.bench.accounts.deploy(&jane, feudal_plugins::Tier::Restricted, "r").await.unwrap();
+    let now = world.request(&jane).await;
+    assert_eq!(now.reference.revision, before.reference.revision + 1);
+    assert_eq!(now.intent.tier, "restricted");
+    // An admin who accepts the request with what it kept.
+    let accounts = &world.bench.accounts;
+    accounts.accept(&now, feudal_plugins::Tier::Restricted, &by(0), "r").await.unwrap();
+    let account = world.bench.backend.find(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(account.groups, ["b", "c", "d"]);
+    assert_eq!(shell(account), shells.restricted.as_str());
+    let record = accounts.store().account_of(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(record.tier, Some(feudal_plugins::Tier::Restricted));
+}
+
+#[tokio::test]
+async fn r40_a_request_from_before_a_tier_was_lost_leaves_the_tier_of_today() {
+    let world = world(ALL).await;
+    let jane = world.asking_for_d().await;
+    // As on a node that has not told the others of a request yet.
+    world
+        .bench
+        .accounts
+        .store()
+        .set_tier(jane.identity(), feudal_plugins::Tier::Limited)
+        .await
+        .unwrap();
+    let shell = world.bench.accounts.rules.shells.limited.clone();
+    let name = UserName::new("user1").unwrap();
+    world.bench.backend.set_shell(jane.identity(), &name, &shell).await.unwrap();
+    world.accept(&jane).await.unwrap();
+    let account = world.bench.backend.find(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(account.shell, shell.as_str());
+    let record = world.bench.accounts.store().account_of(jane.identity()).await.unwrap().unwrap();
+    assert_eq!(record.tier, Some(feudal_plugins::Tier::Limited));
+}
+
+#[tokio::test]
+async fn r40_who_loses_a_group_while_a_request_waits_and_gets_it_back_asks_again() {
+    let world = world(ALL).await;
+    world.asking_for_d().await;
+    let jane = person("1", &["a", "b", "d"]);
+    world.deploy(&jane).await.unwrap();
+    let jane = person("1", &["a", "b", "c", "d"]);
+    let again = world.deploy(&jane).await.unwrap();
+    assert!(again.message.contains("submitted for approval"), "{again:?}");
+    assert_eq!(world.groups(&jane).await, ["b"]);
+    let asked = world.request(&jane).await.intent.groups;
+    assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["c", "d"]);
+}
+
+#[tokio::test]
+async fn r40_an_outage_of_userinfo_withdraws_no_request_and_nothing_that_was_accepted() {
+    let world = world(ALL).await;
+    let jane = world.asking_for_d().await;
+    let before = world.request(&jane).await;
+    let done = world.deploy(&person("1", &["a"]).with_gap()).await.unwrap();
+    assert_eq!(done.message, "User already existed.");
+    assert_eq!(world.groups(&jane).await, ["b", "c"]);
+    let now = world.request(&jane).await;
+    assert_eq!((now.reference, now.status), (before.reference, ApprovalStatus::Pending));
+    assert_eq!(now.accepted, before.accepted);
 }
