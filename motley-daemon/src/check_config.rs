@@ -1,9 +1,10 @@
 //! The command `check-config`: says what holds and where it comes from, or everything that is wrong.
 
 use crate::config::{
-    self, Config, Owners, Paths, Surroundings,
+    self, Config, Finding, Owners, Paths, Surroundings,
     report::{ConfigReport, FindingReport, Which},
 };
+use crate::notify::Letters;
 use clap::Args;
 use motley_proto::text::escape;
 use serde::Serialize;
@@ -60,12 +61,20 @@ pub enum Form {
     Json,
 }
 
+/// What is wrong with the site's own texts of mails: those stand aside for ours.
+fn letter_findings(config: &Config, owners: Owners) -> Vec<Finding> {
+    Letters::load(&config.adapter.email, config.adapter.login_info.ssh_host(), owners).1
+}
+
 impl CheckConfig {
     /// Checks and tells. Problems go to standard error, what holds to standard output.
     pub fn run(&self, form: Form) -> ExitCode {
         let paths = Paths { config: self.config.clone(), adapter: self.adapter_config.clone() };
         let around = surroundings();
-        let loaded = config::load(&paths, &around);
+        let loaded = config::load(&paths, &around).map(|(config, mut warnings)| {
+            warnings.extend(letter_findings(&config, around.owners));
+            (config, warnings)
+        });
         let report = ConfigReport::of(&loaded);
         let online = match &loaded {
             Ok((config, _)) if self.online => Some(ask(config, around.owners)),

@@ -323,3 +323,28 @@ fn completions_and_the_manual_page_need_no_daemon() {
     let page = run(&nowhere, &["man"], "");
     assert!(text(&page.stdout).contains(".SH EXIT STATUS"));
 }
+
+#[test]
+fn check_config_tells_which_texts_of_mails_are_not_used_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+    write(
+        "motley_cue.conf",
+        "[authorisation.a]\nop_url = https://op.example\nauthorise_all = yes\n",
+    );
+    let templates = format!("[notifier.email]\ntemplates_dir = {}\n", folder.path().display());
+    write("feudal_adapter.conf", &templates);
+    write("user.accepted.template", "Welcome, ${nickname}\n");
+    let output = Command::new(env!("CARGO_BIN_EXE_motleyctl"))
+        .args(["--json", "check-config", "--config"])
+        .arg(at("motley_cue.conf"))
+        .arg("--adapter-config")
+        .arg(at("feudal_adapter.conf"))
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["valid"], true, "{report}");
+    let warnings = report["warnings"].to_string();
+    assert!(warnings.contains("${nickname}") && warnings.contains("user.accepted"), "{warnings}");
+}

@@ -2,7 +2,7 @@
 
 use super::{
     BwIdm,
-    record::{LOGIN, Record, RegGroup, login_of},
+    record::{LOGIN, Record, RegGroup, login_of, made_key},
     rest::Answer,
 };
 use crate::backend::BackendError;
@@ -125,18 +125,31 @@ impl BwIdm {
         Ok(())
     }
 
-    /// A group of the service, made if it does not exist.
-    pub(super) async fn group(&self, name: &GroupName) -> Result<RegGroup, BackendError> {
-        if let Some(group) = self.group_named(name).await? {
-            return Ok(group);
-        }
+    /// Makes a group of the service.
+    pub(super) async fn create_group(&self, name: &GroupName) -> Result<RegGroup, BackendError> {
         let ssn = self.config.service.as_str();
         self.rest.get(&["group-admin", "create", ssn, name.as_str()]).await?;
         let missing = || self.rest.unavailable("does not know a group that it has just made");
         self.group_named(name).await?.ok_or_else(missing)
     }
 
-    async fn group_named(&self, name: &GroupName) -> Result<Option<RegGroup>, BackendError> {
+    /// True when some record notes that we made this group.
+    pub(super) async fn is_made_by_us(&self, group: &RegGroup) -> Result<bool, BackendError> {
+        let key = made_key(&self.config.service, &group.name);
+        let id = group.id.to_string();
+        let path = ["external-user", "find", "attribute", key.as_str(), id.as_str()];
+        let Answer::Present(value) = self.rest.get(&path).await? else { return Ok(false) };
+        let garbled = || self.rest.unavailable("answers with something that is no list of records");
+        let Value::Array(list) = value else { return Err(garbled()) };
+        // The service is asked for it, and not taken at its word.
+        let notes = |value: Value| Record::read(value).is_some_and(|it| it.notes_made(&key, &id));
+        Ok(list.into_iter().any(notes))
+    }
+
+    pub(super) async fn group_named(
+        &self,
+        name: &GroupName,
+    ) -> Result<Option<RegGroup>, BackendError> {
         match self.rest.get(&["group-admin", "find", "name", name.as_str()]).await? {
             Answer::Absent => Ok(None),
             Answer::Present(value) => match RegGroup::read(&value) {

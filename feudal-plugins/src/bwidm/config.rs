@@ -1,5 +1,6 @@
 //! Section `[backend.bwidm]`: where the registration service is and as whom it is asked.
 
+use crate::groups::GroupLimits;
 use motley_proto::Secret;
 use reqwest::Url;
 use std::{net::IpAddr, time::Duration};
@@ -128,6 +129,8 @@ pub struct BwIdmConfig {
     pub timeout: Duration,
     /// Longest time for which a registration may be on its way.
     pub patience: Duration,
+    /// Which groups may be joined.
+    pub groups: GroupLimits,
 }
 
 impl std::fmt::Debug for BwIdmConfig {

@@ -2,7 +2,7 @@
 
 use super::{
     BwIdm,
-    record::{Record, login_of, wanted},
+    record::{Record, RegGroup, login_of, wanted},
 };
 use crate::{
     backend::{BackendError, Deployed, GroupChanges, Intent},
@@ -38,7 +38,7 @@ impl BwIdm {
         if !record.is_active() {
             record = self.activate(&intent.identity).await?;
         }
-        let primary = self.group(&intent.groups.primary).await?;
+        let primary = self.usable_group(&intent.groups.primary, &mut record).await?;
         let old = record.clone();
         record.describe(&intent.identity, &intent.person, &login, organisation, &primary);
         if record != old {
@@ -104,6 +104,60 @@ impl BwIdm {
         Err(BackendError::NameTaken(intent.name.clone()))
     }
 
+    /// A group that may be joined, made where it is missing. A name that a provider asserts leads into
+    /// no group that others made for their own ends.
+    ///
+    /// # Errors
+    /// [`BackendError::GroupRefused`].
+    async fn usable_group(
+        &self,
+        name: &GroupName,
+        record: &mut Record,
+    ) -> Result<RegGroup, BackendError> {
+        let refused = |why: String| BackendError::GroupRefused { group: name.clone(), why };
+        let limits = &self.config.groups;
+        let is_allowed = limits.allowed.contains(name);
+        if !is_allowed && !name.as_str().starts_with(&limits.prefix) {
+            return Err(refused(format!(
+                "it does not begin with {}; see group_prefix",
+                limits.prefix
+            )));
+        }
+        let service = &self.config.service;
+        let group = match self.group_named(name).await? {
+            // What a crash cut off.
+            Some(group) if record.is_making(service, name) => group,
+            Some(group) => return self.check_group(group, record).await,
+            None => {
+                // First, so that a crash leaves no group that nobody may join.
+                record.note_making(service, name);
+                self.write(record).await?;
+                self.create_group(name).await?
+            }
+        };
+        record.note_made(service, &group);
+        self.write(record).await?;
+        Ok(group)
+    }
+
+    async fn check_group(
+        &self,
+        group: RegGroup,
+        record: &Record,
+    ) -> Result<RegGroup, BackendError> {
+        let limits = &self.config.groups;
+        let name = GroupName::new(group.name.clone())
+            .map_err(|error| BackendError::Refused(error.to_string()))?;
+        let is_allowed = limits.allowed.contains(&name) || !limits.prefix.is_empty();
+        // Whose primary group it is already gets nothing by it.
+        let has = record.primary_group().is_some_and(|primary| primary.id == group.id);
+        if is_allowed || has || self.is_made_by_us(&group).await? {
+            return Ok(group);
+        }
+        let why = "it exists and was not made by motley; add it to allowed_groups".to_owned();
+        Err(BackendError::GroupRefused { group: name, why })
+    }
+
     /// Joins what is wanted and leaves what we joined and is not wanted any more. What we are about
     /// to join is noted first, so that a crash leaves no membership that nobody would take back.
     pub(super) async fn regroup(
@@ -122,12 +176,17 @@ impl BwIdm {
         if joined.is_empty() && left.is_empty() {
             return Ok(GroupChanges::default());
         }
+        // Before anything is changed: one that may not be joined ends the attempt.
+        let mut usable = Vec::new();
+        for name in &joined {
+            usable.push(self.usable_group(name, record).await?);
+        }
         if !joined.is_empty() {
             record.set_managed(service, &managed.iter().chain(&joined).cloned().collect());
             self.write(record).await?;
         }
-        for name in &joined {
-            self.member("add", &self.group(name).await?, record).await?;
+        for group in &usable {
+            self.member("add", group, record).await?;
         }
         for group in record.secondary_groups() {
             if left.iter().any(|name| name.as_str() == group.name) {

@@ -235,6 +235,12 @@ impl Backend for BwIdm {
         Ok(managed.collect())
     }
 
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        let records = self.records_named(name).await?;
+        let primary = records.first().and_then(Record::primary_group);
+        Ok(primary.and_then(|group| GroupName::new(group.name).ok()))
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         let mut record = match self.owned(identity, name).await {
             Ok(record) => record,

@@ -15,6 +15,9 @@ const ACTIVE: &str = "ACTIVE";
 /// What people without an address have in its place: the service demands one.
 const NO_ADDRESS: &str = "no@email.provided";
 
+/// Note about a group in the place of its id, while it is made.
+const MAKING: &str = "making";
+
 /// A group of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RegGroup {
@@ -94,6 +97,26 @@ impl Record {
         self.set("genericStore", &managed_key(service), &names.join(" "));
     }
 
+    /// Notes that we are about to make a group that there is not.
+    pub(super) fn note_making(&mut self, service: &ServiceName, group: &GroupName) {
+        self.set("attributeStore", &made_key(service, group.as_str()), MAKING);
+    }
+
+    pub(super) fn is_making(&self, service: &ServiceName, group: &GroupName) -> bool {
+        self.attribute("attributeStore", &made_key(service, group.as_str())) == Some(MAKING)
+    }
+
+    /// Notes that we made a group. It is kept with the person for whom we did, where it can be searched
+    /// for: groups have no room for notes.
+    pub(super) fn note_made(&mut self, service: &ServiceName, group: &RegGroup) {
+        let id = group.id.to_string();
+        self.set("attributeStore", &made_key(service, &group.name), &id);
+    }
+
+    pub(super) fn notes_made(&self, key: &str, id: &str) -> bool {
+        self.attribute("attributeStore", key) == Some(id)
+    }
+
     /// True when we took the registration for this service away as a lock.
     pub(super) fn is_suspended(&self, service: &ServiceName) -> bool {
         self.attribute("genericStore", &suspended_key(service)).is_some()
@@ -156,6 +179,10 @@ impl Record {
 
 fn managed_key(service: &ServiceName) -> String {
     format!("motley_groups_{}", service.as_str())
+}
+
+pub(super) fn made_key(service: &ServiceName, group: &str) -> String {
+    format!("motley_made_{}_{group}", service.as_str())
 }
 
 fn suspended_key(service: &ServiceName) -> String {

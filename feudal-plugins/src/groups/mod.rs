@@ -1,9 +1,11 @@
 //! Local groups of a person: entitlements or group claims, filtered, mapped and made into names.
 
+mod limits;
 mod mapping;
 mod mask;
 mod select;
 
+pub use limits::GroupLimits;
 pub use mapping::{Mapping, MappingError};
 pub use mask::mask;
 pub use select::{Asserted, Source, claims_read, select};

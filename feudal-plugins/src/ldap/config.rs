@@ -1,10 +1,8 @@
 //! Section `[backend.ldap]` or `[backend.bonsai_ldap]`: the server, the tree and what may be done in it.
 
-use crate::shells::Shells;
-use motley_proto::{GroupName, Issuer, Secret, task::AccountPath};
-use std::{
-    collections::BTreeSet, fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration,
-};
+use crate::{groups::GroupLimits, shells::Shells};
+use motley_proto::{Issuer, Secret, task::AccountPath};
+use std::{fmt, net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// What may be written into the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,15 +71,6 @@ pub struct Attributes {
     pub name: String,
     /// Holds what motley notes about its own doing. Takes several values.
     pub notes: String,
-}
-
-/// Which groups may have members of ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GroupLimits {
-    /// Text with which groups must begin. With one, groups that the site made may be joined too.
-    pub prefix: String,
-    /// Groups that may be joined whatever they are called and whoever made them.
-    pub allowed: BTreeSet<GroupName>,
 }
 
 /// Claim of a provider that both sides agreed on.

@@ -20,9 +20,7 @@ mod number;
 mod remove;
 mod user;
 
-pub use config::{
-    Attributes, ClaimKey, ClaimRule, Depth, GroupLimits, LdapConfig, Login, Mode, Protection,
-};
+pub use config::{Attributes, ClaimKey, ClaimRule, Depth, LdapConfig, Login, Mode, Protection};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},

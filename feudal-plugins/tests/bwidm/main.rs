@@ -11,6 +11,7 @@ use double::{Fault, Shared};
 use feudal_plugins::{
     Backend, BackendError,
     bwidm::{BaseUrl, BwIdm, BwIdmConfig, Organisation, ServiceName},
+    groups::GroupLimits,
     local_unix::NameService,
 };
 use motley_proto::{GroupName, Identity, Secret, Uid, UniqueId, UserName, rest::AccountState};
@@ -47,6 +48,7 @@ fn config(url: &str, password: &str) -> BwIdmConfig {
         password: Secret::new(password.to_owned()),
         timeout: Duration::from_secs(2),
         patience: Duration::from_secs(2),
+        groups: GroupLimits::default(),
     }
 }
 
@@ -273,4 +275,72 @@ async fn an_identity_is_encoded_so_that_it_can_name_nobody_else() {
     let users: Vec<_> = bench.service.lock().unwrap().users.keys().cloned().collect();
     assert_eq!(users, [key(&hostile)]);
     assert_eq!(UniqueId::parse(&users[0]).unwrap(), hostile);
+}
+
+/// The service has a group of its own.
+fn foreign_group(bench: &Bench, name: &str) {
+    bench.service.lock().unwrap().groups.insert(name.to_owned(), 88_000);
+}
+
+#[tokio::test]
+async fn r22_a_group_that_others_made_is_not_joined_by_its_name() {
+    let bench = bench().await;
+    foreign_group(&bench, "operators");
+    let ada = someone("r22");
+    ada.deploy(&bench).await;
+    let joins = ada.intent_with_groups(&bench, &["operators"]);
+    let mut leads = ada.intent(&bench);
+    leads.groups.primary = GroupName::new("operators").unwrap();
+    for intent in [joins, leads] {
+        let error = bench.backend.deploy(&intent).await.unwrap_err();
+        assert!(
+            matches!(&error, BackendError::GroupRefused { group, .. } if group.as_str() == "operators"),
+            "{error}"
+        );
+    }
+    let error = bench.backend.set_groups(&ada.identity, &ada.name, &groups(&["operators"])).await;
+    assert!(matches!(error, Err(BackendError::GroupRefused { .. })), "{error:?}");
+    assert!(ada.account(&bench).await.groups.is_empty());
+    // A note about another group of that name, as one that was removed since, does not count.
+    {
+        let mut service = bench.service.lock().unwrap();
+        let user = service.users.get_mut(&key(&ada.identity)).unwrap();
+        user["attributeStore"]["motley_made_sshtest_operators"] = "87999".into();
+    }
+    let intent = ada.intent_with_groups(&bench, &["operators"]);
+    assert!(bench.backend.deploy(&intent).await.is_err());
+}
+
+#[tokio::test]
+async fn r22_a_group_that_we_made_for_one_person_is_joined_by_another() {
+    let bench = bench().await;
+    let (ada, bob) = (someone("first"), someone("second"));
+    let group = behaviour::new_group("shared");
+    for who in [&ada, &bob] {
+        let intent = who.intent_with_groups(&bench, &[&group]);
+        bench.backend.deploy(&intent).await.unwrap();
+        assert_eq!(who.account(&bench).await.groups, [group.as_str()]);
+    }
+}
+
+#[tokio::test]
+async fn r22_with_a_prefix_or_a_list_such_groups_are_joined_and_no_others() {
+    let (url, service) = double::start().await;
+    let host = Arc::new(HostNames::default());
+    let limits = GroupLimits {
+        prefix: "vo-".to_owned(),
+        allowed: [GroupName::new("operators").unwrap(), GroupName::new("people").unwrap()].into(),
+    };
+    let config = BwIdmConfig { groups: limits, ..config(&url, "pass") };
+    let backend = BwIdm::with_names(config, host.clone()).unwrap();
+    let bench = Bench { backend, service, host };
+    foreign_group(&bench, "operators");
+    bench.service.lock().unwrap().groups.insert("vo-lab".to_owned(), 88_001);
+    let ada = someone("prefix");
+    let mut intent = ada.intent_with_groups(&bench, &["operators", "vo-lab"]);
+    bench.backend.deploy(&intent).await.unwrap();
+    assert_eq!(ada.account(&bench).await.groups, ["operators", "vo-lab"]);
+    intent.groups.supplementary.push(GroupName::new("lab").unwrap());
+    let error = bench.backend.deploy(&intent).await.unwrap_err();
+    assert!(matches!(error, BackendError::GroupRefused { .. }), "{error}");
 }

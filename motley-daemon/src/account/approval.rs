@@ -11,7 +11,10 @@ use crate::{
     chance::Chance,
     clock::Timestamp,
     notify::{Addressee, Letters, Mail, Occasion, Told},
-    store::{AccountRecord, Approval, ApprovalIntent, KeptClaims, Letter, NewApproval, StoreError},
+    store::{
+        AccountRecord, Approval, ApprovalIntent, KeptClaims, Letter, NewApproval, StoreError,
+        Submitted,
+    },
     verified::{ClaimMap, Verified},
 };
 use feudal_plugins::{Account, Claims, Naming, Person, groups::groups, names::candidates};
@@ -64,6 +67,17 @@ pub(super) struct Sorted {
     pub(super) asked: BTreeSet<GroupName>,
     /// What was asked before.
     pub(super) seen: Option<Approval>,
+}
+
+/// Whether admins were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The request is written.
+    Written,
+    /// There was nothing to ask, or somebody was faster.
+    Nothing,
+    /// Too many requests wait.
+    NotNow,
 }
 
 /// What is asked for.
@@ -154,14 +168,15 @@ impl Accounts {
         let asking = Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name };
         let is_new = seen.as_ref().is_none_or(|seen| seen.status == ApprovalStatus::Accepted);
         match self.ask(wish, asking).await? {
-            true if is_new => {
+            Asked::Written if is_new => {
                 waits(AccountState::Pending, "Request for deployment was submitted for approval.")
             }
-            true => waits(
+            Asked::Written => waits(
                 AccountState::Pending,
                 "Updated request for deployment was submitted for approval.",
             ),
-            false => waits(AccountState::Pending, ALREADY),
+            Asked::NotNow => waits(AccountState::NotDeployed, NOT_NOW),
+            Asked::Nothing => waits(AccountState::Pending, ALREADY),
         }
     }
 
@@ -213,13 +228,13 @@ impl Accounts {
         Ok(accepted.iter().cloned().chain(primary).chain(configured).chain(has).collect())
     }
 
-    /// Asks for the groups of an account that need an admin's word. Yields whether anything was asked.
+    /// Asks for the groups of an account that need an admin's word.
     pub(super) async fn ask_for_groups(
         &self,
         wish: &Wish<'_>,
         name: &UserName,
         sorted: Sorted,
-    ) -> Result<bool, DeployError> {
+    ) -> Result<Asked, DeployError> {
         let Sorted { asked, seen, .. } = sorted;
         let open = seen.as_ref().filter(|seen| seen.status != ApprovalStatus::Accepted);
         let whole = wish.verified.is_whole();
@@ -229,7 +244,7 @@ impl Accounts {
             if let Some(open) = open.filter(pending) {
                 self.store.note_accepted(wish.identity, &open.accepted).await?;
             }
-            return Ok(false);
+            return Ok(Asked::Nothing);
         }
         let is_known = open.is_some_and(|open| match (open.kind, open.status) {
             (_, ApprovalStatus::Accepting) => true,
@@ -242,7 +257,7 @@ impl Accounts {
             _ => false,
         });
         if is_known {
-            return Ok(false);
+            return Ok(Asked::Nothing);
         }
         let asking = Asking {
             kind: ApprovalKind::Groups,
@@ -268,9 +283,9 @@ impl Accounts {
             && claims.is_some_and(|claims| claims == intent.claims)
     }
 
-    /// Writes the request down together with the mails about it. False: somebody was faster.
-    async fn ask(&self, wish: &Wish<'_>, asking: Asking<'_>) -> Result<bool, DeployError> {
-        let Some(rules) = &self.approval else { return Ok(false) };
+    /// Writes the request down together with the mails about it.
+    async fn ask(&self, wish: &Wish<'_>, asking: Asking<'_>) -> Result<Asked, DeployError> {
+        let Some(rules) = &self.approval else { return Ok(Asked::Nothing) };
         let now = self.clock.now();
         let open = asking.seen.filter(|seen| seen.status == ApprovalStatus::Pending);
         let reference = match open {
@@ -286,7 +301,7 @@ impl Accounts {
             (ApprovalKind::Account, false) => Occasion::Deploy,
             (ApprovalKind::Account, true) => Occasion::DeployUpdate,
         };
-        let letters = self.letters(rules, occasion, wish, &asking, (&reference, &intent))?;
+        let letters = self.letters(rules, occasion, wish, &asking, (&reference, &intent));
         // A request that ended is still there until it is swept; this one takes its place.
         let seen = match asking.seen {
             Some(seen) => Some(seen.clone()),
@@ -298,7 +313,7 @@ impl Accounts {
             approval: reference.to_string(),
             what: format!("{}: {}", asking.kind.as_str(), list(&asking.groups)),
         };
-        self.audit.record(event).map_err(AccountError::from)?;
+        let note = || self.record(event);
         let new = NewApproval {
             identity: wish.identity,
             reference: &reference,
@@ -308,12 +323,22 @@ impl Accounts {
             now,
             expires_at: now.plus(rules.expires_seconds),
         };
-        let written = self.store.submit(&new, seen.as_ref(), &letters).await?;
-        if written {
-            crate::measure::approval("requested");
-            tracing::info!(request = wish.request, identity = %wish.identity.unique_id(), approval = %reference, "an admin was asked");
-        }
-        Ok(written)
+        let identity = wish.identity.unique_id();
+        Ok(match self.store.submit(&new, seen.as_ref(), &letters, note).await? {
+            Submitted::Written => {
+                crate::measure::approval("requested");
+                tracing::info!(request = wish.request, %identity, approval = %reference, "an admin was asked");
+                Asked::Written
+            }
+            Submitted::Full => {
+                tracing::warn!(
+                    request = wish.request, %identity,
+                    "a request was not taken, for too many wait; decide about some, `motleyctl approvals`"
+                );
+                Asked::NotNow
+            }
+            Submitted::Changed => Asked::Nothing,
+        })
     }
 
     fn letters(
@@ -323,9 +348,9 @@ impl Accounts {
         wish: &Wish<'_>,
         asking: &Asking<'_>,
         (reference, intent): (&ApprovalRef, &ApprovalIntent),
-    ) -> Result<Vec<Letter>, DeployError> {
+    ) -> Vec<Letter> {
         if !rules.by_mail {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let told = Told {
             identity: wish.identity,
@@ -339,22 +364,24 @@ impl Accounts {
         };
         let admins = rules.letters.to_admins(occasion, &told);
         let person = rules.letters.to_person(occasion, &told);
-        std::iter::once(admins).chain(person).map(|mail| self.letter(rules, mail)).collect()
+        let letter = |mail| self.letter(wish.identity, "approval", mail);
+        std::iter::once(admins).chain(person).map(letter).collect()
     }
 
-    fn letter(&self, rules: &ApprovalRules, mail: Mail) -> Result<Letter, DeployError> {
-        let addressee = match mail.to {
-            Addressee::Person(address) => Some(address),
-            Addressee::Admins | Addressee::Watchers => None,
+    /// A mail of which one waits at a time for each person: what it tells of replaces what came before.
+    pub(super) fn letter(&self, identity: &Identity, about: &str, mail: Mail) -> Letter {
+        let (reader, addressee) = match mail.to {
+            Addressee::Person(address) => ("person", Some(address)),
+            Addressee::Admins | Addressee::Watchers => ("admins", None),
         };
-        Ok(Letter {
-            id: format!("{}{}", self.draw_id(rules)?, self.draw_id(rules)?),
+        Letter {
+            id: format!("{about}-{reader}-{}", identity.unique_id()),
             addressee,
             subject: mail.subject,
             body: mail.body,
             created_at: self.clock.now(),
             failures: 0,
-        })
+        }
     }
 
     fn draw_id(&self, rules: &ApprovalRules) -> Result<ApprovalId, DeployError> {
@@ -401,6 +428,9 @@ impl Accounts {
 
 const ALREADY: &str =
     "Request for deployment was already submitted for approval. No new request was sent.";
+
+const NOT_NOW: &str =
+    "Request for deployment can't be taken now: too many are waiting already. Try again later.";
 
 fn list(groups: &BTreeSet<GroupName>) -> String {
     groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(",")

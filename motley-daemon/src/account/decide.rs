@@ -8,11 +8,12 @@ use super::{
 use crate::{
     audit::Event,
     measure,
+    notify::{Told, Verdict},
     store::{Approval, StoreError},
 };
 use feudal_plugins::{Tier, groups::groups};
 use motley_proto::{
-    GroupName,
+    GroupName, UserName,
     approval::{ApprovalKind, ApprovalReceipt, ApprovalRef, ApprovalStatus},
     rest::AccountState,
     text::escape,
@@ -118,6 +119,7 @@ impl Accounts {
                 let accepted = before.union(&groups).cloned().collect();
                 self.store.note_accepted(&approval.identity, &accepted).await?;
                 measure::approval("accepted");
+                self.tell_verdict(&approval, Verdict::Accepted, Some(&deployment.name)).await;
                 Ok(ApprovalReceipt {
                     reference: approval.reference,
                     identity: approval.identity,
@@ -216,6 +218,7 @@ impl Accounts {
             return Err(DecisionError::Taken);
         }
         measure::approval("rejected");
+        self.tell_verdict(&approval, Verdict::Rejected, None).await;
         self.told(approval, "User deployment request was rejected.").await
     }
 
@@ -237,6 +240,28 @@ impl Accounts {
         }
         measure::approval("forgotten");
         self.told(approval, "The request was forgotten. The person may ask again.").await
+    }
+
+    /// Writes to the person, where mail is on and the provider vouches for an address. What was decided
+    /// holds without it.
+    async fn tell_verdict(&self, approval: &Approval, verdict: Verdict, name: Option<&UserName>) {
+        let Some(rules) = self.approval.as_ref().filter(|rules| rules.by_mail) else { return };
+        let intent = &approval.intent;
+        let told = Told {
+            identity: &approval.identity,
+            reference: &approval.reference,
+            kind: approval.kind,
+            full_name: intent.full_name.as_deref(),
+            email: intent.email.as_deref(),
+            email_verified: intent.email_verified,
+            name,
+            groups: intent.groups.iter().collect(),
+        };
+        let Some(mail) = rules.letters.verdict(verdict, &told) else { return };
+        let letter = self.letter(&approval.identity, "verdict", mail);
+        if let Err(error) = self.store.put_letter(&letter).await {
+            tracing::warn!(approval = %approval.reference, %error, "the mail about a decision was not written");
+        }
     }
 
     fn note_decision(

@@ -1,6 +1,9 @@
 //! Deployment: an identity gets its account, or the account follows the identity's claims.
 
-use super::{AccountError, Accounts, approval::Consent};
+use super::{
+    AccountError, Accounts,
+    approval::{Asked, Consent},
+};
 use crate::{
     audit::Event,
     measure,
@@ -72,7 +75,7 @@ pub enum DeployError {
     /// An admin has to say so first, or has said no.
     #[error("{message}")]
     Waits {
-        /// `Pending` or `Rejected`.
+        /// `Pending` or `Rejected`; `NotDeployed` when no request can be taken now.
         state: AccountState,
         /// The sentence for the person.
         message: String,
@@ -337,17 +340,22 @@ impl Accounts {
         let mut message = message::deployed(false, &done.joined, &done.left);
         self.audit_deployment(wish, &account.name, &message)?;
         self.equip(wish.identity, &account.name, &intent.person, wish.request).await;
-        if let Some(sorted) = sorted
-            && self.ask_for_groups(wish, &account.name, sorted).await?
-        {
-            let nothing_else = done.joined.is_empty() && done.left.is_empty();
-            message = if nothing_else {
-                "User already existed, but groups changed.".to_owned()
-            } else {
-                message
-            };
-            message.push_str(" A request for updating user groups was submitted for approval.");
+        let asked = match sorted {
+            Some(sorted) => self.ask_for_groups(wish, &account.name, sorted).await?,
+            None => Asked::Nothing,
+        };
+        let nothing_else = done.joined.is_empty() && done.left.is_empty();
+        if nothing_else && asked != Asked::Nothing {
+            message = "User already existed, but groups changed.".to_owned();
         }
+        message.push_str(match asked {
+            Asked::Written => " A request for updating user groups was submitted for approval.",
+            Asked::NotNow => {
+                " A request for updating user groups can't be taken now: too many are waiting \
+                 already. Try again later."
+            }
+            Asked::Nothing => "",
+        });
         let state = if limited { AccountState::Limited } else { AccountState::Deployed };
         Ok(Deployment { state, message, name: account.name })
     }

@@ -216,8 +216,7 @@ impl Accounts {
             created_at: now,
             failures: 0,
         };
-        self.store.warn(&idle.identity, &letter, now).await?;
-        Ok(true)
+        self.store.warn(&idle.identity, &letter, now).await
     }
 
     /// Ends what idleness led to, where the person may who has just shown a good token and is

@@ -47,6 +47,12 @@ pub(crate) struct Bench {
     _folder: tempfile::TempDir,
 }
 
+impl Bench {
+    pub(crate) fn audit_file(&self) -> std::path::PathBuf {
+        self._folder.path().join("audit.log")
+    }
+}
+
 pub(crate) fn rules(strategy: Strategy) -> AccountRules {
     AccountRules {
         names: NameRules { strategy, shadow: ShadowVariant::Default, prefix: String::new() },

@@ -4,8 +4,9 @@ use super::adapter::{choose, path, shells};
 use super::finding::{FindingKind, Findings, quoted};
 use super::permissions::{Owners, read_guarded};
 use super::raw::Settings;
-use feudal_plugins::ldap::{
-    Attributes, ClaimKey, ClaimRule, Depth, GroupLimits, LdapConfig, Login, Mode, Protection,
+use feudal_plugins::{
+    groups::GroupLimits,
+    ldap::{Attributes, ClaimKey, ClaimRule, Depth, LdapConfig, Login, Mode, Protection},
 };
 use motley_proto::{GroupName, Issuer};
 use std::{collections::BTreeSet, ops::RangeInclusive, path::PathBuf};
@@ -248,7 +249,7 @@ fn range(
     }
 }
 
-fn group_limits(settings: &Settings, found: &mut Findings) -> Option<GroupLimits> {
+pub(super) fn group_limits(settings: &Settings, found: &mut Findings) -> Option<GroupLimits> {
     let mut allowed = BTreeSet::new();
     let mut fits = true;
     for text in settings.list("allowed_groups") {

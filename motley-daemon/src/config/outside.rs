@@ -2,6 +2,7 @@
 
 use super::adapter::{choose, path, shells};
 use super::finding::{Finding, FindingKind, Findings, quoted};
+use super::ldap::group_limits;
 use super::permissions::{Owners, check_program, read_guarded};
 use super::raw::Settings;
 use feudal_plugins::{
@@ -67,6 +68,7 @@ pub(super) fn bwidm(settings: &Settings, found: &mut Findings) -> Option<Outside
     let organisation = read(settings, "org_id", Organisation::parse, found);
     let service = read(settings, "service_name", ServiceName::parse, found);
     let (shell, home_base) = (path(settings, "shell", found), path(settings, "home_base", found));
+    let groups = group_limits(settings, found);
     let config = BwIdmConfig {
         url: url?,
         organisation: organisation?,
@@ -78,6 +80,7 @@ pub(super) fn bwidm(settings: &Settings, found: &mut Findings) -> Option<Outside
             .unwrap_or_else(|| Secret::new(String::new())),
         timeout: settings.seconds("timeout"),
         patience: settings.seconds("registration_timeout"),
+        groups: groups?,
     };
     let shells = Shells { full: shell?, ..Shells::standard().ok()? };
     Some(Outside { config, shells, home_base: home_base? })

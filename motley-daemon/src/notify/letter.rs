@@ -26,6 +26,15 @@ pub enum Occasion {
     Update,
 }
 
+/// What an admin decided about a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It was carried out.
+    Accepted,
+    /// Nothing of it happens.
+    Rejected,
+}
+
 /// To whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reader {
@@ -65,13 +74,15 @@ pub struct Letters {
 }
 
 /// Names of the texts.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "admin.deploy",
     "admin.deploy.update",
     "admin.update",
     "user.deploy",
     "user.deploy.update",
     "user.update",
+    "user.accepted",
+    "user.rejected",
     "admin.test",
     "unknown",
 ];
@@ -133,6 +144,19 @@ impl Letters {
             Occasion::Update => format!("Request for account update on '{}' submitted", self.host),
         };
         let body = self.body(occasion, Reader::User, told);
+        Some(Mail { subject, body, to: Addressee::Person(address) })
+    }
+
+    /// The mail that tells the person what was decided; `None` as for [`Letters::to_person`].
+    pub fn verdict(&self, verdict: Verdict, told: &Told<'_>) -> Option<Mail> {
+        let address = told.email.filter(|_| told.email_verified).and_then(address)?;
+        let (word, name, built_in) = match verdict {
+            Verdict::Accepted => ("accepted", "user.accepted", USER_ACCEPTED),
+            Verdict::Rejected => ("rejected", "user.rejected", USER_REJECTED),
+        };
+        let subject = format!("Your request on '{}' was {word}", self.host);
+        let text = self.own.get(name).map_or(built_in, String::as_str);
+        let body = fill(text, &self.values(told));
         Some(Mail { subject, body, to: Addressee::Person(address) })
     }
 
@@ -409,6 +433,21 @@ const USER_UPDATE: &str = "\
 Your provider asserts new groups of you, so a request for an update of your account ${username} on
 ${hostname} was submitted. Your account works as before. You join the groups when an administrator has
 accepted the request.
+
+Questions answers: ${admin_email}
+";
+
+const USER_ACCEPTED: &str = "\
+Your request on ${hostname} was accepted.
+
+  account  ${username}
+  groups   ${groups}
+
+Questions answers: ${admin_email}
+";
+
+const USER_REJECTED: &str = "\
+Your request on ${hostname} was rejected. Nothing of it was carried out.
 
 Questions answers: ${admin_email}
 ";

@@ -9,7 +9,7 @@ mod mail;
 mod outbox;
 mod text;
 
-pub use letter::{Letters, Occasion, Told};
+pub use letter::{Letters, Occasion, Told, Verdict};
 pub use mail::{Addressee, Courier, Mail, MailError, Smtp};
 pub use outbox::{Outbox, Posted};
 

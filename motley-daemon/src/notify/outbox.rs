@@ -63,7 +63,7 @@ impl Outbox {
             match by.send(&mail(&letter)).await {
                 Ok(said) => {
                     tracing::info!(subject = letter.subject, said, "mail sent");
-                    self.store.forget_letter(&letter.id).await?;
+                    self.store.forget_letter(&letter).await?;
                     posted.sent += 1;
                 }
                 Err(error) => {

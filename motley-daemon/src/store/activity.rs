@@ -1,6 +1,6 @@
 //! When accounts were used last, and what followed from not using them.
 
-use super::{Store, StoreError, spellings};
+use super::{Store, StoreError, outbox, spellings};
 use crate::clock::Timestamp;
 use motley_proto::{Identity, Issuer, Subject};
 use sqlx::AnyConnection;
@@ -237,7 +237,7 @@ impl Store {
         self.page_of_uses(statement, since, behind, limit).await
     }
 
-    /// Marks somebody warned and writes the mail, both or neither.
+    /// Marks somebody warned and writes the mail, both or neither. False: too many mails wait.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -246,7 +246,7 @@ impl Store {
         identity: &Identity,
         letter: &super::Letter,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.in_time(async {
             let mut write = self.write().await?;
             sqlx::query("UPDATE last_use SET warned_at = $3 WHERE issuer = $1 AND subject = $2")
@@ -255,8 +255,11 @@ impl Store {
                 .bind(now.0)
                 .execute(&mut *write)
                 .await?;
-            super::outbox::insert(&mut write, letter).await?;
-            write.commit().await
+            if outbox::insert(&mut write, letter, now).await? == outbox::Put::NoRoom {
+                return Ok(false);
+            }
+            write.commit().await?;
+            Ok(true)
         })
         .await
     }

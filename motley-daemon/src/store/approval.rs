@@ -2,7 +2,7 @@
 
 use super::{
     Store, StoreError,
-    outbox::{self, Letter},
+    outbox::{self, Letter, Put},
 };
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
@@ -13,8 +13,23 @@ use motley_proto::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Most requests and rejections that are kept; further ones are refused.
+/// Most requests and rejections that are kept; further ones are not taken.
 pub const MAX_APPROVALS: i64 = 10_000;
+/// Most of them of people of one provider, so that none keeps those of others out.
+pub const MAX_APPROVALS_OF_ISSUER: i64 = MAX_APPROVALS / 10;
+/// Seconds between two mails about requests of one person.
+const BETWEEN_MAILS: i64 = 600;
+
+/// What became of a request that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is written, with the mails about it.
+    Written,
+    /// Somebody changed the one in whose place it comes.
+    Changed,
+    /// Too many wait, of all people or of this provider's.
+    Full,
+}
 
 /// What somebody asks for, as it was when it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +202,50 @@ fn words(groups: &BTreeSet<GroupName>) -> String {
     groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(" ")
 }
 
+async fn has_room(
+    connection: &mut sqlx::AnyConnection,
+    issuer: &Issuer,
+) -> Result<bool, StoreError> {
+    let (all, own): (i64, i64) = sqlx::query_as(
+        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN issuer = $1 THEN 1 ELSE 0 END), 0)
+         FROM approval WHERE status <> 'accepted'",
+    )
+    .bind(issuer.to_string())
+    .fetch_one(connection)
+    .await?;
+    Ok(all < MAX_APPROVALS && own < MAX_APPROVALS_OF_ISSUER)
+}
+
+/// Writes the mails about a request, some time after the last ones about the same person: who changes
+/// his mind every second shall not fill anybody's mailbox.
+async fn post(
+    connection: &mut sqlx::AnyConnection,
+    new: &NewApproval<'_>,
+    letters: &[Letter],
+) -> Result<(), StoreError> {
+    let (issuer, subject) = (new.identity.issuer.to_string(), new.identity.subject.to_string());
+    let statement = "SELECT mailed_at FROM approval WHERE issuer = $1 AND subject = $2";
+    let last: Option<i64> = sqlx::query_scalar(statement)
+        .bind(issuer.clone())
+        .bind(subject.clone())
+        .fetch_one(&mut *connection)
+        .await?;
+    let due = last.map_or(new.now, |last| Timestamp(last).plus(BETWEEN_MAILS).max(new.now));
+    let mut is_new = false;
+    for letter in letters {
+        is_new |= outbox::insert(&mut *connection, letter, due).await? == Put::New;
+    }
+    if is_new {
+        sqlx::query("UPDATE approval SET mailed_at = $3 WHERE issuer = $1 AND subject = $2")
+            .bind(issuer)
+            .bind(subject)
+            .bind(due.0)
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// The request of an identity, or what is left of one.
     ///
@@ -272,25 +331,24 @@ impl Store {
     }
 
     /// Writes a request in the place of what `seen` names, together with the mails about it, or
-    /// nothing. False: somebody changed it meanwhile, or there are too many.
+    /// nothing. `note` is called when all is written, just before it counts; its failure takes it back.
+    /// Mails take the place of earlier ones of the same name that were not sent yet.
     ///
     /// # Errors
-    /// When the database does not answer.
-    pub async fn submit(
+    /// When the database does not answer, or that of `note`.
+    pub async fn submit<E: From<StoreError> + Send>(
         &self,
         new: &NewApproval<'_>,
         seen: Option<&Approval>,
         letters: &[Letter],
-    ) -> Result<bool, StoreError> {
-        self.in_time(async {
+        note: impl FnOnce() -> Result<(), E> + Send,
+    ) -> Result<Submitted, E> {
+        let mut noted = Ok(());
+        let submitted = self.in_time(async {
         let mut write = self.write().await?;
-        let all: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM approval WHERE status <> 'accepted'")
-                .fetch_one(&mut *write)
-                .await?;
         let is_open = seen.is_some_and(|seen| seen.status != ApprovalStatus::Accepted);
-        if all >= MAX_APPROVALS && !is_open {
-            return Ok(false);
+        if !is_open && !has_room(&mut write, &new.identity.issuer).await? {
+            return Ok(Submitted::Full);
         }
         let intent =
             serde_json::to_string(new.intent).map_err(|_| StoreError::Corrupt("approval"))?;
@@ -326,15 +384,17 @@ impl Store {
         .execute(&mut *write)
         .await?;
         if done.rows_affected() == 0 {
-            return Ok(false);
+            return Ok(Submitted::Changed);
         }
-        for letter in letters {
-            outbox::insert(&mut write, letter).await?;
+        post(&mut write, new, letters).await?;
+        noted = note();
+        if noted.is_ok() {
+            write.commit().await?;
         }
-        write.commit().await?;
-        Ok(true)
+        Ok(Submitted::Written)
         })
-        .await
+        .await?;
+        noted.map(|()| submitted)
     }
 
     /// Lets exactly one of several deciders act: from `from` to `to`, in this revision only. False:

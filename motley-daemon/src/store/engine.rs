@@ -118,6 +118,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "approvals", include_str!("../../migrations/0010_approvals.sql")),
     (11, "last use", include_str!("../../migrations/0011_last_use.sql")),
     (12, "whose promises", include_str!("../../migrations/0012_whose_promises.sql")),
+    (14, "mails about requests", include_str!("../../migrations/0014_mails_about_requests.sql")),
 ];
 
 /// The migrations as this database reads them.

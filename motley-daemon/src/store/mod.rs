@@ -28,7 +28,10 @@ mod write;
 
 pub use account::{AccountRecord, Known, Phase};
 pub use activity::{IDLENESS, Idle, LastUse, Use};
-pub use approval::{Approval, ApprovalIntent, KeptClaims, MAX_APPROVALS, NewApproval};
+pub use approval::{
+    Approval, ApprovalIntent, KeptClaims, MAX_APPROVALS, MAX_APPROVALS_OF_ISSUER, NewApproval,
+    Submitted,
+};
 pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;
 pub use knock::MAX_KNOCKS;

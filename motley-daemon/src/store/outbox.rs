@@ -4,8 +4,8 @@ use super::{Store, StoreError};
 use crate::clock::Timestamp;
 use motley_proto::approval::OutboxStatus;
 
-/// Most mails that wait; for further ones the oldest go.
-const MAX_LETTERS: i64 = 5_000;
+/// Most mails that wait. Further ones are not taken, so nobody pushes out what waits for others.
+pub(super) const MAX_LETTERS: i64 = 5_000;
 
 /// A mail that is to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,22 +26,51 @@ pub struct Letter {
 
 type Row = (String, Option<String>, String, String, i64, i64);
 
+/// What became of a mail that was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It waits until it is due.
+    New,
+    /// It took the place of one of the same name that was not sent yet, and is due when that was.
+    Replaced,
+    /// Too many wait.
+    NoRoom,
+}
+
 /// Adds a mail within the transaction of what it tells of.
 pub(super) async fn insert(
     connection: &mut sqlx::AnyConnection,
     letter: &Letter,
-) -> Result<(), StoreError> {
+    due: Timestamp,
+) -> Result<Put, StoreError> {
+    let same: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM outbox WHERE id = $1")
+        .bind(letter.id.clone())
+        .fetch_one(&mut *connection)
+        .await?;
+    let all: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&mut *connection).await?;
+    if same == 0 && all >= MAX_LETTERS {
+        tracing::error!(
+            mails = all,
+            "too many mails wait, so one is not written; see `motleyctl status`"
+        );
+        return Ok(Put::NoRoom);
+    }
     sqlx::query(
-        "INSERT INTO outbox (id, addressee, subject, body, created_at, retry_at) VALUES ($1, $2, $3, $4, $5, $5)",
+        "INSERT INTO outbox (id, addressee, subject, body, created_at, retry_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO UPDATE SET addressee = excluded.addressee, subject = excluded.subject,
+           body = excluded.body, created_at = excluded.created_at",
     )
     .bind(letter.id.clone())
     .bind(letter.addressee.clone())
     .bind(letter.subject.clone())
     .bind(letter.body.clone())
     .bind(letter.created_at.0)
+    .bind(due.0)
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(if same == 0 { Put::New } else { Put::Replaced })
 }
 
 impl Store {
@@ -73,12 +102,28 @@ impl Store {
         Ok(rows.into_iter().map(letter).collect())
     }
 
-    /// Forgets a mail that the server took, or that will never be sent.
+    /// Writes a mail. False: too many wait.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn put_letter(&self, letter: &Letter) -> Result<bool, StoreError> {
+        self.in_time(async {
+            let mut write = self.write().await?;
+            let put = insert(&mut write, letter, letter.created_at).await?;
+            write.commit().await?;
+            Ok(put != Put::NoRoom)
+        })
+        .await
+    }
+
+    /// Forgets a mail that the server took, unless another has taken its place meanwhile.
     ///
     /// # Errors
     /// When the database does not answer; then it will be sent again.
-    pub async fn forget_letter(&self, id: &str) -> Result<(), StoreError> {
-        self.execute(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_owned())).await?;
+    pub async fn forget_letter(&self, letter: &Letter) -> Result<(), StoreError> {
+        let statement = "DELETE FROM outbox WHERE id = $1 AND created_at = $2 AND body = $3";
+        let query = sqlx::query(statement).bind(letter.id.clone()).bind(letter.created_at.0);
+        self.execute(query.bind(letter.body.clone())).await?;
         Ok(())
     }
 
@@ -102,27 +147,12 @@ impl Store {
         Ok(())
     }
 
-    /// Gives up mails from before then, and the oldest beyond the bound. Yields how many.
+    /// Gives up mails from before then. Yields how many.
     ///
     /// # Errors
     /// When the database does not answer.
     pub async fn sweep_letters(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let old = self
-            .execute(sqlx::query("DELETE FROM outbox WHERE created_at < $1").bind(before.0))
-            .await?;
-        let all: i64 = self
-            .in_time(async {
-                Ok(sqlx::query_scalar("SELECT COUNT(*) FROM outbox").fetch_one(&self.pool).await?)
-            })
-            .await?;
-        if all <= MAX_LETTERS {
-            return Ok(old);
-        }
-        let many = self.execute(sqlx::query(
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY created_at, id LIMIT $1)",
-        )
-        .bind(all - MAX_LETTERS)).await?;
-        Ok(old + many)
+        self.execute(sqlx::query("DELETE FROM outbox WHERE created_at < $1").bind(before.0)).await
     }
 
     /// How many mails wait, and how the worst of them fares.

@@ -3,8 +3,8 @@
 
 use feudal_plugins::{
     Account, Intent, Person, Shells,
-    groups::Groups,
-    ldap::{Attributes, Depth, GroupLimits, LdapConfig, LdapDirectory, Login, Mode, Protection},
+    groups::{GroupLimits, Groups},
+    ldap::{Attributes, Depth, LdapConfig, LdapDirectory, Login, Mode, Protection},
     local_unix::NameService,
 };
 use motley_proto::{

@@ -169,13 +169,17 @@ async fn r40_a_first_account_waits_for_an_admin_who_is_mailed_once() {
     assert!(world.bench.backend.find(jane.identity()).await.unwrap().is_none());
     let changed = person("1", &["lab", "more"]);
     assert_eq!(world.told(&changed).await, (AccountState::Pending, UPDATED.to_owned()));
-    assert_eq!(world.mails().await.len(), 4);
+    assert_eq!(world.mails().await.len(), 2, "in the place of those that were not sent yet");
     let receipt = world.accept(&changed).await.unwrap();
     assert_eq!(receipt.state, AccountState::Deployed);
     assert_eq!(receipt.name.unwrap().as_str(), "user1");
     assert_eq!(world.groups(&changed).await, ["more"], "beside the primary group");
     assert_eq!(world.deploy(&changed).await.unwrap().message, "User already existed.");
-    assert_eq!(world.mails().await.len(), 4, "what was accepted is not asked again");
+    assert_eq!(
+        world.mails().await.len(),
+        3,
+        "with the one about the decision; nothing is asked again"
+    );
 }
 
 #[tokio::test]
@@ -381,7 +385,7 @@ async fn r40_further_groups_wait_while_the_account_works_and_groups_that_are_gon
     assert_eq!(world.groups(&jane).await, ["b"]);
     assert_eq!(world.deploy(&jane).await.unwrap().message, "User already existed.");
     let letters = world.mails().await;
-    assert_eq!(letters.len(), mails + 2);
+    assert_eq!(letters.len(), mails, "in the place of those that were not sent yet");
     let about = |subject: &str, to: Option<&str>| {
         let fits = |letter: &&Letter| {
             letter.subject.starts_with(subject) && letter.addressee.as_deref() == to
@@ -653,4 +657,82 @@ async fn r40_an_outage_of_userinfo_withdraws_no_request_and_nothing_that_was_acc
     let now = world.request(&jane).await;
     assert_eq!((now.reference, now.status), (before.reference, ApprovalStatus::Pending));
     assert_eq!(now.accepted, before.accepted);
+}
+
+#[tokio::test]
+async fn r40_people_of_one_provider_fill_no_more_than_their_share_and_nothing_is_audited_for_the_rest()
+ {
+    let world = world(ALL).await;
+    let store = world.bench.accounts.store();
+    store.fill_approvals("https://op.example", crate::store::MAX_APPROVALS_OF_ISSUER - 1).await;
+    let (jane, joe) = (person("jane", &["lab"]), person("joe", &["lab"]));
+    assert_eq!(world.told(&jane).await, (AccountState::Pending, SUBMITTED.to_owned()));
+    let (state, message) = world.told(&joe).await;
+    assert_eq!(state, AccountState::NotDeployed);
+    assert!(message.contains("can't be taken now"), "{message}");
+    assert_eq!(store.approval_of(joe.identity()).await.unwrap(), None);
+    assert_eq!(world.mails().await.len(), 2, "about the one that was taken");
+    let audit = std::fs::read_to_string(world.bench.audit_file()).unwrap();
+    assert!(audit.contains("jane") && !audit.contains("joe"), "{audit}");
+    // Who is in already may change his request.
+    assert_eq!(world.told(&person("jane", &["lab", "b"])).await.1, UPDATED);
+    // Another provider's people are not kept out.
+    let identity =
+        Identity::new(Issuer::new("https://other.example").unwrap(), Subject::new("1").unwrap());
+    let other = Verified::attest(identity, jane.sources().clone(), None);
+    assert_eq!(world.told(&other).await.1, SUBMITTED);
+}
+
+#[tokio::test]
+async fn r40_admins_get_a_mail_about_one_person_every_ten_minutes_at_most() {
+    let world = world(ALL).await;
+    let post = Box::default();
+    let outbox =
+        Outbox::new(world.bench.accounts.store().clone(), world.clock.clone(), "one".into());
+    let to_admins = || {
+        let mails = post.mails.lock().unwrap();
+        mails.iter().filter(|mail| matches!(mail.to, crate::notify::Addressee::Admins)).count()
+    };
+    for round in 0..60 {
+        let groups = ["lab", if round % 2 == 0 { "a" } else { "b" }];
+        world.told(&person("1", &groups)).await;
+        outbox.post(&post).await.unwrap();
+        world.later(30);
+    }
+    assert_eq!(to_admins(), 3, "in half an hour of a revision each half minute");
+    world.later(600);
+    outbox.post(&post).await.unwrap();
+    assert_eq!(to_admins(), 4);
+    let last = world.request(&person("1", &[])).await.reference.to_string();
+    assert!(
+        post.mails.lock().unwrap().iter().any(|mail| mail.body.contains(&last)),
+        "the last form"
+    );
+}
+
+#[tokio::test]
+async fn r40_who_asked_is_told_what_was_decided_at_a_verified_address_only() {
+    let world = world(ALL).await;
+    let (jane, joe) = (person("1", &["lab"]), person("2", &["lab"]));
+    let mut claims = jane.sources().userinfo.clone().unwrap();
+    claims.insert("preferred_username".to_owned(), "user3".into());
+    claims.insert("email_verified".to_owned(), false.into());
+    let sources = ClaimSources { userinfo: Some(claims), ..ClaimSources::default() };
+    let mallory = Verified::attest(person("3", &[]).identity().clone(), sources, None);
+    for who in [&jane, &joe, &mallory] {
+        world.told(who).await;
+    }
+    world.accept(&jane).await.unwrap();
+    world.accept(&mallory).await.unwrap();
+    let seen = world.request(&joe).await;
+    world.admission.decide(&seen, ApprovalDecision::Reject, &by(0), "r").await.unwrap();
+    let mails = world.mails().await;
+    let mut told: Vec<_> =
+        mails.iter().filter(|it| it.subject.starts_with("Your request on")).collect();
+    told.sort_by(|one, other| one.subject.cmp(&other.subject));
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0].subject, "Your request on 'ssh.example' was accepted");
+    assert!(told[0].body.contains("account  user1"), "{}", told[0].body);
+    assert_eq!(told[1].subject, "Your request on 'ssh.example' was rejected");
+    assert!(told.iter().all(|it| it.addressee.as_deref() == Some("jane@example.org")));
 }

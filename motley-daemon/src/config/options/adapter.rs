@@ -1,6 +1,6 @@
 //! Options of `feudal_adapter.conf`: names, groups and the back end that keeps the accounts.
 
-use super::directory::{BONSAI_LDAP, LDAP};
+use super::directory::{BONSAI_LDAP, GROUP_PREFIX, LDAP};
 use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
 
 const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go to the journal";
@@ -274,6 +274,13 @@ const BWIDM: &[OptionSpec] = &[
         Kind::Seconds,
         "30",
         "Longest time for which a registration may be on its way.",
+    ),
+    GROUP_PREFIX,
+    OptionSpec::new(
+        "allowed_groups",
+        Kind::Words,
+        "",
+        "Existing groups that may be joined, between blanks.",
     ),
     OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell that accounts have on this host."),
     OptionSpec::new("home_base", Kind::Text, "/home", "Directory of homes on this host."),

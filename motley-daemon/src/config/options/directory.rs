@@ -28,6 +28,20 @@ const fn directory(pool: OptionSpec) -> [OptionSpec; DIRECTORY.len() + 1] {
     options
 }
 
+pub(super) const GROUP_PREFIX: OptionSpec = OptionSpec::unset(
+    "group_prefix",
+    Kind::OptionalText,
+    "Text with which groups must begin that are joined or made. With it, groups that the site made can \
+     be joined too. Not set: only groups that motley made, and allowed_groups.",
+);
+
+const ALLOWED_GROUPS: OptionSpec = OptionSpec::new(
+    "allowed_groups",
+    Kind::Words,
+    "",
+    "Existing groups that may be joined, between blanks. Never those with a gid of the system.",
+);
+
 const DIRECTORY: [OptionSpec; 30] = [
     OptionSpec::new(
         "mode",
@@ -96,18 +110,8 @@ const DIRECTORY: [OptionSpec; 30] = [
         "Attribute of users and groups, with room for several values, in which motley notes what it \
          did and may have to take back. People must not be able to write it in their own entries.",
     ),
-    OptionSpec::unset(
-        "group_prefix",
-        Kind::OptionalText,
-        "Text with which groups must begin that are joined or made. With it, groups that the site made \
-         can be joined too. Not set: only groups that motley made, and allowed_groups.",
-    ),
-    OptionSpec::new(
-        "allowed_groups",
-        Kind::Words,
-        "",
-        "Existing groups that may be joined, between blanks. Never those with a gid of the system.",
-    ),
+    GROUP_PREFIX,
+    ALLOWED_GROUPS,
     OptionSpec::unset(
         "claim_by",
         Kind::OptionalText,

@@ -1,7 +1,9 @@
 //! Requests, mails and last uses, on both databases.
 
 use super::*;
-use crate::store::{Approval, ApprovalIntent, Idle, KeptClaims, Letter, NewApproval, Use};
+use crate::store::{
+    Approval, ApprovalIntent, Idle, KeptClaims, Letter, NewApproval, Submitted, Use,
+};
 use motley_proto::{
     GroupName,
     approval::{ApprovalId, ApprovalKind, ApprovalRef, ApprovalStatus},
@@ -56,10 +58,83 @@ async fn submit(store: &Store, who: &str, at: &ApprovalRef, seen: Option<&Approv
         now: NOW,
         expires_at: END,
     };
-    store.submit(&new, seen, &[letter(&format!("{who}{at}"))]).await.unwrap()
+    let letters = [letter(&format!("{who}{at}"))];
+    let done = store.submit::<StoreError>(&new, seen, &letters, || Ok(())).await.unwrap();
+    done == Submitted::Written
+}
+
+impl Store {
+    /// Requests of that many people of a provider.
+    pub(crate) async fn fill_approvals(&self, issuer: &str, count: i64) {
+        let intent = serde_json::to_string(&intent(&["a"])).unwrap();
+        sqlx::query(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+             INSERT INTO approval (issuer, subject, id, revision, kind, status, intent, requested_at,
+               updated_at, expires_at)
+             SELECT $2, 'filled' || i, 'filled' || i, 1, 'account', 'pending', $3, 0, 0, 9999999999 FROM n",
+        )
+        .bind(count)
+        .bind(issuer.to_owned())
+        .bind(intent)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
+
+    /// Mails that wait, of that number.
+    async fn fill_outbox(&self, count: i64) {
+        sqlx::query(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+             INSERT INTO outbox (id, subject, body, created_at, retry_at)
+             SELECT 'filled' || i, 's', 'b', 0, 0 FROM n",
+        )
+        .bind(count)
+        .execute(&self.pool)
+        .await
+        .unwrap();
+    }
 }
 
 on_both_databases! {
+    async fn r40_where_too_many_mails_wait_none_goes_for_another_and_the_request_is_kept(place: &Place) {
+        let store = place.open().await;
+        store.fill_outbox(crate::store::outbox::MAX_LETTERS).await;
+        assert!(submit(&store, "x", &reference("00000001", 1), None).await);
+        let waiting = u64::try_from(crate::store::outbox::MAX_LETTERS).unwrap();
+        assert_eq!(store.outbox().await.unwrap().waiting, waiting);
+        assert!(store.letters_due(NOW, 9999).await.unwrap().iter().all(|it| it.id.starts_with("filled")));
+        assert!(store.approval_of(&identity("x")).await.unwrap().is_some());
+    }
+
+    async fn r39_a_request_that_can_not_be_audited_is_not_written(place: &Place) {
+        let store = place.open().await;
+        let (identity, at, intent) = (identity("x"), reference("00000001", 1), intent(&["a"]));
+        let new = NewApproval {
+            identity: &identity,
+            reference: &at,
+            kind: ApprovalKind::Account,
+            intent: &intent,
+            requested_at: NOW,
+            now: NOW,
+            expires_at: END,
+        };
+        let refuse = || Err(StoreError::Corrupt("audit"));
+        assert!(store.submit(&new, None, &[letter("l")], refuse).await.is_err());
+        assert_eq!(store.approval_of(&identity).await.unwrap(), None);
+        assert!(store.letters_due(NOW, 9).await.unwrap().is_empty());
+    }
+
+    async fn a_mail_that_changed_while_it_was_sent_is_sent_again(place: &Place) {
+        let store = place.open().await;
+        let at = reference("00000001", 1);
+        submit(&store, "x", &at, None).await;
+        let sent = store.letters_due(NOW, 9).await.unwrap().remove(0);
+        store.forget_letter(&Letter { body: "another".to_owned(), ..sent.clone() }).await.unwrap();
+        assert_eq!(store.letters_due(NOW, 9).await.unwrap().len(), 1);
+        store.forget_letter(&sent).await.unwrap();
+        assert!(store.letters_due(NOW, 9).await.unwrap().is_empty());
+    }
+
     async fn r40_a_request_is_kept_whole_and_changed_only_by_who_has_seen_it(place: &Place) {
         let store = place.open().await;
         let first = reference("00000001", 1);
@@ -69,7 +144,7 @@ on_both_databases! {
         assert_eq!((&seen.intent, seen.expires_at), (&intent(&["a", "b"]), END));
         assert!(submit(&store, "x", &reference("00000001", 2), Some(&seen)).await);
         assert!(!submit(&store, "x", &reference("00000001", 3), Some(&seen)).await, "it changed");
-        assert_eq!(store.letters_due(NOW, 9).await.unwrap().len(), 2, "one for each that was written");
+        assert_eq!(store.letters_due(NOW.plus(600), 9).await.unwrap().len(), 2, "one for each that was written");
         assert_eq!(store.approvals_waiting(NOW).await.unwrap(), 1);
         assert_eq!(store.approvals_after(None, NOW, 9).await.unwrap().len(), 1);
         assert_eq!(store.approvals_after(None, END, 9).await.unwrap().len(), 0);
