@@ -115,10 +115,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "knocks and notices", include_str!("../../migrations/0004_knocks_and_notices.sql")),
     (5, "uids of back ends", include_str!("../../migrations/0005_uids_of_back_ends.sql")),
     (6, "marks of nodes", include_str!("../../migrations/0006_marks_of_nodes.sql")),
-    (10, "approvals", include_str!("../../migrations/0010_approvals.sql")),
-    (11, "last use", include_str!("../../migrations/0011_last_use.sql")),
-    (12, "whose promises", include_str!("../../migrations/0012_whose_promises.sql")),
-    (14, "mails about requests", include_str!("../../migrations/0014_mails_about_requests.sql")),
+    (7, "approvals", include_str!("../../migrations/0007_approvals.sql")),
+    (8, "last use", include_str!("../../migrations/0008_last_use.sql")),
+    (9, "whose promises", include_str!("../../migrations/0009_whose_promises.sql")),
+    (10, "mails about requests", include_str!("../../migrations/0010_mails_about_requests.sql")),
 ];
 
 /// The migrations as this database reads them.
