@@ -257,7 +257,18 @@ impl Slapd {
     /// # Errors
     /// When it does not run.
     pub fn freeze(&self) -> Result<()> {
-        signal(self.child.as_ref().context("slapd does not run")?, Signal::SIGSTOP)
+        let child = self.child.as_ref().context("slapd does not run")?;
+        signal(child, Signal::SIGSTOP)?;
+        // The signal is taken a moment later, thread by thread.
+        let stat = format!("/proc/{}/stat", child.id());
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(5) {
+            if fs::read_to_string(&stat)?.contains(") T ") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bail!("slapd does not stop")
     }
 
     /// Takes back [`Slapd::freeze`].

@@ -1,6 +1,7 @@
 //! Approvals from the first deployment to the decision, over a real mail server.
 
 use super::*;
+use crate::post::Arrived;
 use motley_tests::op::User;
 use serde_json::json;
 
@@ -141,7 +142,16 @@ mail_test! {
         assert_eq!(ask(&world, "/user/deploy", &carl)?.1["state"], "rejected");
         assert!(ctl(&["approvals", "forget", &id])?.0);
         assert_eq!(ask(&world, "/user/deploy", &carl)?.1["state"], "pending");
-        until("mails of all requests", Duration::from_secs(40), || post.count().ok().filter(|count| *count == 8))?;
+        // For each person and reader one mail waits at a time, and a newer one takes its place.
+        until("mails of all requests", Duration::from_secs(40), || post.count().ok().filter(|count| *count == 6))?;
+        let mails: Vec<Arrived> = (0..6).map(|number| post.mail(number)).collect::<Result<_>>()?;
+        for (to, subject) in [
+            ("alice@example.org", "Subject: Your request on 'ssh.example' was accepted"),
+            ("carl@example.org", "Subject: Your request on 'ssh.example' was rejected"),
+        ] {
+            let is_it = |mail: &&Arrived| mail.about["to"] == json!([to]) && mail.raw.contains(subject);
+            assert_eq!(mails.iter().filter(is_it).count(), 1, "{to}: {subject}");
+        }
         Ok(())
     }
 }
