@@ -1,5 +1,6 @@
 //! Names, groups and the back end: `feudal_adapter.conf` as the rules of feudal-plugins.
 
+use super::choice::{choose, path, shells};
 use super::finding::{FindingKind, Findings, quoted};
 use super::outside::{self, MapConfig, Outside};
 use super::permissions::Owners;
@@ -186,24 +187,6 @@ fn backend(
     }
 }
 
-/// One of several words; notes a problem for any other.
-pub(super) fn choose<T: Copy>(
-    settings: &Settings,
-    option: &str,
-    words: &[(&str, T)],
-    found: &mut Findings,
-) -> Option<T> {
-    let word = settings.text(option);
-    let chosen = words.iter().find(|(known, _)| *known == word).map(|(_, value)| *value);
-    if chosen.is_none() {
-        let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
-        let what = format!("{} is none of the words it can be", quoted(word));
-        let cure = format!("write {}", known.join(" or "));
-        found.problem(settings.finding(FindingKind::Value, option, what, cure));
-    }
-    chosen
-}
-
 fn approval(settings: &Settings, found: &mut Findings) -> ApprovalConfig {
     let words = [("email", true), ("off", false), ("courier", true)];
     let by_mail = choose(settings, "notifier", &words, found);
@@ -236,26 +219,6 @@ const VARIANTS: [(&str, ShadowVariant); 3] = [
     ("v044", ShadowVariant::V044),
     ("punch", ShadowVariant::Punch),
 ];
-
-/// A path that account files and commands take.
-pub(super) fn path(settings: &Settings, option: &str, found: &mut Findings) -> Option<AccountPath> {
-    let text = settings.text(option);
-    let made = AccountPath::new(text.trim_end_matches('/'));
-    if let Err(error) = &made {
-        let what = format!("{} {error}", quoted(text));
-        let cure = "write an absolute path of plain letters and digits";
-        found.problem(settings.finding(FindingKind::Value, option, what, cure));
-    }
-    made.ok()
-}
-
-/// Shells of the tiers.
-pub(super) fn shells(settings: &Settings, found: &mut Findings) -> Option<Shells> {
-    let full = path(settings, "shell", found);
-    let limited = path(settings, "shell_limited", found);
-    let restricted = path(settings, "shell_restricted", found);
-    Some(Shells { full: full?, limited: limited?, restricted: restricted? })
-}
 
 fn local_unix(unix: &Settings, found: &mut Findings) -> Option<LocalUnixConfig> {
     let shells = shells(unix, found);

@@ -1,6 +1,6 @@
 //! Sections `[backend.ldap]` and `[backend.bonsai_ldap]`: a directory that can be spoken to safely.
 
-use super::adapter::{choose, path, shells};
+use super::choice::{choose, path, shells};
 use super::finding::{FindingKind, Findings, quoted};
 use super::permissions::{Owners, read_guarded};
 use super::raw::Settings;

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod check;
+mod choice;
 mod email;
 pub mod finding;
 pub mod ini;

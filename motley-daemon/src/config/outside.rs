@@ -1,6 +1,6 @@
 //! Sections `[backend.bwidm]`, `[backend.external]` and `[backend.map]`: accounts that others keep.
 
-use super::adapter::{choose, path, shells};
+use super::choice::{choose, path, shells};
 use super::finding::{Finding, FindingKind, Findings, quoted};
 use super::ldap::group_limits;
 use super::permissions::{Owners, check_program, read_guarded};

@@ -1,5 +1,6 @@
 //! The service itself: what it listens on, what it keeps, and its bounds.
 
+use super::choice::choose;
 use super::finding::{FindingKind, Findings, quoted};
 use super::network::Network;
 use super::permissions::Owners;
@@ -294,7 +295,7 @@ fn mapper(settings: &Settings, found: &mut Findings) -> MapperConfig {
         docs_url,
         redoc_url,
         ca_file: settings.filled("ca_file").map(PathBuf::from),
-        log_format: word(settings, "log_format", &LOG_FORMATS, found).unwrap_or(LogFormat::Auto),
+        log_format: choose(settings, "log_format", &LOG_FORMATS, found).unwrap_or(LogFormat::Auto),
     }
 }
 
@@ -311,24 +312,6 @@ const DIGESTS: [(&str, Digest); 4] = [
     ("daily", Digest::Daily),
     ("weekly", Digest::Weekly),
 ];
-
-/// One of several words; notes a problem for any other.
-fn word<T: Copy>(
-    settings: &Settings,
-    option: &str,
-    words: &[(&str, T)],
-    found: &mut Findings,
-) -> Option<T> {
-    let text = settings.text(option);
-    let chosen = words.iter().find(|(known, _)| *known == text).map(|(_, value)| *value);
-    if chosen.is_none() {
-        let known: Vec<&str> = words.iter().map(|(known, _)| *known).collect();
-        let what = format!("{} is none of the words it can be", quoted(text));
-        let cure = format!("write {}", known.join(" or "));
-        found.problem(settings.finding(FindingKind::Value, option, what, cure));
-    }
-    chosen
-}
 
 fn tokens(settings: &Settings, found: &mut Findings) -> TokensConfig {
     let mut whole = |option: &str, greatest: i64| {
@@ -367,7 +350,7 @@ fn proxy(settings: &Settings, found: &mut Findings) -> Option<ProxyUrl> {
 
 fn notify(settings: &Settings, found: &mut Findings) -> NotifyConfig {
     NotifyConfig {
-        unauthorised: word(settings, "unauthorised", &DIGESTS, found).unwrap_or(Digest::Off),
+        unauthorised: choose(settings, "unauthorised", &DIGESTS, found).unwrap_or(Digest::Off),
         to: settings.list("to").to_vec(),
     }
 }

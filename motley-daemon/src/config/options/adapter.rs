@@ -1,6 +1,7 @@
 //! Options of `feudal_adapter.conf`: names, groups and the back end that keeps the accounts.
 
 use super::directory::{BONSAI_LDAP, GROUP_PREFIX, LDAP};
+use super::equipment::{HOME_BASE, HOOK, SHELL, SHELL_LIMITED, SHELL_RESTRICTED};
 use super::{BoolWords, Extras, FileSpec, Inheritance, Kind, OptionSpec, SectionName, SectionSpec};
 
 const LOGGED: &str = "[mapper] log_level of motley_cue.conf decides, and logs go to the journal";
@@ -182,29 +183,6 @@ const LOGIN_INFO: &[OptionSpec] = &[
     OptionSpec::new("login_help", Kind::Text, "Login via `mccli ssh {ssh_host}`", "How to log in."),
     OptionSpec::new("ssh_host", Kind::Text, "localhost", "Name under which users reach this host."),
 ];
-
-pub(super) const SHELL: OptionSpec =
-    OptionSpec::new("shell", Kind::Text, "/bin/sh", "Login shell of tier full.");
-pub(super) const SHELL_LIMITED: OptionSpec =
-    OptionSpec::new("shell_limited", Kind::Text, "/sbin/nologin", "Login shell of tier limited.");
-pub(super) const SHELL_RESTRICTED: OptionSpec = OptionSpec::new(
-    "shell_restricted",
-    Kind::Text,
-    "/sbin/nologin",
-    "Login shell of tier restricted.",
-);
-pub(super) const HOME_BASE: OptionSpec =
-    OptionSpec::new("home_base", Kind::Text, "/home", "Directory in which homes are made.");
-pub(super) const HOOK: OptionSpec = OptionSpec::unset(
-    "post_create_script",
-    Kind::OptionalText,
-    "Absolute path of a script that motley-root runs as root once for each new account, with the \
-     name of the account as its only argument. It must belong to root, as must every directory \
-     above it, and be writable by nobody else. Files ending in .sh or .py may lack the right to be \
-     executed. It has 25 seconds; if it fails, the account stays. For accounts that a directory \
-     keeps it is run only with directory_hooks = yes in motley-root.conf. Read by motley-root when \
-     that starts.",
-);
 
 const LOCAL_UNIX: &[OptionSpec] = &[
     SHELL,

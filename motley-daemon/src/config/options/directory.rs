@@ -1,6 +1,6 @@
 //! Options of the back ends that keep accounts in an LDAP directory.
 
-use super::adapter::{HOME_BASE, HOOK, SHELL, SHELL_LIMITED, SHELL_RESTRICTED};
+use super::equipment::{HOME_BASE, HOOK, SHELL, SHELL_LIMITED, SHELL_RESTRICTED};
 use super::{Kind, OptionSpec};
 
 pub(super) const LDAP: &[OptionSpec] = &directory(OptionSpec::new(

@@ -4,6 +4,7 @@ mod adapter;
 mod authorisation;
 mod daemon;
 mod directory;
+mod equipment;
 mod man;
 mod render;
 
