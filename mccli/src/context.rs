@@ -3,15 +3,26 @@
 use crate::{
     claims,
     cli::Options,
+    config::Config,
     endpoint,
     error::{Error, Result},
+    folders,
     http::Http,
     report,
     service::{Facts, Service},
-    source::{self, Needs, Requirements, Token},
+    source::{self, Needs, Requirements, Token, environment},
 };
 use motley_proto::Issuer;
 use std::cell::RefCell;
+
+/// The user's configuration.
+///
+/// # Errors
+/// [`Error::Config`].
+pub(crate) fn configuration(options: &Options) -> Result<Config> {
+    let named = options.config.clone().or_else(|| environment("MCCLI_CONFIG").map(Into::into));
+    Config::read(named.as_deref(), &folders::config().join("config.toml"))
+}
 
 /// The service that belongs to the host or to `--mc-endpoint`.
 ///

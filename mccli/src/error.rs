@@ -100,6 +100,14 @@ pub(crate) enum Error {
     /// The process that holds the token for ssh did not come up.
     #[error("the askpass broker did not start: {0}")]
     Broker(String),
+    /// The configuration file can't be used.
+    #[error("{path}: {reason}", path = .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// A file of the user's can't be used.
     #[error("{path}: {source}", path = .path.display())]
     File {
@@ -120,7 +128,7 @@ impl Error {
     /// Exit code for the commands that the Python client does not have.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) => 2,
+            Self::Usage(_) | Self::Config { .. } => 2,
             Self::NoToken(_) => 3,
             Self::TokenRefused { .. } => 4,
             Self::NotAuthorised { .. } => 5,
@@ -135,6 +143,6 @@ impl Error {
 
     /// Exit code for the commands that the Python client has too: 2 for usage, 1 for the rest.
     pub(crate) fn legacy_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_)) { 2 } else { 1 }
+        if matches!(self, Self::Usage(_) | Self::Config { .. }) { 2 } else { 1 }
     }
 }

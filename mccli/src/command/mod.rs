@@ -1,46 +1,92 @@
 //! The commands, one module each.
 
 mod account;
+mod cache;
+mod doctor;
 mod endpoint;
+mod exec;
 mod info;
+mod login;
+mod logout;
 mod manual;
+mod ops;
 mod otp;
+mod rsync;
+mod scp;
+mod sftp;
 mod ssh;
+mod ssh_config;
+mod ssh_prepare;
+mod ssh_stop;
+mod token;
+mod whoami;
 
 use crate::{
-    cli::{Cli, Command, Options},
+    cli::{Cli, Command, Options, Passed, Target},
     error::Error,
     report,
     source::environment,
 };
-use std::process::ExitCode;
+use std::{convert::Infallible, ffi::OsString, process::ExitCode};
 
 /// Runs the command; ssh does not come back.
 pub(crate) fn run(cli: Cli) -> ExitCode {
     let outer = cli.options;
     match cli.command {
+        Command::Login(it) => modern(outer.over(it.options.clone()), |o| login::run(&o, &it)),
+        Command::Logout(it) => modern(outer.over(it.options.clone()), |o| logout::run(&o, &it)),
+        Command::Token(it) => modern(outer.over(it.options.clone()), |o| token::run(&o, &it)),
+        Command::Whoami(it) => at(outer, it, whoami::run),
         Command::Info(it) => legacy(outer.over(it.options), |o| info::run(&o, it.host.as_deref())),
         Command::Ssh(it) => legacy(outer.over(it.options), |o| {
             ssh::run(&o, &it.words, it.set_remote_env).map(|never| match never {})
         }),
-        Command::Endpoint(it) => {
-            modern(outer.over(it.options), |o| endpoint::run(&o, it.host.as_deref()))
-        }
-        Command::Status(it) => {
-            modern(outer.over(it.options), |o| account::status(&o, it.host.as_deref()))
-        }
-        Command::Deploy(it) => {
-            modern(outer.over(it.options), |o| account::deploy(&o, it.host.as_deref()))
-        }
+        Command::Scp(it) => passed(outer, it, scp::run, Error::legacy_code),
+        Command::Sftp(it) => passed(outer, it, sftp::run, Error::legacy_code),
+        Command::Rsync(it) => passed(outer, it, rsync::run, Error::code),
+        Command::Exec(it) => passed(outer, it, exec::run, Error::code),
+        Command::Ops(it) => at(outer, it, ops::run),
+        Command::Endpoint(it) => at(outer, it, endpoint::run),
+        Command::Status(it) => at(outer, it, account::status),
+        Command::Deploy(it) => at(outer, it, account::deploy),
         Command::Suspend(it) => {
             let host = it.target.host;
             modern(outer.over(it.target.options), |o| account::suspend(&o, host.as_deref(), it.yes))
         }
-        Command::Otp(it) => modern(outer.over(it.options), |o| otp::run(&o, it.host.as_deref())),
+        Command::Otp(it) => at(outer, it, otp::run),
         Command::Admin(it) => account::administer(outer, it),
+        Command::SshConfig(it) => {
+            modern(outer.over(it.options.clone()), |o| ssh_config::run(&o, &it))
+        }
+        Command::SshPrepare(it) => {
+            modern(outer.over(it.options.clone()), |o| ssh_prepare::run(&o, &it))
+        }
+        Command::SshStop(it) => at(outer, it, ssh_stop::run),
+        Command::Doctor(it) => at(outer, it, doctor::run),
+        Command::Cache(it) => modern(outer, |o| cache::run(&o, &it)),
         Command::Completions { shell } => modern(outer, |_| manual::completions(shell)),
         Command::Man { command } => modern(outer, |_| manual::page(command.as_deref())),
     }
+}
+
+/// A command about one host.
+fn at(
+    outer: Options,
+    target: Target,
+    command: impl FnOnce(&Options, Option<&str>) -> Outcome,
+) -> ExitCode {
+    modern(outer.over(target.options), |options| command(&options, target.host.as_deref()))
+}
+
+/// A command that becomes another program.
+fn passed(
+    outer: Options,
+    line: Passed,
+    command: impl FnOnce(&Options, &[OsString]) -> Result<Infallible, Error>,
+    code: impl FnOnce(&Error) -> u8,
+) -> ExitCode {
+    let run = |options: Options| command(&options, &line.words).map(|never| match never {});
+    finish(outer.over(line.options), run, code)
 }
 
 type Outcome = Result<(), Error>;

@@ -1,22 +1,19 @@
 //! `mccli ssh`: finds the service, makes the account, and becomes ssh with the token at its prompt.
 
 use crate::{
-    account::{self, Deployment},
     argv::SshWords,
-    broker::{self, Order},
     cli::Options,
-    context::{self, Wishes},
-    credential::{self, Way},
+    credential,
+    entry::{self, Entry},
     error::{Error, Result},
     http::Http,
     report,
     service::Service,
     shell_words,
     source::{Token, behaves_as_0_7, environment},
-    ssh_config::{self, Settings},
-    tty,
+    ssh_config::Settings,
 };
-use motley_proto::{Secret, UserName, login::CLIENT_LIMIT_BYTES};
+use motley_proto::login::CLIENT_LIMIT_BYTES;
 use std::{convert::Infallible, ffi::OsString, os::unix::process::CommandExt, process::Command};
 
 /// Options of ssh that print something or talk to a running master, and log in nowhere.
@@ -35,96 +32,29 @@ pub(super) fn run(
     if WITHOUT_LOGIN.iter().any(|letter| line.has_option(*letter)) {
         return become_ssh(Command::new("ssh").args(words));
     }
-    let settings = Settings::ask(words)?;
-    if !settings.prefixes_prompts {
-        ssh_config::require_askpass()?;
-    }
     let http = Http::new(options.trust())?;
-    let service = context::find_service(&http, options, Some(&settings.hostname))?;
-    let facts = service.info()?;
-    let token = context::find_token(options, &Wishes::new(&service, &facts))?;
-    let deployment = if options.no_deploy { Deployment::Unwanted } else { Deployment::Wanted };
-    let user = account::login_name(&service, &facts, &token.secret, deployment)?;
-
+    let entry = Entry::find(&http, options, Settings::ask(words)?)?;
     let forwarding = forwarding(options, set_remote_env);
     if options.dry_run {
-        let argv = [login(&user), forwarding, words.to_vec()].concat();
-        print_dry_run(&service, &token, &argv)?;
+        let argv = [entry.login_option().to_vec(), forwarding, words.to_vec()].concat();
+        let service = Service::new(&http, entry.endpoint.clone());
+        print_dry_run(&service, &entry.token, &argv)?;
         std::process::exit(0);
     }
-    let takes_chunks = facts.info.chunked_prompt && settings.prefixes_prompts;
-    let mode = options.otp.unwrap_or_default();
-    let order = order(&service, token.secret, &user, &settings, |length| {
-        credential::choose(length, takes_chunks, mode)
-    })?;
-    let socket = broker::start(&order)?;
-    drop(order);
+    let socket = entry.open(&http)?;
     let mut command = Command::new("ssh");
     command
-        .args(login(&user))
-        .args(settings.needed_options())
+        .args(entry.login_option())
+        .args(entry.settings.needed_options())
         .args(forwarding)
-        .args(line.with_last_options(&host_key_options(&settings)))
-        .env("SSH_ASKPASS", own_path()?)
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .env(broker::SOCKET_VARIABLE, socket);
+        .args(line.with_last_options(&entry.host_key_options()));
+    entry::answer_prompts_of(&mut command, &socket)?;
+    drop(entry);
     become_ssh(&mut command)
-}
-
-fn login(user: &UserName) -> Vec<OsString> {
-    vec!["-l".into(), user.as_str().into()]
-}
-
-fn own_path() -> Result<std::path::PathBuf> {
-    std::env::current_exe().map_err(Error::Output)
 }
 
 fn become_ssh(command: &mut Command) -> Result<Infallible> {
     Err(Error::Ssh(format!("ssh can't be started: {}", command.exec())))
-}
-
-/// What the broker needs to answer the prompts of this one login.
-fn order(
-    service: &Service<'_>,
-    token: Secret,
-    user: &UserName,
-    settings: &Settings,
-    choose: impl FnOnce(usize) -> Result<Way>,
-) -> Result<Order> {
-    let way = choose(token.len())?;
-    if !settings.prefixes_prompts && settings.jumps {
-        return Err(Error::Ssh(
-            "this ssh does not say which host asks, so with a jump host the token could go to the wrong one\nUpdate OpenSSH to 8.5 or later.".to_owned(),
-        ));
-    }
-    let password = match way {
-        Way::OneTimePassword => Some(credential::one_time_password(service, &token)?),
-        Way::Whole | Way::Chunks => None,
-    };
-    report::debug(&format!("the token goes through ssh as {way:?}"));
-    Ok(Order {
-        ssh_pid: nix::unistd::getpid().as_raw(),
-        token,
-        password,
-        way,
-        user: user.clone(),
-        host: settings.host_in_prompts().to_owned(),
-        prefixed: settings.prefixes_prompts,
-        jumps: settings.jumps,
-        terminal: !settings.batch,
-        endpoint: service.endpoint().to_owned(),
-        trust: service.http().trust().clone(),
-    })
-}
-
-/// New hosts are accepted and changed keys refused where nobody can be asked; where somebody can,
-/// or where the user decided, nothing is touched.
-fn host_key_options(settings: &Settings) -> Vec<OsString> {
-    if settings.asks_about_host_keys && !tty::is_there() {
-        vec!["-o".into(), "StrictHostKeyChecking=accept-new".into()]
-    } else {
-        Vec::new()
-    }
 }
 
 /// The socket of oidc-agent under a name that nobody can guess, only when the user wants that:

@@ -1,135 +1,22 @@
-//! The command line: options with the names that users know, and one entry per command.
+//! The options that every command takes, before it or behind it.
 
 use crate::{credential::OtpMode, report::Level};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, ValueEnum};
 use motley_proto::Secret;
-use std::{convert::Infallible, ffi::OsString, path::PathBuf};
+use std::{convert::Infallible, path::PathBuf};
 
 /// Default limit for one request, in seconds.
 const TIMEOUT_S: u64 = 10;
 
-/// Log in over ssh with your home organisation's identity.
-#[derive(Parser)]
-#[command(
-    name = "mccli",
-    version,
-    propagate_version = true,
-    arg_required_else_help = true,
-    after_help = "MCCLI_COMPAT=0.7 restores two habits of version 0.7: token variables beat options of another kind, and the socket of oidc-agent is forwarded to every host."
-)]
-pub(crate) struct Cli {
-    /// Options before the command.
-    #[command(flatten)]
-    pub(crate) options: Options,
-    /// The command.
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-/// What to do.
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Show the service, your account there, and what your token says
-    Info(Target),
-    /// Log in: finds the service, makes the account if needed, and becomes ssh
-    #[command(
-        override_usage = "mccli [OPTIONS] ssh [OPTIONS] [SSH OPTIONS] HOST [OPTIONS] [COMMAND]..."
-    )]
-    Ssh(SshLine),
-    /// Show where the service of a host is, and what each candidate answered
-    Endpoint(Target),
-    /// Show the state of your account
-    Status(Target),
-    /// Make your account
-    Deploy(Target),
-    /// Lock your own account; only an admin can unlock it
-    Suspend(Confirmed),
-    /// Make a one-time password and print it
-    Otp(Target),
-    /// What admins of the service may do
-    #[command(subcommand)]
-    Admin(AdminCommand),
-    /// Write a completion script for a shell to standard output
-    Completions {
-        /// The shell.
-        shell: clap_complete::Shell,
-    },
-    /// Write the manual page of mccli, or of one command, to standard output
-    Man {
-        /// The command
-        command: Option<String>,
-    },
-}
-
-/// What admins of the service may do.
-#[derive(Subcommand)]
-pub(crate) enum AdminCommand {
-    /// Lock somebody's account and end the sessions
-    Suspend(Person),
-    /// Unlock somebody's account
-    Resume(Person),
-}
-
-/// A host, or the endpoint in its place.
-#[derive(Args)]
-pub(crate) struct Target {
-    /// Options.
-    #[command(flatten)]
-    pub(crate) options: Options,
-    /// Host as ssh knows it
-    #[arg(value_name = "HOST")]
-    pub(crate) host: Option<String>,
-}
-
-/// A host and the user's yes.
-#[derive(Args)]
-pub(crate) struct Confirmed {
-    /// Where.
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// Do not ask
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-/// One identity on one host.
-#[derive(Args)]
-pub(crate) struct Person {
-    /// Where, and the user's yes.
-    #[command(flatten)]
-    pub(crate) confirmed: Confirmed,
-    /// Subject of the identity
-    #[arg(long, value_name = "SUB")]
-    pub(crate) sub: String,
-}
-
-/// The definition of the command line.
-pub(crate) fn definition() -> clap::Command {
-    let person = |command: clap::Command| {
-        // Behind `admin`, --iss names the other identity's issuer and no token source.
-        command
-            .group(clap::ArgGroup::new("source").multiple(true))
-            .mut_arg("iss", |iss| iss.help("Issuer of the identity").help_heading(None::<&str>))
-    };
-    let mut command = Cli::command().mut_subcommand("admin", |admin| {
-        admin.mut_subcommand("suspend", person).mut_subcommand("resume", person)
-    });
-    command.build();
-    command
-}
-
-/// The line for ssh.
-#[derive(Args)]
-pub(crate) struct SshLine {
-    /// Options before the host or directly after it.
-    #[command(flatten)]
-    pub(crate) options: Options,
-    /// Tell the remote side where the forwarded socket of oidc-agent is (needs AcceptEnv OIDC_SOCK there)
-    #[arg(long, help_heading = "Additional options")]
-    pub(crate) set_remote_env: bool,
-    /// Options, host and command as for ssh; they reach ssh as they are
-    #[arg(value_name = "SSH ARGS", required = true)]
-    pub(crate) words: Vec<OsString>,
+/// When output is coloured and progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// Options of all commands. Given before and after the command, the one before wins.
@@ -163,6 +50,22 @@ pub(crate) struct Options {
     #[arg(long, value_name = "CMD", group = "source", help_heading = "Access token sources")]
     pub(crate) token_cmd: Option<String>,
 
+    /// Mytoken, or @FILE with one, that access tokens are made of [env: MYTOKEN]
+    #[arg(long, value_name = "MYTOKEN|@FILE", value_parser = secret, allow_hyphen_values = true, group = "source", help_heading = "Access token sources")]
+    pub(crate) mytoken: Option<Secret>,
+    /// Server of a mytoken that does not name it itself [env: MYTOKEN_SERVER]
+    #[arg(long, value_name = "URL", help_heading = "Access token sources")]
+    pub(crate) mytoken_server: Option<String>,
+    /// Take the token where WLCG bearer token discovery finds it: BEARER_TOKEN, BEARER_TOKEN_FILE, bt_u<UID>
+    #[arg(long, group = "source", help_heading = "Access token sources")]
+    pub(crate) wlcg: bool,
+    /// Profile of the configuration file [env: MCCLI_PROFILE]
+    #[arg(long, value_name = "NAME", help_heading = "Access token sources")]
+    pub(crate) profile: Option<String>,
+    /// Configuration file [env: MCCLI_CONFIG] [default: ~/.config/mccli/config.toml]
+    #[arg(long, value_name = "FILE", help_heading = "Access token sources")]
+    pub(crate) config: Option<PathBuf>,
+
     /// URL of the service, instead of looking for it on the host
     #[arg(long, value_name = "URL", help_heading = "Service")]
     pub(crate) mc_endpoint: Option<String>,
@@ -194,6 +97,18 @@ pub(crate) struct Options {
     #[arg(long, overrides_with = "agent_forward", help_heading = "Service")]
     pub(crate) no_agent_forward: bool,
 
+    /// Print facts as JSON, and errors as JSON on standard error
+    #[arg(long, help_heading = "Verbosity")]
+    pub(crate) json: bool,
+    /// Only errors
+    #[arg(short, long, help_heading = "Verbosity")]
+    pub(crate) quiet: bool,
+    /// Colours and progress: auto is on a terminal only [env: NO_COLOR]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Verbosity")]
+    pub(crate) color: Option<Colour>,
+    /// Never ask, fail instead
+    #[arg(long, help_heading = "Verbosity")]
+    pub(crate) no_input: bool,
     /// Show every step (never a token)
     #[arg(long, help_heading = "Verbosity")]
     pub(crate) debug: bool,
@@ -221,6 +136,11 @@ impl Options {
             iss: self.iss.or(later.iss),
             token_file: self.token_file.or(later.token_file),
             token_cmd: self.token_cmd.or(later.token_cmd),
+            mytoken: self.mytoken.or(later.mytoken),
+            mytoken_server: self.mytoken_server.or(later.mytoken_server),
+            wlcg: self.wlcg || later.wlcg,
+            profile: self.profile.or(later.profile),
+            config: self.config.or(later.config),
             mc_endpoint: self.mc_endpoint.or(later.mc_endpoint),
             insecure: self.insecure || later.insecure,
             ca_file: self.ca_file.or(later.ca_file),
@@ -231,6 +151,10 @@ impl Options {
             otp: self.otp.or(later.otp),
             agent_forward: self.agent_forward || later.agent_forward,
             no_agent_forward: self.no_agent_forward || later.no_agent_forward,
+            json: self.json || later.json,
+            quiet: self.quiet || later.quiet,
+            color: self.color.or(later.color),
+            no_input: self.no_input || later.no_input,
             debug: self.debug || later.debug,
             log_level: self.log_level.or(later.log_level),
             disable_version_check: self.disable_version_check || later.disable_version_check,
@@ -254,6 +178,8 @@ impl Options {
             || lookup("LOG").and_then(|text| clap::ValueEnum::from_str(&text, true).ok());
         if self.debug {
             Level::Debug
+        } else if self.quiet {
+            Level::Error
         } else {
             self.log_level.or_else(from_variable).unwrap_or(Level::Warning)
         }

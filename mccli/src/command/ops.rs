@@ -1,0 +1,11 @@
+//! `mccli ops`: the providers that a service takes, and what their tokens need.
+
+use crate::{
+    cli::Options,
+    error::{Error, Result},
+};
+
+/// Runs the command.
+pub(super) fn run(_options: &Options, _host: Option<&str>) -> Result<()> {
+    Err(Error::Usage("this command is not built yet".to_owned()))
+}
