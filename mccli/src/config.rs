@@ -1,6 +1,9 @@
 //! The user's configuration file: profiles, and what is different for some hosts and providers.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    folders,
+};
 use motley_proto::Issuer;
 use serde::Deserialize;
 use std::{
@@ -18,6 +21,9 @@ pub(crate) struct Config {
     host: toml::Table,
     #[serde(default)]
     op: toml::Table,
+    /// Where the file is.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// `[profile.NAME]`: a source of tokens with a name.
@@ -87,7 +93,10 @@ impl Config {
         let path = named.unwrap_or(usual);
         let wrong = |reason: String| Error::Config { path: path.to_owned(), reason };
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(wrong),
+            Ok(text) => {
+                let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                Self::parse(&text).map(|config| Self { folder, ..config }).map_err(wrong)
+            }
             Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => {
                 Ok(Self::default())
             }
@@ -134,11 +143,22 @@ impl Config {
 
     /// What holds for a host: the first pattern in the file that fits, as in ssh_config(5).
     pub(crate) fn host(&self, host: &str) -> HostRule {
-        self.host
+        let mut rule: HostRule = self
+            .host
             .iter()
             .find(|(pattern, _)| fits(pattern, host))
             .and_then(|(pattern, value)| entry("host", pattern, value).ok())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        rule.ca_file = rule.ca_file.map(|path| self.file(&path));
+        rule
+    }
+
+    /// A file that the configuration names: from the user's home, or from beside the configuration.
+    fn file(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix("~") {
+            Ok(below) => folders::home().join(below),
+            Err(_) => self.folder.join(path),
+        }
     }
 
     /// What holds for a provider.

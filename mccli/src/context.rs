@@ -3,7 +3,7 @@
 use crate::{
     claims,
     cli::Options,
-    config::Config,
+    config::{Config, HostRule},
     endpoint,
     error::{Error, Result},
     folders,
@@ -24,16 +24,43 @@ pub(crate) fn configuration(options: &Options) -> Result<Config> {
     Config::read(named.as_deref(), &folders::config().join("config.toml"))
 }
 
-/// The service that belongs to the host or to `--mc-endpoint`.
+/// What the configuration says of a host; without one nothing.
 ///
 /// # Errors
-/// [`Error::Usage`] when neither is given, else as [`endpoint::find`].
+/// [`Error::Config`].
+pub(crate) fn host_rule(options: &Options, host: Option<&str>) -> Result<HostRule> {
+    match host {
+        Some(host) => Ok(configuration(options)?.host(host)),
+        None => Ok(HostRule::default()),
+    }
+}
+
+/// A client for the service of a host, which trusts what the user and the host's rule name.
+///
+/// # Errors
+/// As [`host_rule`] and [`Http::new`].
+pub(crate) fn http(options: &Options, host: Option<&str>) -> Result<Http> {
+    let mut trust = options.trust();
+    if trust.ca_file.is_none() {
+        trust.ca_file = host_rule(options, host)?.ca_file;
+    }
+    Http::new(trust)
+}
+
+/// The service that belongs to the host, to the host's rule or to `--mc-endpoint`.
+///
+/// # Errors
+/// [`Error::Usage`] when none is given, else as [`endpoint::find`].
 pub(crate) fn find_service<'a>(
     http: &'a Http,
     options: &Options,
     host: Option<&str>,
 ) -> Result<Service<'a>> {
-    let url = match (&options.mc_endpoint, host) {
+    let named = match &options.mc_endpoint {
+        Some(url) => Some(url.clone()),
+        None => host_rule(options, host)?.endpoint,
+    };
+    let url = match (&named, host) {
         (Some(url), _) => endpoint::check(http, url)?,
         (None, Some(host)) => endpoint::find(http, host)?,
         (None, None) => {

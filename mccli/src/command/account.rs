@@ -16,26 +16,23 @@ use std::process::ExitCode;
 /// One call at a service, with a token that it accepts.
 pub(super) struct Visit {
     http: Http,
+    hostname: Option<String>,
 }
 
 impl Visit {
     /// Opens nothing yet.
-    pub(super) fn new(options: &Options) -> Result<Self> {
-        Ok(Self { http: Http::new(options.trust())? })
+    pub(super) fn new(options: &Options, host: Option<&str>) -> Result<Self> {
+        let hostname = host.map(real_name).transpose()?;
+        Ok(Self { http: context::http(options, hostname.as_deref())?, hostname })
     }
 
     /// Finds the service and a token, and calls.
     pub(super) fn with_token<T>(
         &self,
         options: &Options,
-        host: Option<&str>,
         call: impl FnOnce(&Service<'_>, &Secret) -> Result<T>,
     ) -> Result<T> {
-        let hostname = match (host, &options.mc_endpoint) {
-            (Some(host), None) => Some(real_name(host)?),
-            _ => None,
-        };
-        let service = context::find_service(&self.http, options, hostname.as_deref())?;
+        let service = context::find_service(&self.http, options, self.hostname.as_deref())?;
         let facts = service.info()?;
         let token = context::find_token(options, &Wishes::new(&service, &facts))?;
         call(&service, &token.secret)
@@ -45,13 +42,13 @@ impl Visit {
 /// Prints state and name; exit codes 6 and 7 say pending and locked.
 pub(super) fn status(options: &Options, host: Option<&str>) -> Result<()> {
     let standing =
-        Visit::new(options)?.with_token(options, host, |service, token| service.status(token))?;
+        Visit::new(options, host)?.with_token(options, |service, token| service.status(token))?;
     show(&standing)
 }
 
 /// Makes the account, unless it is suspended: the service could answer as if it were not.
 pub(super) fn deploy(options: &Options, host: Option<&str>) -> Result<()> {
-    let standing = Visit::new(options)?.with_token(options, host, |service, token| {
+    let standing = Visit::new(options, host)?.with_token(options, |service, token| {
         let before = service.status(token)?;
         match before.state {
             AccountState::Suspended | AccountState::Limited | AccountState::Rejected => Ok(before),
@@ -65,7 +62,7 @@ pub(super) fn deploy(options: &Options, host: Option<&str>) -> Result<()> {
 pub(super) fn suspend(options: &Options, host: Option<&str>, yes: bool) -> Result<()> {
     confirm(yes, "Lock your own account? Only an admin can unlock it.")?;
     let standing =
-        Visit::new(options)?.with_token(options, host, |service, token| service.suspend(token))?;
+        Visit::new(options, host)?.with_token(options, |service, token| service.suspend(token))?;
     print(&standing)
 }
 
@@ -85,11 +82,10 @@ pub(super) fn administer(outer: Options, command: AdminCommand) -> ExitCode {
             .map_err(|why| Error::Usage(format!("--iss {issuer} {why}")))?;
         let question = format!("{verb} the account of {} at {issuer}?", escape(&sub, 255));
         confirm(confirmed.yes, &question)?;
-        let standing = Visit::new(&options)?.with_token(
-            &options,
-            target.host.as_deref(),
-            |service, token| service.administer(verb, &sub, &issuer, token),
-        )?;
+        let standing = Visit::new(&options, target.host.as_deref())?
+            .with_token(&options, |service, token| {
+                service.administer(verb, &sub, &issuer, token)
+            })?;
         print(&standing)
     })
 }

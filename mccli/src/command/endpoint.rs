@@ -4,26 +4,26 @@ use crate::{
     cli::Options,
     context, endpoint,
     error::{Error, Result},
-    http::Http,
     report,
     ssh_config::Settings,
 };
 
 /// Prints the endpoint on standard output and the report on standard error.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    let http = Http::new(options.trust())?;
-    if let (Some(host), None) = (host, &options.mc_endpoint) {
-        let hostname = real_name(host)?;
-        let probes = endpoint::probe(&http, endpoint::candidates(&hostname, http.trust()));
+    let hostname = host.map(real_name).transpose()?;
+    let http = context::http(options, hostname.as_deref())?;
+    let ruled = context::host_rule(options, hostname.as_deref())?.endpoint;
+    if let (Some(hostname), None) = (&hostname, options.mc_endpoint.as_ref().or(ruled.as_ref())) {
+        let probes = endpoint::probe(&http, endpoint::candidates(hostname, http.trust()));
         for probe in &probes {
             report::always(&format!("{}: {}", probe.url, probe.remark));
         }
         if let Some(best) = probes.iter().find(|probe| probe.found) {
             return print(&best.url);
         }
-        return print(&endpoint::find(&http, &hostname)?);
+        return print(&endpoint::find(&http, hostname)?);
     }
-    print(context::find_service(&http, options, host)?.endpoint())
+    print(context::find_service(&http, options, hostname.as_deref())?.endpoint())
 }
 
 fn print(url: &str) -> Result<()> {

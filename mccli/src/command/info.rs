@@ -19,8 +19,9 @@ use serde_json::{Value, json, ser::PrettyFormatter};
 /// # Errors
 /// When nothing at all is there to print.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    let http = Http::new(options.trust())?;
-    let found = find(&http, options, host)?;
+    let hostname = host.map(real_name).transpose()?;
+    let http = context::http(options, hostname.as_deref())?;
+    let found = find(&http, options, hostname.as_deref())?;
     let mut blocks = Vec::new();
     let token = match &found {
         Some((service, facts)) => {
@@ -46,14 +47,12 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
 fn find<'a>(
     http: &'a Http,
     options: &Options,
-    host: Option<&str>,
+    hostname: Option<&str>,
 ) -> Result<Option<(Service<'a>, Facts)>> {
-    let hostname = match (host, &options.mc_endpoint) {
-        (None, None) => return Ok(None),
-        (Some(host), None) => Some(real_name(host)?),
-        (_, Some(_)) => None,
-    };
-    let service = context::find_service(http, options, hostname.as_deref())?;
+    if hostname.is_none() && options.mc_endpoint.is_none() {
+        return Ok(None);
+    }
+    let service = context::find_service(http, options, hostname)?;
     let facts = service.info()?;
     Ok(Some((service, facts)))
 }

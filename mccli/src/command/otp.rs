@@ -5,7 +5,7 @@ use crate::{cli::Options, credential, error::Result, report};
 
 /// Prints the one-time password, and nothing else, on standard output.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    Visit::new(options)?.with_token(options, host, |service, token| {
+    Visit::new(options, host)?.with_token(options, |service, token| {
         let password = credential::one_time_password(service, token)?;
         report::result(&format!("{}\n", password.expose()))?;
         Ok(())

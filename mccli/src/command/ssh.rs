@@ -3,10 +3,9 @@
 use crate::{
     argv::SshWords,
     cli::Options,
-    credential,
+    context, credential,
     entry::{self, Entry},
     error::{Error, Result},
-    http::Http,
     report,
     service::Service,
     shell_words,
@@ -32,8 +31,9 @@ pub(super) fn run(
     if WITHOUT_LOGIN.iter().any(|letter| line.has_option(*letter)) {
         return become_ssh(Command::new("ssh").args(words));
     }
-    let http = Http::new(options.trust())?;
-    let entry = Entry::find(&http, options, Settings::ask(words)?)?;
+    let settings = Settings::ask(words)?;
+    let http = context::http(options, Some(&settings.hostname))?;
+    let entry = Entry::find(&http, options, settings)?;
     let forwarding = forwarding(options, set_remote_env);
     if options.dry_run {
         let argv = [entry.login_option().to_vec(), forwarding, words.to_vec()].concat();
