@@ -1,10 +1,11 @@
 //! What most commands start with: the endpoint of a host, its facts, and a token that fits.
 
 use crate::{
+    cache::{self, Cache},
     claims,
     cli::Options,
     config::{Config, HostRule},
-    endpoint,
+    endpoint::Place,
     error::{Error, Result},
     folders,
     http::Http,
@@ -44,13 +45,18 @@ pub(crate) fn http(options: &Options, host: Option<&str>) -> Result<Http> {
     if trust.ca_file.is_none() {
         trust.ca_file = host_rule(options, host)?.ca_file;
     }
-    Http::new(trust)
+    let http = Http::new(trust)?;
+    if options.no_cache {
+        return Ok(http);
+    }
+    let cache = Cache::new(folders::cache(), http.trust(), cache::now_s);
+    Ok(http.remembering(cache))
 }
 
 /// The service that belongs to the host, to the host's rule or to `--mc-endpoint`.
 ///
 /// # Errors
-/// [`Error::Usage`] when none is given, else as [`endpoint::find`].
+/// [`Error::Usage`] when none is given, else as [`Place::find`].
 pub(crate) fn find_service<'a>(
     http: &'a Http,
     options: &Options,
@@ -60,20 +66,22 @@ pub(crate) fn find_service<'a>(
         Some(url) => Some(url.clone()),
         None => host_rule(options, host)?.endpoint,
     };
-    let url = match (&named, host) {
-        (Some(url), _) => endpoint::check(http, url)?,
-        (None, Some(host)) => endpoint::find(http, host)?,
+    let place = match (named, host) {
+        (Some(url), _) => Place::Given(url),
+        (None, Some(host)) => Place::Host(host.to_owned()),
         (None, None) => {
             return Err(Error::Usage("give a HOST, or the service with --mc-endpoint".to_owned()));
         }
     };
-    let near = reqwest::Url::parse(&url)
+    let service = Service::find(http, place)?;
+    let url = service.endpoint();
+    let near = reqwest::Url::parse(url)
         .is_ok_and(|url| url.host_str().is_some_and(crate::http::is_loopback));
     if url.starts_with("http://") && !near {
         report::warning(&format!("{url} is not encrypted; the token can be read on the way"));
     }
     report::info(&format!("service at {url}"));
-    Ok(Service::new(http, url))
+    Ok(service)
 }
 
 /// A token for the service, from the first source that has one.

@@ -15,6 +15,36 @@ const PROBE_LIMIT: Duration = Duration::from_millis(3050);
 /// How long a better candidate is waited for once another one has answered.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// What an endpoint is looked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A host of ssh.
+    Host(String),
+    /// What the user gave, with or without a scheme.
+    Given(String),
+}
+
+impl Place {
+    /// Its name among the remembered ones.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Host(host) => format!("host {host}"),
+            Self::Given(url) => format!("given {url}"),
+        }
+    }
+
+    /// The endpoint, by asking.
+    ///
+    /// # Errors
+    /// As [`find`] and [`check`].
+    pub(crate) fn find(&self, http: &Http) -> Result<String> {
+        match self {
+            Self::Host(host) => find(http, host),
+            Self::Given(url) => check(http, url),
+        }
+    }
+}
+
 /// What came of one candidate.
 #[derive(Debug)]
 pub(crate) struct Probe {

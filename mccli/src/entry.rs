@@ -9,7 +9,7 @@ use crate::{
     credential::{self, OtpMode, Way},
     error::{Error, Result},
     http::Http,
-    report,
+    master, report,
     service::Service,
     source::Token,
     ssh_config::{self, Settings},
@@ -119,5 +119,6 @@ pub(crate) fn answer_prompts_of(command: &mut Command, socket: &std::path::Path)
         .env("SSH_ASKPASS", own_path)
         .env("SSH_ASKPASS_REQUIRE", "force")
         .env(broker::SOCKET_VARIABLE, socket);
+    master::keep_out_of(command);
     Ok(())
 }

@@ -108,6 +108,14 @@ pub(crate) enum Error {
         /// What is wrong, and where.
         reason: String,
     },
+    /// The configuration file of ssh can't be changed.
+    #[error("{path}: {reason}", path = .path.display())]
+    SshConfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// A file of the user's can't be used.
     #[error("{path}: {source}", path = .path.display())]
     File {

@@ -1,6 +1,9 @@
 //! HTTPS requests with a bearer token: verified, bounded in time and size, one runtime thread.
 
-use crate::error::{Error, Result};
+use crate::{
+    cache::{Cache, Key},
+    error::{Error, Result},
+};
 use motley_proto::Secret;
 use reqwest::{Certificate, Client, Method, Url, header, redirect};
 use serde::de::DeserializeOwned;
@@ -48,6 +51,7 @@ pub(crate) struct Http {
     trust: Trust,
     runtime: Runtime,
     client: Client,
+    cache: Option<Cache>,
 }
 
 impl Http {
@@ -58,7 +62,34 @@ impl Http {
     pub(crate) fn new(trust: Trust) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = build(&trust)?;
-        Ok(Self { trust, runtime, client })
+        Ok(Self { trust, runtime, client, cache: None })
+    }
+
+    /// The same, remembering what anybody may know.
+    pub(crate) fn remembering(self, cache: Cache) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// What is remembered, if anything may be.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_ref()
+    }
+
+    /// Asks once without a token, or remembers what was answered a moment ago.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub(crate) fn get_public(&self, url: &str) -> Result<Answer> {
+        if let Some(text) = self.cache().and_then(|cache| cache.recall(Key::Answer(url))) {
+            return Ok(Answer { status: 200, body: text.into_bytes() });
+        }
+        let answer = self.get(url, None)?;
+        if let (Some(cache), 200, Ok(text)) =
+            (self.cache(), answer.status, std::str::from_utf8(&answer.body))
+        {
+            cache.keep(Key::Answer(url), text);
+        }
+        Ok(answer)
     }
 
     /// How servers are trusted.

@@ -1,8 +1,11 @@
 //! The requests of the REST interface as typed calls.
 
 use crate::{
+    cache::Key,
+    endpoint::Place,
     error::{Error, Result},
     http::{Answer, Http},
+    report,
 };
 use motley_proto::{
     Issuer, Secret,
@@ -11,6 +14,7 @@ use motley_proto::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::cell::OnceCell;
 
 /// Longest text of the service that is shown, in characters.
 const SHOWN_CHARACTERS: usize = 500;
@@ -19,6 +23,9 @@ const SHOWN_CHARACTERS: usize = 500;
 pub(crate) struct Service<'a> {
     http: &'a Http,
     endpoint: String,
+    /// What the endpoint was remembered for: it may be somewhere else by now.
+    remembered_for: Option<Place>,
+    moved_to: OnceCell<String>,
 }
 
 /// What `/info` tells, read by meaning.
@@ -44,12 +51,24 @@ pub(crate) struct Standing {
 impl<'a> Service<'a> {
     /// A service at an endpoint that was found or checked.
     pub(crate) fn new(http: &'a Http, endpoint: String) -> Self {
-        Self { http, endpoint }
+        Self { http, endpoint, remembered_for: None, moved_to: OnceCell::new() }
+    }
+
+    /// The service of a place: where it was lately, or where it is found now.
+    ///
+    /// # Errors
+    /// As [`Place::find`].
+    pub(crate) fn find(http: &'a Http, place: Place) -> Result<Self> {
+        let recall = |cache: &crate::cache::Cache| cache.recall(Key::Endpoint(&place.label()));
+        if let Some(endpoint) = http.cache().and_then(recall) {
+            return Ok(Self { remembered_for: Some(place), ..Self::new(http, endpoint) });
+        }
+        Ok(Self::new(http, find_and_keep(http, &place)?))
     }
 
     /// Where it is.
     pub(crate) fn endpoint(&self) -> &str {
-        &self.endpoint
+        self.moved_to.get().unwrap_or(&self.endpoint)
     }
 
     /// How it is asked.
@@ -59,13 +78,14 @@ impl<'a> Service<'a> {
 
     /// `/info`.
     pub(crate) fn info(&self) -> Result<Facts> {
-        let answer = self.http.get(&self.url("/info"), None)?;
+        let answer = self.ask(|| self.http.get_public(&self.url("/info")))?;
         Ok(Facts { raw: read("info", &answer)?, info: read("info", &answer)? })
     }
 
     /// `/info/op`: what a token of this issuer needs; `None` if the service does not support it.
     pub(crate) fn op(&self, issuer: &str) -> Result<Option<OpInfo>> {
-        let answer = self.http.get(&self.url(&format!("/info/op?url={}", query(issuer))), None)?;
+        let path = format!("/info/op?url={}", query(issuer));
+        let answer = self.ask(|| self.http.get_public(&self.url(&path)))?;
         if answer.status == 404 {
             return Ok(None);
         }
@@ -74,13 +94,13 @@ impl<'a> Service<'a> {
 
     /// `/info/authorisation`, as it comes.
     pub(crate) fn authorisation(&self, token: &Secret) -> Result<Value> {
-        let answer = self.http.get(&self.url("/info/authorisation"), Some(token))?;
+        let answer = self.ask(|| self.http.get(&self.url("/info/authorisation"), Some(token)))?;
         read("info/authorisation", &answer)
     }
 
     /// `/user/status`, or `/user/get_status` of older services.
     pub(crate) fn status(&self, token: &Secret) -> Result<Standing> {
-        let answer = self.http.get(&self.url("/user/status"), Some(token))?;
+        let answer = self.ask(|| self.http.get(&self.url("/user/status"), Some(token)))?;
         if matches!(answer.status, 401 | 403) {
             return read("get_status", &answer).map(standing);
         }
@@ -130,8 +150,48 @@ impl<'a> Service<'a> {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.endpoint)
+        format!("{}{path}", self.endpoint())
     }
+
+    /// Asks, and once more where the service is now if it is not where it was remembered.
+    fn ask(&self, request: impl Fn() -> Result<Answer>) -> Result<Answer> {
+        let outcome = request();
+        let is_there = match &outcome {
+            Ok(answer) => answer.json::<serde_json::Map<String, Value>>().is_ok(),
+            Err(Error::Network { .. } | Error::Tls { .. }) => false,
+            Err(_) => true,
+        };
+        if is_there || !self.has_moved() { outcome } else { request() }
+    }
+
+    fn has_moved(&self) -> bool {
+        let Some(place) = &self.remembered_for else { return false };
+        if self.moved_to.get().is_some() {
+            return false;
+        }
+        if let Some(cache) = self.http.cache() {
+            cache.forget(Key::Endpoint(&place.label()));
+        }
+        match find_and_keep(self.http, place) {
+            Ok(endpoint) if endpoint != self.endpoint => {
+                report::info(&format!("the service has moved to {endpoint}"));
+                self.moved_to.set(endpoint).is_ok()
+            }
+            Ok(_) => false,
+            Err(error) => {
+                report::debug(&error.to_string());
+                false
+            }
+        }
+    }
+}
+
+fn find_and_keep(http: &Http, place: &Place) -> Result<String> {
+    let endpoint = place.find(http)?;
+    if let Some(cache) = http.cache() {
+        cache.keep(Key::Endpoint(&place.label()), &endpoint);
+    }
+    Ok(endpoint)
 }
 
 fn standing(answer: StateAnswer) -> Standing {

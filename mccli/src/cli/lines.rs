@@ -189,6 +189,9 @@ pub(crate) struct SshPrepareLine {
     /// How long the connection outlives its last user
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub(crate) persist: u64,
+    /// Folder of the sockets
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) sockets: Option<PathBuf>,
 }
 
 /// What mccli remembers of services.

@@ -1,11 +1,141 @@
 //! `mccli ssh-prepare`: starts or checks the shared connection that plain ssh uses.
+//!
+//! ssh runs it while it reads its configuration. Exit code 0 makes ssh use the connection; any
+//! other leaves ssh to itself.
 
 use crate::{
+    caller::{self, Purpose},
     cli::{Options, SshPrepareLine},
     error::{Error, Result},
+    folders,
+    master::{self, Destination, GUARD_VARIABLE, Master, Sockets},
+    report,
+};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    process::{Command, Stdio},
+    time::SystemTime,
 };
 
-/// Runs the command.
-pub(super) fn run(_options: &Options, _line: &SshPrepareLine) -> Result<()> {
-    Err(Error::Usage("this command is not built yet".to_owned()))
+/// Comes back when the connection is there.
+///
+/// # Errors
+/// Why it is not.
+pub(super) fn run(options: &Options, line: &SshPrepareLine) -> Result<()> {
+    let purpose = caller::purpose();
+    let mut destination = Destination::new(&line.host, line.port)?;
+    if let Purpose::Login(config) = &purpose {
+        destination.config.clone_from(config);
+    }
+    let Some(guard) = destination.guard(master::guard().as_deref()) else {
+        decline("the connection is being made by this very ssh");
+    };
+    if purpose == Purpose::Elsewhere {
+        decline("this ssh goes its own way");
+    }
+    let sockets = line.sockets.clone().map(Sockets::at).map_or_else(Sockets::usual, Ok)?;
+    let master = sockets.of(&destination, &guard)?;
+    if master.user != folders::user_name()? {
+        decline(&format!("the configuration of ssh has {} log in", master.user));
+    }
+    if master.is_alive() {
+        return Ok(());
+    }
+    if purpose == Purpose::Look {
+        decline("nobody is logged in, and this ssh does not want to");
+    }
+    sockets.prepare()?;
+    let turn = Turn::wait(&master)?;
+    if master.is_alive() {
+        return Ok(());
+    }
+    if turn.has_failed {
+        decline("somebody else's attempt has just failed");
+    }
+    master.clear_away();
+    let outcome = start(options, line, &destination, &master, &guard);
+    turn.finish(&outcome);
+    outcome
+}
+
+/// Leaves ssh to itself, which is no error.
+fn decline(why: &str) -> ! {
+    report::debug(&format!("no shared connection: {why}"));
+    std::process::exit(1);
+}
+
+/// Logs in as `mccli ssh` does, and comes back when ssh has gone into the background.
+fn start(
+    options: &Options,
+    line: &SshPrepareLine,
+    destination: &Destination,
+    master: &Master,
+    guard: &str,
+) -> Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(path) = &options.config {
+        command.arg("--config").arg(path);
+    }
+    if let Some(name) = &options.profile {
+        command.args(["--profile", name]);
+    }
+    if options.debug {
+        command.arg("--debug");
+    }
+    let status = command
+        .args(["ssh", "--no-agent-forward"])
+        .args(master.words(line.persist))
+        .args(destination.words())
+        .env(GUARD_VARIABLE, guard)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    if status.success() && master.is_alive() {
+        return Ok(());
+    }
+    Err(Error::Ssh(format!(
+        "no shared connection to {}, so ssh goes on by itself; `mccli doctor {0}` finds the cause",
+        line.host
+    )))
+}
+
+/// The right to make a connection: one process has it, others wait.
+struct Turn {
+    file: File,
+    /// The process before this one failed while this one waited; trying again would not help.
+    has_failed: bool,
+}
+
+impl Turn {
+    fn wait(master: &Master) -> Result<Self> {
+        let path = master.socket().with_added_extension("lock");
+        let lock = || Self::lock(&path);
+        lock().map_err(|source| Error::File { path: path.clone(), source })
+    }
+
+    fn lock(path: &Path) -> io::Result<Self> {
+        let since = SystemTime::now();
+        let options = File::options().read(true).write(true).create(true).mode(0o600).clone();
+        let file = options.open(path)?;
+        file.lock()?;
+        let it = file.metadata()?;
+        // A failure leaves a byte behind.
+        let has_failed = it.len() > 0 && it.modified()? > since;
+        Ok(Self { file, has_failed })
+    }
+
+    fn finish(mut self, outcome: &Result<()>) {
+        let mut note = || {
+            self.file.set_len(0)?;
+            match outcome {
+                Ok(()) => Ok(()),
+                Err(_) => self.file.write_all(b"x"),
+            }
+        };
+        // Who waits tries it once more then.
+        let _: io::Result<()> = note();
+    }
 }
