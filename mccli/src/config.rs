@@ -138,7 +138,11 @@ impl Config {
             let known: Vec<&str> = self.profile.keys().map(String::as_str).collect();
             format!("there is no profile {name}; there are: {}", known.join(", "))
         })?;
-        entry("profile", name, value)
+        let mut profile: Profile = entry("profile", name, value)?;
+        let text = |path: String| self.file(Path::new(&path)).to_string_lossy().into_owned();
+        profile.token_file = profile.token_file.map(text);
+        profile.mytoken_file = profile.mytoken_file.map(|path| self.file(&path));
+        Ok(profile)
     }
 
     /// What holds for a host: the first pattern in the file that fits, as in ssh_config(5).
@@ -164,11 +168,14 @@ impl Config {
     /// What holds for a provider.
     pub(crate) fn op(&self, issuer: &str) -> OpRule {
         let wanted = Issuer::canonical(issuer);
-        self.op
+        let mut rule: OpRule = self
+            .op
             .iter()
             .find(|(name, _)| Issuer::canonical(name) == wanted)
             .and_then(|(name, value)| entry("op", name, value).ok())
-            .unwrap_or_default()
+            .unwrap_or_default();
+        rule.client_secret_file = rule.client_secret_file.map(|path| self.file(&path));
+        rule
     }
 }
 
@@ -177,7 +184,12 @@ fn entry<'de, T: Deserialize<'de>>(
     name: &str,
     value: &toml::Value,
 ) -> std::result::Result<T, String> {
-    let wrong = |error: toml::de::Error| format!("[{table}.\"{name}\"]: {}", error.message());
+    let wrong = |error: toml::de::Error| {
+        let told: Vec<&str> = error.message().lines().collect();
+        let place = error.to_string();
+        let key = place.lines().find(|line| line.starts_with("in `")).unwrap_or_default();
+        format!("[{table}.\"{name}\"]: {} {key}", told.join(" ")).trim_end().to_owned()
+    };
     value.clone().try_into().map_err(wrong)
 }
 
@@ -229,6 +241,43 @@ mod tests {
         assert_eq!(config.op("https://op.example.org").client_id.as_deref(), Some("mccli"));
         assert_eq!(config.profile("batch").unwrap().token_file.as_deref(), Some("/run/token"));
         assert!(config.profile("none").unwrap_err().contains("work, batch"));
+    }
+
+    #[test]
+    fn the_documented_sample_is_understood_and_has_every_key() {
+        let text = include_str!("../../docs/mccli/config.toml");
+        let config = Config::parse(text).unwrap();
+        let whole = |table: &toml::Table| -> std::collections::BTreeSet<String> {
+            let tables = table.values().filter_map(toml::Value::as_table);
+            tables.flat_map(|entry| entry.keys().cloned()).collect()
+        };
+        let keys = [whole(&config.profile), whole(&config.host), whole(&config.op)];
+        let expected = [
+            &["iss", "mytoken_file", "mytoken_server", "oidc", "token_cmd", "token_file"][..],
+            &["agent_forward", "ca_file", "endpoint", "profile"],
+            &["client_id", "client_secret_file", "scopes"],
+        ];
+        assert_eq!(keys.map(|set| set.into_iter().collect::<Vec<_>>()), expected);
+        let unknown = Config::parse("[profile.x]\nx = 1").unwrap_err();
+        let (_, known) = unknown.split_once("expected one of").unwrap();
+        let count = known.matches(", ").count() + 1;
+        assert_eq!(count, 6, "a key of profiles that the sample lacks: {unknown}");
+    }
+
+    #[test]
+    fn files_count_from_the_home_or_from_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        let text = "[host.a]\nca_file = 'ca.pem'\n[host.b]\nca_file = '~/ca.pem'\n[host.c]\nca_file = '/ca.pem'";
+        std::fs::write(&path, text).unwrap();
+        let config = Config::read(Some(&path), Path::new("/none")).unwrap();
+        for (host, expected) in [
+            ("a", folder.path().join("ca.pem")),
+            ("b", folders::home().join("ca.pem")),
+            ("c", PathBuf::from("/ca.pem")),
+        ] {
+            assert_eq!(config.host(host).ca_file, Some(expected), "{host}");
+        }
     }
 
     #[test]

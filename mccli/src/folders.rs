@@ -46,17 +46,24 @@ pub(crate) fn runtime() -> Option<PathBuf> {
 /// # Errors
 /// When the account has no name.
 pub(crate) fn user_name() -> Result<String> {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten();
-    user.map(|user| user.name)
+    account()
+        .map(|user| user.name)
         .ok_or_else(|| Error::Ssh("your user id has no name; ssh needs one too".to_owned()))
 }
 
 /// The user's home, by the variable or by the account.
 pub(crate) fn home() -> PathBuf {
-    environment("HOME").map(PathBuf::from).unwrap_or_else(|| {
-        nix::unistd::User::from_uid(nix::unistd::getuid())
-            .ok()
-            .flatten()
-            .map_or_else(|| PathBuf::from("/"), |user| user.dir)
-    })
+    environment("HOME")
+        .map(PathBuf::from)
+        .or_else(|| account().map(|user| user.dir))
+        .unwrap_or_else(|| PathBuf::from("/"))
+}
+
+/// Where ssh has its files: it looks at the account and not at the variable.
+pub(crate) fn ssh() -> PathBuf {
+    account().map_or_else(home, |user| user.dir).join(".ssh")
+}
+
+fn account() -> Option<nix::unistd::User> {
+    nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten()
 }

@@ -89,7 +89,7 @@ impl Sockets {
     /// # Errors
     /// [`Error::Usage`] when the path is too long for a socket.
     pub(crate) fn usual() -> Result<Self> {
-        let home = folders::home().join(".ssh/mccli");
+        let home = folders::ssh().join("mccli");
         let short = [folders::runtime().map(|folder| folder.join("mccli")), Some(home.clone())]
             .into_iter()
             .flatten()
@@ -105,7 +105,7 @@ impl Sockets {
     /// All places where they may be.
     pub(crate) fn everywhere() -> Vec<Self> {
         let runtime = folders::runtime().map(|folder| folder.join("mccli"));
-        let home = folders::home().join(".ssh/mccli");
+        let home = folders::ssh().join("mccli");
         runtime.into_iter().chain([home]).map(Self::at).collect()
     }
 

@@ -24,15 +24,16 @@ const BACKUP_ENDING: &str = "before-mccli";
 /// [`Error::Usage`] for what can't be written into the configuration, [`Error::SshConfig`] for a
 /// file that can't be changed.
 pub(super) fn run(options: &Options, line: &SshConfigLine) -> Result<()> {
+    let named = folders::ssh().join("config");
     if line.remove {
-        return change(|text| ssh_block::without_block(text));
+        return change(&named, ssh_block::without_block);
     }
     if line.mode == Sharing::Askpass {
         return print_for_the_shell(line);
     }
     let block = block(options, line)?;
     if line.install {
-        return change(|text| ssh_block::with_block(text, &block));
+        return change(&named, |text| ssh_block::with_block(text, &block));
     }
     report::result(&block)?;
     Ok(())
@@ -106,10 +107,12 @@ fn print_for_the_shell(line: &SshConfigLine) -> Result<()> {
     Ok(())
 }
 
-fn change(edit: impl FnOnce(&[u8]) -> std::result::Result<Vec<u8>, String>) -> Result<()> {
-    let named = folders::home().join(".ssh/config");
-    let failed = |reason: String| Error::SshConfig { path: named.clone(), reason };
-    let (path, before, mode) = open(&named).map_err(|error| failed(error.to_string()))?;
+fn change(
+    named: &Path,
+    edit: impl FnOnce(&[u8]) -> std::result::Result<Vec<u8>, String>,
+) -> Result<()> {
+    let failed = |reason: String| Error::SshConfig { path: named.to_owned(), reason };
+    let (path, before, mode) = open(named).map_err(|error| failed(error.to_string()))?;
     let after = edit(&before).map_err(failed)?;
     if after == before {
         report::info(&format!("{} needs no change", path.display()));
@@ -149,4 +152,69 @@ fn open(named: &Path) -> io::Result<(PathBuf, Vec<u8>, u32)> {
         )));
     }
     Ok((path.clone(), fs::read(&path)?, it.mode() & 0o777))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn install(named: &Path) -> Result<()> {
+        change(named, |text| ssh_block::with_block(text, "BLOCK\n"))
+    }
+
+    #[test]
+    fn the_first_installation_makes_a_private_file() {
+        let home = tempfile::tempdir().unwrap();
+        let named = home.path().join(".ssh/config");
+        install(&named).unwrap();
+        assert_eq!(fs::read_to_string(&named).unwrap(), "BLOCK\n");
+        assert_eq!((mode(&named), mode(named.parent().unwrap())), (0o600, 0o700));
+        assert_eq!(fs::read_dir(named.parent().unwrap()).unwrap().count(), 1, "nothing is left");
+    }
+
+    #[test]
+    fn mode_and_link_are_kept_and_the_text_before_stays_beside() {
+        let home = tempfile::tempdir().unwrap();
+        let (named, real) = (home.path().join("config"), home.path().join("dotfiles"));
+        fs::write(&real, "Host a\n").unwrap();
+        fs::set_permissions(&real, fs::Permissions::from_mode(0o644)).unwrap();
+        symlink("dotfiles", &named).unwrap();
+        install(&named).unwrap();
+        assert!(fs::symlink_metadata(&named).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&real).unwrap(), "BLOCK\nHost a\n");
+        assert_eq!(mode(&real), 0o644);
+        let backup = home.path().join("dotfiles.before-mccli");
+        assert_eq!(fs::read_to_string(backup).unwrap(), "Host a\n");
+    }
+
+    #[test]
+    fn what_is_no_file_of_the_users_own_is_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let named = home.path().join("config");
+        symlink("nowhere", &named).unwrap();
+        assert!(install(&named).unwrap_err().to_string().contains("leads nowhere"));
+        fs::remove_file(&named).unwrap();
+        fs::write(&named, "x").unwrap();
+        fs::set_permissions(&named, fs::Permissions::from_mode(0o622)).unwrap();
+        assert!(install(&named).unwrap_err().to_string().contains("nobody else"));
+        assert_eq!(fs::read_to_string(&named).unwrap(), "x");
+        fs::remove_file(&named).unwrap();
+        fs::create_dir(&named).unwrap();
+        assert!(install(&named).is_err());
+    }
+
+    #[test]
+    fn a_file_with_broken_marks_stays_as_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let named = home.path().join("config");
+        fs::write(&named, "# >>> mccli ssh-config >>>\n").unwrap();
+        let error = install(&named).unwrap_err().to_string();
+        assert!(error.contains("config: line 1"), "{error}");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Manner {
     pub(crate) deploys_to: &'static str,
     /// Takes POST for what changes something; the Python stack does not.
     pub(crate) posts: bool,
+    /// It is not below `/motley_cue` any more.
+    pub(crate) moved: bool,
     /// Tokens are refused from the second request with one on: expired meanwhile, for instance.
     pub(crate) refuses_later: bool,
 }
@@ -46,6 +48,7 @@ impl Manner {
             status: true,
             deploys_to: "deployed",
             posts: true,
+            moved: false,
             refuses_later: false,
         }
     }
@@ -168,6 +171,9 @@ fn serve(stream: impl Read + Write, heard: &Mutex<Vec<String>>, manner: &Mutex<M
 
 fn answer(path: &str, token: Option<&str>, manner: &mut Manner) -> (u16, Value) {
     let (path, _query) = path.split_once('?').unwrap_or((path, ""));
+    if manner.moved && path.starts_with("/motley_cue") {
+        return (404, json!("the page of some other server"));
+    }
     match path.trim_end_matches('/') {
         "" | "/motley_cue" => (
             200,
