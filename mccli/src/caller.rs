@@ -11,9 +11,8 @@ use std::{
 const MAX_DISTANCE: usize = 4;
 /// Options of ssh(1) that take a value, OpenSSH 8.0 to 10.
 const WITH_VALUE: &[u8] = b"BDEFIJLOPQRSWbceilmopw";
-/// Settings that lead elsewhere, or past the shared connection.
-const ELSEWHERE: [&str; 8] = [
-    "controlpath",
+/// Settings that lead elsewhere.
+const ELSEWHERE: [&str; 7] = [
     "proxyjump",
     "proxycommand",
     "hostname",
@@ -26,12 +25,23 @@ const ELSEWHERE: [&str; 8] = [
 /// What an ssh does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It logs in, with this file in the place of the user's configuration.
-    Login(Option<PathBuf>),
+    /// It logs in.
+    Login(Line),
     /// It prints its settings, or asks a shared connection.
     Look,
     /// It goes another way than its configuration says, or over a connection of its own.
     Elsewhere,
+}
+
+/// What its command line says about the login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// `-F`: the file in the place of the user's configuration.
+    pub(crate) config: Option<PathBuf>,
+    /// Where it looks for a shared connection, if it makes one there when there is none.
+    pub(crate) control_path: Option<OsString>,
+    /// It asks nobody anything.
+    pub(crate) batch: bool,
 }
 
 /// What the ssh above this process does; a login if there is none to be seen.
@@ -50,7 +60,7 @@ pub(crate) fn purpose() -> Purpose {
             _ => break,
         }
     }
-    Purpose::Login(None)
+    Purpose::Login(Line::default())
 }
 
 /// The parent, from proc_pid_stat(5): the second field behind the name, which may hold anything.
@@ -60,7 +70,40 @@ fn parent(pid: i32) -> Option<i32> {
 }
 
 fn read(words: &[OsString]) -> Purpose {
-    let mut config = None;
+    let mut line = Line::default();
+    let mut control_master = None;
+    for (letter, value) in options(words) {
+        match letter {
+            b'G' | b'O' | b'Q' | b'V' => return Purpose::Look,
+            b'J' | b'M' | b'b' | b'B' => return Purpose::Elsewhere,
+            b'F' => line.config = Some(value.into()),
+            b'S' => line.control_path = line.control_path.or(Some(value)),
+            b'o' => {
+                let Some((name, value)) = setting(&value) else { continue };
+                match name.as_str() {
+                    "controlpath" => line.control_path = line.control_path.or(Some(value.into())),
+                    "controlmaster" => control_master = control_master.or(Some(value)),
+                    "batchmode" => line.batch = value == "yes",
+                    name if ELSEWHERE.contains(&name) => return Purpose::Elsewhere,
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+    }
+    // One made beforehand is as good as the one that it would make itself; ansible works so.
+    let is_a_path =
+        |path: &OsString| path.as_bytes().starts_with(b"/") || path.as_bytes().starts_with(b"~");
+    match (&line.control_path, control_master.as_deref()) {
+        (None, None | Some("no" | "false" | "auto")) => Purpose::Login(line),
+        (Some(path), Some("auto")) if is_a_path(path) => Purpose::Login(line),
+        _ => Purpose::Elsewhere,
+    }
+}
+
+/// The options of a line, each with its value or an empty one.
+fn options(words: &[OsString]) -> Vec<(u8, OsString)> {
+    let mut found = Vec::new();
     let mut host_seen = false;
     let mut words = words.iter();
     while let Some(word) = words.next() {
@@ -75,37 +118,31 @@ fn read(words: &[OsString]) -> Purpose {
         if bytes == b"--" {
             break;
         }
-        let letters = bytes.get(1..).unwrap_or_default();
-        let value_at = letters.iter().position(|letter| WITH_VALUE.contains(letter));
-        let end = value_at.unwrap_or(letters.len());
-        if letters.iter().take(end).any(|letter| *letter == b'G' || *letter == b'V') {
-            return Purpose::Look;
-        }
-        if letters.iter().take(end).any(|letter| *letter == b'M') {
-            return Purpose::Elsewhere;
-        }
-        let Some(letter) = value_at.and_then(|at| letters.get(at)) else { continue };
-        let attached = letters.get(end + 1..).unwrap_or_default();
-        let value = if attached.is_empty() {
-            words.next().cloned().unwrap_or_default()
-        } else {
-            OsStr::from_bytes(attached).to_owned()
-        };
-        match letter {
-            b'O' | b'Q' => return Purpose::Look,
-            b'J' | b'S' | b'b' | b'B' => return Purpose::Elsewhere,
-            b'o' if leads_elsewhere(&value) => return Purpose::Elsewhere,
-            b'F' => config = Some(PathBuf::from(value)),
-            _ => {}
+        let mut letters = bytes.get(1..).unwrap_or_default();
+        while let Some((letter, attached)) = letters.split_first() {
+            if !WITH_VALUE.contains(letter) {
+                found.push((*letter, OsString::new()));
+                letters = attached;
+                continue;
+            }
+            let value = match attached {
+                [] => words.next().cloned().unwrap_or_default(),
+                _ => OsStr::from_bytes(attached).to_owned(),
+            };
+            found.push((*letter, value));
+            break;
         }
     }
-    Purpose::Login(config)
+    found
 }
 
-fn leads_elsewhere(setting: &OsStr) -> bool {
-    let text = setting.to_string_lossy().to_lowercase();
-    let name = text.trim_start().split(|c: char| c == '=' || c.is_whitespace()).next();
-    name.is_some_and(|name| ELSEWHERE.contains(&name))
+/// Name and value of a setting, written as ssh_config(5) allows.
+fn setting(text: &OsStr) -> Option<(String, String)> {
+    let text = text.to_str()?.trim();
+    let (name, value) = text.split_once(|c: char| c == '=' || c.is_whitespace())?;
+    let value = value.trim_start_matches(|c: char| c == '=' || c.is_whitespace());
+    let value = value.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(value);
+    Some((name.to_lowercase(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -115,26 +152,36 @@ mod tests {
     #[test]
     fn the_line_of_ssh_tells_what_it_does() {
         use Purpose::{Elsewhere, Login, Look};
+        let plain = || Login(Line::default());
+        let with_config = || Login(Line { config: Some("cfg".into()), ..Line::default() });
+        let at = |path: &str| Login(Line { control_path: Some(path.into()), ..Line::default() });
         for (line, expected) in [
-            ("cue", Login(None)),
-            ("-T -D 1080 cue bash -G", Login(None)),
-            ("-p 2222 -lbob cue -- -G", Login(None)),
-            ("-vF cfg cue", Login(Some("cfg".into()))),
-            ("-Fcfg cue", Login(Some("cfg".into()))),
+            ("cue", plain()),
+            ("-T -D 1080 cue bash -G", plain()),
+            ("-p 2222 -lbob cue -- -G", plain()),
+            ("-vF cfg cue", with_config()),
+            ("-Fcfg cue", with_config()),
             ("-G cue", Look),
             ("-vG cue", Look),
             ("cue -G", Look),
             ("-O check cue", Look),
-            ("-l G cue", Login(None)),
+            ("-l G cue", plain()),
             ("-J jump cue", Elsewhere),
             ("-o ProxyJump=jump cue", Elsewhere),
             ("-oproxycommand=nc cue", Elsewhere),
-            ("-o ControlPath=x -o ControlMaster=auto cue", Elsewhere),
             ("-S none cue", Elsewhere),
-            ("-o ConnectTimeout=5 -o BatchMode=yes cue", Login(None)),
+            ("-M cue", Elsewhere),
+            ("-o ControlMaster=yes -S x cue", Elsewhere),
+            ("-o ControlMaster=no cue", plain()),
+            ("-o ControlMaster=auto -o ControlPath=\"/x\" cue", at("/x")),
+            ("-S ~/x -o ControlPath=/y -oControlMaster=auto cue", at("~/x")),
+            ("-S none -oControlMaster=auto cue", Elsewhere),
+            ("-o ConnectTimeout=5 cue", plain()),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(read(&words), expected, "{line}");
         }
+        let sftp = ["-oForwardX11 no", "-obatchmode yes", "cue"].map(OsString::from);
+        assert_eq!(read(&sftp), Login(Line { batch: true, ..Line::default() }));
     }
 }

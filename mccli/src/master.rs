@@ -8,11 +8,14 @@ use crate::{
 use std::{
     ffi::OsString,
     fs,
-    io::{self, ErrorKind},
-    os::unix::fs::{FileTypeExt, MetadataExt},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::{
+        fs::{FileTypeExt, MetadataExt},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Hosts for which no shared connection is to be started, as `host:port`, or `*` for all: the ssh
@@ -23,6 +26,9 @@ pub(crate) const GUARD_VARIABLE: &str = "MCCLI_SSH_GUARD";
 const MAX_PATH_BYTES: usize = 104 - 1 - 17;
 /// Length of `%C`.
 const HASH_BYTES: usize = 40;
+/// First message of either side, and the version of the protocol, which has not changed since 5.x.
+const MUX_HELLO: [u8; 4] = 1_u32.to_be_bytes();
+const MUX_VERSION: [u8; 4] = 4_u32.to_be_bytes();
 /// How long a connection may take to say that it is there; one that does not is as good as dead.
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 
@@ -35,6 +41,8 @@ pub(crate) struct Destination {
     port: Option<u16>,
     /// `-F`, if the user gave it.
     pub(crate) config: Option<PathBuf>,
+    /// Where the ssh that goes there looks for a connection, if not where ours are.
+    pub(crate) control_path: Option<OsString>,
 }
 
 impl Destination {
@@ -50,7 +58,12 @@ impl Destination {
                 motley_proto::text::escape(host, 255)
             )));
         }
-        Ok(Self { host: host.to_owned(), port: (port != 22).then_some(port), config: None })
+        Ok(Self {
+            host: host.to_owned(),
+            port: (port != 22).then_some(port),
+            config: None,
+            control_path: None,
+        })
     }
 
     /// Words by which ssh comes there.
@@ -128,14 +141,15 @@ impl Sockets {
             .map_err(|source| Error::File { path: self.folder.clone(), source })
     }
 
-    /// The connection to a destination, as ssh itself names it.
+    /// The connection to a destination: at this path, or in this folder, as ssh itself names it.
     ///
     /// # Errors
     /// [`Error::Ssh`] with what ssh said.
     pub(crate) fn of(&self, destination: &Destination, guard: &str) -> Result<Master> {
+        let own = || format!("{}/%C", literally(&self.folder)).into();
         let output = Command::new("ssh")
             .args(["-G", "-S"])
-            .arg(format!("{}/%C", literally(&self.folder)))
+            .arg(destination.control_path.clone().unwrap_or_else(own))
             .args(destination.words())
             .env(GUARD_VARIABLE, guard)
             .stdin(Stdio::null())
@@ -148,6 +162,16 @@ impl Sockets {
         Master::read(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| {
             Error::Ssh("ssh -G does not tell the path of the socket; update OpenSSH".to_owned())
         })
+    }
+
+    /// The file that is locked while this connection is made: in this folder, wherever its socket is.
+    pub(crate) fn lock_of(&self, master: &Master) -> PathBuf {
+        use aws_lc_rs::digest;
+        let path = master.socket.as_os_str().as_encoded_bytes();
+        let digest = digest::digest(&digest::SHA256, path);
+        let name: String =
+            digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        self.folder.join(name).with_extension("lock")
     }
 
     /// Every socket in the folder.
@@ -206,45 +230,40 @@ impl Master {
 
     /// True if it answers.
     pub(crate) fn is_alive(&self) -> bool {
-        let ours = fs::symlink_metadata(&self.socket).is_ok_and(|it| {
+        self.is_socket_of_ours() && greets(&self.socket).unwrap_or(false)
+    }
+
+    fn is_socket_of_ours(&self) -> bool {
+        fs::symlink_metadata(&self.socket).is_ok_and(|it| {
             it.file_type().is_socket() && it.uid() == nix::unistd::geteuid().as_raw()
-        });
-        ours && self.command("check")
+        })
     }
 
     /// Ends it and all that goes over it; true if it was there.
     pub(crate) fn end(&self) -> bool {
-        let was_there = self.command("exit");
+        let was_there = self.is_alive() && self.exit();
         self.clear_away();
         was_there
     }
 
-    /// Takes away the socket of one that is dead; it would keep the next from listening.
+    /// Takes away the socket of one that is dead; it would keep the next from listening. A file that
+    /// is no socket stays: the path may be one that the user gave.
     pub(crate) fn clear_away(&self) {
-        let _ = fs::remove_file(&self.socket);
+        if self.is_socket_of_ours() {
+            let _ = fs::remove_file(&self.socket);
+        }
     }
 
-    fn command(&self, word: &str) -> bool {
-        let child = Command::new("ssh")
-            .args(["-F", "none", "-O", word, "-S"])
+    fn exit(&self) -> bool {
+        let status = Command::new("ssh")
+            .args(["-F", "none", "-O", "exit", "-S"])
             .arg(literally(&self.socket))
             .arg("shared")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .spawn();
-        let Ok(mut child) = child else { return false };
-        let end = Instant::now() + CHECK_LIMIT;
-        while Instant::now() < end {
-            match child.try_wait() {
-                Ok(Some(status)) => return status.success(),
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => break,
-            }
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        false
+            .status();
+        status.is_ok_and(|it| it.success())
     }
 
     /// Words with which ssh becomes this connection: in the background once it is logged in, ended
@@ -263,6 +282,19 @@ impl Master {
         }
         words
     }
+}
+
+/// True if a connection says hello, by the protocol that OpenSSH's PROTOCOL.mux describes: what
+/// `ssh -O check` asks, without another process on the way of every ssh.
+fn greets(socket: &Path) -> io::Result<bool> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(CHECK_LIMIT))?;
+    stream.set_write_timeout(Some(CHECK_LIMIT))?;
+    let hello = [&8_u32.to_be_bytes()[..], &MUX_HELLO, &MUX_VERSION].concat();
+    stream.write_all(&hello)?;
+    let mut answer = [0_u8; 12];
+    stream.read_exact(&mut answer)?;
+    Ok(answer.get(4..) == Some(&[MUX_HELLO, MUX_VERSION].concat()[..]))
 }
 
 /// The guard of the environment.

@@ -70,6 +70,13 @@ impl<'a> User<'a> {
         Ok(outcome.stdout.trim_end().to_owned())
     }
 
+    /// Process id of the shared connection.
+    fn master(&self) -> Result<String> {
+        let check = self.run("ssh -O check login.cluster.test 2>&1")?;
+        let pid = check.stdout.split_once("pid=").and_then(|(_, rest)| rest.split_once(')'));
+        Ok(pid.with_context(|| check.stdout.clone())?.0.to_owned())
+    }
+
     fn logins(&self) -> usize {
         self.world.sshd.log().matches("Accepted ").count()
     }
@@ -147,12 +154,14 @@ sandbox_test! {
 }
 
 sandbox_test! {
-    fn ansible_pings_over_the_shared_connection_when_it_makes_none_of_its_own(sb) {
+    fn ansible_pings_over_our_shared_connection_and_over_its_own(sb) {
         let user = User::with_block(sb)?;
-        let ping = "cd /root && ANSIBLE_SSH_ARGS= ANSIBLE_HOME=/root/.ansible ansible -i login.cluster.test, all -m ping -e ansible_python_interpreter=/usr/bin/python3";
-        let said = user.prints(ping)?;
-        assert!(said.contains("pong"), "{said}");
-        assert_eq!(user.logins(), 1);
+        let ping = "ansible -i login.cluster.test, all -m ping -e ansible_python_interpreter=/usr/bin/python3";
+        for (arguments, logins) in [("ANSIBLE_SSH_ARGS=", 1), ("", 2)] {
+            let said = user.prints(&format!("cd /root && {arguments} ANSIBLE_HOME=/root/.ansible {ping}"))?;
+            assert!(said.contains("pong"), "{said}");
+            assert_eq!(user.logins(), logins, "{arguments}");
+        }
         Ok(())
     }
 }
@@ -178,13 +187,11 @@ sandbox_test! {
         let five = "for n in 1 2 3 4 5; do ssh login.cluster.test id -un & done; wait";
         assert_eq!(user.prints(five)?, ["alice"; 5].join("\n"));
         assert_eq!(user.logins(), 1);
-        let check = user.run("ssh -O check login.cluster.test")?;
-        let said = check.stderr.clone() + &check.stdout;
-        let pid = said.split_once("pid=").and_then(|(_, rest)| rest.split_once(')'));
-        let (pid, _) = pid.with_context(|| said.clone())?;
-        check_run("kill", &["-9", pid])?;
-        assert_eq!(user.prints(five)?, ["alice"; 5].join("\n"));
-        assert_eq!(user.logins(), 2);
+        for (signal, logins) in [("-KILL", 2), ("-STOP", 3)] {
+            check_run("kill", &[signal, &user.master()?])?;
+            assert_eq!(user.prints(five)?, ["alice"; 5].join("\n"), "{signal}");
+            assert_eq!(user.logins(), logins, "{signal}");
+        }
         Ok(())
     }
 }
@@ -216,6 +223,18 @@ sandbox_test! {
         let mccli = motley_tests::sandbox::built("mccli")?;
         assert_eq!(user.prints(&format!("{} ssh {HOST} id -un", mccli.display()))?, "alice");
         assert_eq!(user.logins(), 1);
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn a_jump_host_of_the_configuration_gets_a_login_of_its_own(sb) {
+        let user = User::with_block(sb)?;
+        let config = fs::read_to_string("/root/.ssh/config")?;
+        let jump = format!("{config}Host {HOST}\n ProxyJump other.cluster.test\n");
+        fs::write("/root/.ssh/config", jump)?;
+        assert_eq!(user.prints("ssh login.cluster.test id -un")?, "alice");
+        assert_eq!(user.logins(), 2);
         Ok(())
     }
 }

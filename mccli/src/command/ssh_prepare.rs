@@ -8,10 +8,11 @@ use crate::{
     cli::{Options, SshPrepareLine},
     error::{Error, Result},
     folders,
-    master::{self, Destination, GUARD_VARIABLE, Master, Sockets},
+    master::{self, Destination, GUARD_VARIABLE, Sockets},
     report,
 };
 use std::{
+    ffi::OsString,
     fs::File,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
@@ -27,8 +28,11 @@ use std::{
 pub(super) fn run(options: &Options, line: &SshPrepareLine) -> Result<()> {
     let purpose = caller::purpose();
     let mut destination = Destination::new(&line.host, line.port)?;
-    if let Purpose::Login(config) = &purpose {
-        destination.config.clone_from(config);
+    let mut batch = false;
+    if let Purpose::Login(line) = &purpose {
+        destination.config.clone_from(&line.config);
+        destination.control_path.clone_from(&line.control_path);
+        batch = line.batch;
     }
     let Some(guard) = destination.guard(master::guard().as_deref()) else {
         decline("the connection is being made by this very ssh");
@@ -48,7 +52,7 @@ pub(super) fn run(options: &Options, line: &SshPrepareLine) -> Result<()> {
         decline("nobody is logged in, and this ssh does not want to");
     }
     sockets.prepare()?;
-    let turn = Turn::wait(&master)?;
+    let turn = Turn::wait(&sockets.lock_of(&master))?;
     if master.is_alive() {
         return Ok(());
     }
@@ -56,7 +60,13 @@ pub(super) fn run(options: &Options, line: &SshPrepareLine) -> Result<()> {
         decline("somebody else's attempt has just failed");
     }
     master.clear_away();
-    let outcome = start(options, line, &destination, &master, &guard);
+    let mut words = master.words(line.persist);
+    if batch {
+        words.extend(["-o", "BatchMode=yes"].map(Into::into));
+    }
+    words.extend(destination.words());
+    let outcome = start(options, line, &words, &guard)
+        .and_then(|()| master.is_alive().then_some(()).ok_or_else(|| unconnected(&line.host)));
     turn.finish(&outcome);
     outcome
 }
@@ -68,13 +78,7 @@ fn decline(why: &str) -> ! {
 }
 
 /// Logs in as `mccli ssh` does, and comes back when ssh has gone into the background.
-fn start(
-    options: &Options,
-    line: &SshPrepareLine,
-    destination: &Destination,
-    master: &Master,
-    guard: &str,
-) -> Result<()> {
+fn start(options: &Options, line: &SshPrepareLine, words: &[OsString], guard: &str) -> Result<()> {
     let mut command = Command::new(std::env::current_exe()?);
     if let Some(path) = &options.config {
         command.arg("--config").arg(path);
@@ -85,21 +89,24 @@ fn start(
     if options.debug {
         command.arg("--debug");
     }
+    if words.iter().any(|word| word == "BatchMode=yes") {
+        command.arg("--no-input");
+    }
     let status = command
         .args(["ssh", "--no-agent-forward"])
-        .args(master.words(line.persist))
-        .args(destination.words())
+        .args(words)
         .env(GUARD_VARIABLE, guard)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()?;
-    if status.success() && master.is_alive() {
-        return Ok(());
-    }
-    Err(Error::Ssh(format!(
-        "no shared connection to {}, so ssh goes on by itself; `mccli doctor {0}` finds the cause",
-        line.host
-    )))
+    if status.success() { Ok(()) } else { Err(unconnected(&line.host)) }
+}
+
+/// mccli or ssh has said why already.
+fn unconnected(host: &str) -> Error {
+    Error::Ssh(format!(
+        "no shared connection to {host}, so ssh goes on by itself; `mccli doctor {host}` finds the cause"
+    ))
 }
 
 /// The right to make a connection: one process has it, others wait.
@@ -110,10 +117,8 @@ struct Turn {
 }
 
 impl Turn {
-    fn wait(master: &Master) -> Result<Self> {
-        let path = master.socket().with_added_extension("lock");
-        let lock = || Self::lock(&path);
-        lock().map_err(|source| Error::File { path: path.clone(), source })
+    fn wait(path: &Path) -> Result<Self> {
+        Self::lock(path).map_err(|source| Error::File { path: path.to_owned(), source })
     }
 
     fn lock(path: &Path) -> io::Result<Self> {
