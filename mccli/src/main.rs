@@ -16,6 +16,8 @@ mod error;
 mod ffi;
 mod folders;
 mod http;
+#[allow(dead_code)]
+mod login;
 mod report;
 mod service;
 mod shell_words;

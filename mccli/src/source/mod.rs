@@ -2,6 +2,8 @@
 
 pub(crate) mod agent;
 mod given;
+#[allow(dead_code)]
+pub(crate) mod stored;
 
 use crate::{
     claims::{Claims, audiences_of},
