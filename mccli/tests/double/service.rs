@@ -32,6 +32,8 @@ pub(crate) struct Manner {
     pub(crate) posts: bool,
     /// Tokens are refused from the second request with one on: expired meanwhile, for instance.
     pub(crate) refuses_later: bool,
+    /// Takes requests with a token and never answers them.
+    pub(crate) hangs: bool,
 }
 
 impl Manner {
@@ -47,6 +49,7 @@ impl Manner {
             deploys_to: "deployed",
             posts: true,
             refuses_later: false,
+            hangs: false,
         }
     }
 }
@@ -148,6 +151,10 @@ fn serve(stream: impl Read + Write, heard: &Mutex<Vec<String>>, manner: &Mutex<M
             }
         }
         heard.lock().unwrap().push(if is_post { format!("POST {path}") } else { path.clone() });
+        if token.is_some() && manner.lock().unwrap().hangs {
+            std::thread::sleep(super::PATIENCE);
+            return;
+        }
         let manner = &mut manner.lock().unwrap();
         let (status, body) = match is_post && !manner.posts {
             true => (405, json!({"detail": "Method Not Allowed"})),
