@@ -9,9 +9,9 @@ use crate::{
     error::{Error, Result},
     folders,
     http::Http,
-    report,
+    login, report,
     service::{Facts, Service},
-    source::{self, Needs, Requirements, Token, environment},
+    source::{self, Needs, Origins, ProfileChoice, Requirements, Token, environment},
 };
 use motley_proto::Issuer;
 use std::cell::RefCell;
@@ -84,13 +84,35 @@ pub(crate) fn find_service<'a>(
     Ok(service)
 }
 
-/// A token for the service, from the first source that has one.
+/// A token for the service, from the first source that has one, or from a login now.
 ///
 /// # Errors
-/// [`Error::NoToken`].
-pub(crate) fn find_token(options: &Options, needs: &dyn Requirements) -> Result<Token> {
-    let sources = source::in_order(options, &source::environment, needs);
-    source::first_token(&sources, needs, source::now_s())
+/// [`Error::NoToken`], [`Error::Config`], and what goes wrong with that login.
+pub(crate) fn find_token(
+    options: &Options,
+    host: Option<&str>,
+    needs: &dyn Requirements,
+) -> Result<Token> {
+    let profile = chosen_profile(options, host)?;
+    let origins = Origins { options, lookup: &environment, needs, profile };
+    match source::first_token(source::in_order(&origins), needs, source::now_s()) {
+        Err(error @ Error::NoToken(_)) => login::offer(options, needs)?.ok_or(error),
+        found => found,
+    }
+}
+
+/// The profile of `--profile`, of `MCCLI_PROFILE`, or of the rule for the host.
+fn chosen_profile(options: &Options, host: Option<&str>) -> Result<Option<ProfileChoice>> {
+    let config = configuration(options)?;
+    let table = |name: &str| config.profile(name).map_err(Error::Usage);
+    if let Some(name) = &options.profile {
+        return Ok(Some(ProfileChoice::Option(name.clone(), table(name)?)));
+    }
+    let by_host = || host.and_then(|host| config.host(host).profile);
+    environment("MCCLI_PROFILE")
+        .or_else(by_host)
+        .map(|name| Ok(ProfileChoice::Standing(name.clone(), table(&name)?)))
+        .transpose()
 }
 
 /// The service's wishes, from `/info` and, for services that keep them there, `/info/op`.
@@ -104,6 +126,12 @@ impl<'a> Wishes<'a> {
     /// Of this service.
     pub(crate) fn new(service: &'a Service<'a>, facts: &'a Facts) -> Self {
         Self { service, facts, asked: RefCell::default() }
+    }
+
+    /// True if the service supports the issuer, or does not list those that it supports.
+    fn lists(&self, canonical: &str) -> bool {
+        let listed = &self.facts.info.supported_ops;
+        listed.is_empty() || listed.iter().any(|issuer| Issuer::canonical(issuer) == canonical)
     }
 
     fn ask(&self, issuer: &str) -> Result<Option<motley_proto::rest::OpInfo>> {
@@ -126,6 +154,8 @@ impl Requirements for Wishes<'_> {
         }
         match self.ask(issuer) {
             Ok(Some(op)) => Needs::Op(op),
+            // Services that don't have this request say so with the same 404.
+            Ok(None) if self.lists(&wanted) => Needs::Unknown,
             Ok(None) => Needs::Unsupported,
             Err(error) => {
                 report::debug(&error.to_string());

@@ -43,7 +43,8 @@ impl Entry {
         }
         let service = context::find_service(http, options, Some(&settings.hostname))?;
         let facts = service.info()?;
-        let token = context::find_token(options, &Wishes::new(&service, &facts))?;
+        let token =
+            context::find_token(options, Some(&settings.hostname), &Wishes::new(&service, &facts))?;
         let wanted = if options.no_deploy { Deployment::Unwanted } else { Deployment::Wanted };
         let user = account::login_name(&service, &facts, &token.secret, wanted)?;
         Ok(Self {

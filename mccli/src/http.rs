@@ -121,6 +121,19 @@ impl Http {
         Ok(answer)
     }
 
+    /// Posts JSON.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub(crate) fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<Answer> {
+        let parsed = check_scheme(url, &self.trust)?;
+        let limit = Duration::from_secs(self.trust.timeout_s);
+        self.run(|client| {
+            let request = client.post(parsed).timeout(limit).json(body);
+            async move { read(url, request).await }
+        })
+    }
+
     fn ask(
         &self,
         method: Method,
@@ -223,13 +236,17 @@ async fn send(
     if let Some(token) = &token {
         request = request.header(header::AUTHORIZATION, authorization(token)?);
     }
-    let mut answer = request.send().await.map_err(|error| classify(&url, &error))?;
+    read(&url, request).await
+}
+
+async fn read(url: &str, request: reqwest::RequestBuilder) -> Result<Answer> {
+    let mut answer = request.send().await.map_err(|error| classify(url, &error))?;
     let status = answer.status().as_u16();
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(&url, &error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| classify(url, &error))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             let reason = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
-            return Err(Error::Network { url, reason });
+            return Err(Error::Network { url: url.to_owned(), reason });
         }
         body.extend_from_slice(&chunk);
     }

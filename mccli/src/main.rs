@@ -20,6 +20,8 @@ mod files;
 mod folders;
 mod http;
 mod master;
+#[allow(dead_code)]
+mod login;
 mod report;
 mod service;
 mod shell_words;

@@ -34,7 +34,8 @@ impl Visit {
     ) -> Result<T> {
         let service = context::find_service(&self.http, options, self.hostname.as_deref())?;
         let facts = service.info()?;
-        let token = context::find_token(options, &Wishes::new(&service, &facts))?;
+        let wishes = Wishes::new(&service, &facts);
+        let token = context::find_token(options, hostname.as_deref().or(host), &wishes)?;
         call(&service, &token.secret)
     }
 }

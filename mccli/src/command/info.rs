@@ -26,9 +26,9 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     let token = match &found {
         Some((service, facts)) => {
             blocks.push(block("Information about service", &json_text(&facts.raw)));
-            context::find_token(options, &Wishes::new(service, facts))
+            context::find_token(options, host, &Wishes::new(service, facts))
         }
-        None => context::find_token(options, &NoService),
+        None => context::find_token(options, host, &NoService),
     };
     match token {
         Ok(token) => {

@@ -1,16 +1,19 @@
 //! Where access tokens come from: sources behind one trait, tried in a fixed order.
 
 pub(crate) mod agent;
+mod choose;
 mod given;
+mod issuer;
+mod mytoken;
+mod order;
+#[allow(dead_code)]
+pub(crate) mod stored;
+mod wlcg;
 
-use crate::{
-    claims::{Claims, audiences_of},
-    cli::Options,
-    error::{Error, Result},
-    report,
-};
-use agent::{Agent, AgentToken, Chosen};
-use given::{Command, File, Text};
+pub(crate) use choose::first_token;
+pub(crate) use order::{Origins, ProfileChoice, in_order};
+
+use crate::claims::audiences_of;
 use motley_proto::{Secret, rest::OpInfo};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -65,6 +68,23 @@ pub(crate) trait TokenSource {
     fn fetch(&self, needs: &dyn Requirements) -> std::result::Result<Token, String>;
 }
 
+/// How a source came into the row, and so how much it may decide by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The user named it: what it gives is meant, and why it gives nothing is always told.
+    Named,
+    /// mccli knows it, for providers that the service supports.
+    Known,
+    /// It lay there, and nobody said that it is for this service.
+    Found,
+}
+
+/// A source in the row of those to try.
+pub(crate) struct Candidate<'a> {
+    pub(crate) source: Box<dyn TokenSource + 'a>,
+    pub(crate) standing: Standing,
+}
+
 /// Looks up a variable of the environment; empty ones count as absent.
 pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -78,121 +98,9 @@ pub(crate) fn behaves_as_0_7(lookup: Lookup<'_>) -> bool {
     lookup("MCCLI_COMPAT").as_deref() == Some("0.7")
 }
 
-/// The sources in the order in which they are tried.
-///
-/// What the command line names comes first, then the environment, then the service's only issuer.
-/// `MCCLI_COMPAT=0.7` orders by kind instead: any token before any account before any issuer.
-pub(crate) fn in_order(
-    options: &Options,
-    lookup: Lookup<'_>,
-    needs: &dyn Requirements,
-) -> Vec<Box<dyn TokenSource>> {
-    let line = from_command_line(options);
-    let variables = from_environment(lookup);
-    let kinds: Vec<Box<dyn TokenSource>> = if behaves_as_0_7(lookup) {
-        line.into_iter()
-            .zip(variables)
-            .filter_map(|(option, variable)| option.or(variable))
-            .collect()
-    } else {
-        line.into_iter().chain(variables).flatten().collect()
-    };
-    let only = match needs.issuers().as_slice() {
-        [one] => Some(agent_source("the service's only provider", Chosen::Issuer(one.clone()))),
-        _ => None,
-    };
-    kinds.into_iter().chain(only).collect()
-}
-
-type Kinds = [Option<Box<dyn TokenSource>>; 5];
-
-fn from_command_line(options: &Options) -> Kinds {
-    let text = |value: &Secret| -> Box<dyn TokenSource> {
-        Box::new(Text { name: "--token".to_owned(), text: value.clone() })
-    };
-    [
-        options.token.as_ref().map(text),
-        options.token_file.as_ref().map(|path| file_source("--token-file", path)),
-        options.token_cmd.as_ref().map(|line| command_source("--token-cmd", line)),
-        options.oa_account.clone().map(|a| agent_source("--oidc", Chosen::Account(a))),
-        options.iss.clone().map(|i| agent_source("--iss", Chosen::issuer(&i))),
-    ]
-}
-
-fn from_environment(lookup: Lookup<'_>) -> Kinds {
-    let first = |names: &[&'static str]| -> Option<(&'static str, String)> {
-        names.iter().find_map(|&name| lookup(name).map(|value| (name, value)))
-    };
-    let text = |(name, value): (&'static str, String)| -> Box<dyn TokenSource> {
-        Box::new(Text { name: name.to_owned(), text: Secret::new(value) })
-    };
-    [
-        first(&TOKEN_VARIABLES).map(text),
-        first(&["MCCLI_TOKEN_FILE"]).map(|(name, path)| file_source(name, &path)),
-        first(&["MCCLI_TOKEN_CMD"]).map(|(name, line)| command_source(name, &line)),
-        first(&ACCOUNT_VARIABLES).map(|(name, a)| agent_source(name, Chosen::Account(a))),
-        first(&ISSUER_VARIABLES).map(|(name, i)| agent_source(name, Chosen::issuer(&i))),
-    ]
-}
-
-fn file_source(name: &str, path: &str) -> Box<dyn TokenSource> {
-    Box::new(File { name: name.to_owned(), path: path.into() })
-}
-
-fn command_source(name: &str, line: &str) -> Box<dyn TokenSource> {
-    Box::new(Command { name: name.to_owned(), line: line.to_owned() })
-}
-
-fn agent_source(name: &str, chosen: Chosen) -> Box<dyn TokenSource> {
-    Box::new(AgentToken { name: name.to_owned(), chosen, agent: Agent::from_environment() })
-}
-
-/// Tries the sources and takes the first token that can work.
-///
-/// A token that lacks scopes or audience is taken only if no other source has a better one: the
-/// service has the last word.
-///
-/// # Errors
-/// [`Error::NoToken`] with what each source said.
-pub(crate) fn first_token(
-    sources: &[Box<dyn TokenSource>],
-    needs: &dyn Requirements,
-    now_s: f64,
-) -> Result<Token> {
-    let mut failures = Vec::new();
-    let mut doubtful = None;
-    for source in sources {
-        let name = source.name();
-        let problem = match source.fetch(needs) {
-            Ok(token) => match judge(&token.secret, needs, now_s) {
-                Judgement::Fits => {
-                    announce(&failures, &name, &token.secret);
-                    return Ok(token);
-                }
-                Judgement::Useless(why) => why,
-                Judgement::Doubtful(why) => {
-                    doubtful.get_or_insert((name.clone(), token));
-                    why
-                }
-            },
-            Err(why) => why,
-        };
-        failures.push(format!("{name}: {problem}"));
-    }
-    match doubtful {
-        Some((name, token)) => {
-            announce(&failures, &name, &token.secret);
-            Ok(token)
-        }
-        None => Err(no_token(&failures, needs)),
-    }
-}
-
-fn announce(failures: &[String], name: &str, token: &Secret) {
-    for failure in failures {
-        report::warning(failure);
-    }
-    report::info(&format!("using the token of {name}, fingerprint {}", fingerprint(token)));
+/// Seconds since 1970.
+pub(crate) fn now_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// Eight hex digits of SHA-256: enough to tell tokens apart in a log, useless to log in.
@@ -201,51 +109,21 @@ pub(crate) fn fingerprint(token: &Secret) -> String {
     digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn no_token(failures: &[String], needs: &dyn Requirements) -> Error {
-    let mut text = failures.join("\n");
-    if failures.is_empty() {
-        text = "No Access Token found. Try 'mccli --help' for help on specifying the Access Token source.".to_owned();
-    }
-    let issuers = needs.issuers();
-    if issuers.len() > 1 && failures.is_empty() {
-        text.push_str("\nThe service supports several providers; choose one with --iss:");
-        issuers.iter().for_each(|issuer| text.push_str(&format!("\n  {issuer}")));
-    }
-    Error::NoToken(text)
-}
-
-enum Judgement {
-    Fits,
-    Doubtful(String),
-    Useless(String),
-}
-
-fn judge(token: &Secret, needs: &dyn Requirements, now_s: f64) -> Judgement {
-    let Some(claims) = Claims::of(token) else { return Judgement::Fits };
-    if claims.seconds_left(now_s).is_some_and(|left| left <= 0.0) {
-        return Judgement::Useless("the token is expired; get a new one".to_owned());
-    }
-    let Some(issuer) = claims.issuer() else { return Judgement::Fits };
-    match needs.of(issuer) {
-        Needs::Unknown => Judgement::Fits,
-        Needs::Unsupported => {
-            Judgement::Doubtful(format!("the service does not support the issuer {issuer}"))
-        }
-        Needs::Op(op) => match claims.lacking(&op) {
-            Some(why) => Judgement::Doubtful(why),
-            None => Judgement::Fits,
-        },
-    }
-}
-
-/// Seconds since 1970.
-pub(crate) fn now_s() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// Scopes and audience as oidc-agent takes them: each one text, blanks between values.
+/// Scopes and audience as oidc-agent and mytoken take them: each one text, blanks between values.
 fn scope_and_audience(op: &OpInfo) -> (String, String) {
     (op.scopes.join(" "), audiences_of(op).join(" "))
+}
+
+/// The same for an issuer, or why no token of it is of use.
+fn wanted_of(
+    needs: &dyn Requirements,
+    issuer: &str,
+) -> std::result::Result<(String, String), String> {
+    match needs.of(issuer) {
+        Needs::Op(op) => Ok(scope_and_audience(&op)),
+        Needs::Unknown => Ok((String::new(), String::new())),
+        Needs::Unsupported => Err(choose::unsupported(issuer, needs)),
+    }
 }
 
 #[cfg(test)]

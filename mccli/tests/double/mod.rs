@@ -1,6 +1,8 @@
 //! Doubles for the parts around mccli: the service (plain http on loopback) and ssh (a script).
 #![allow(dead_code)] // Each test binary uses its own part of this module.
 
+pub(crate) mod http;
+pub(crate) mod mytoken;
 pub(crate) mod service;
 
 use std::{

@@ -34,6 +34,8 @@ pub(crate) struct Manner {
     pub(crate) moved: bool,
     /// Tokens are refused from the second request with one on: expired meanwhile, for instance.
     pub(crate) refuses_later: bool,
+    /// Takes requests with a token and never answers them.
+    pub(crate) hangs: bool,
 }
 
 impl Manner {
@@ -50,6 +52,7 @@ impl Manner {
             posts: true,
             moved: false,
             refuses_later: false,
+            hangs: false,
         }
     }
 }
@@ -151,6 +154,10 @@ fn serve(stream: impl Read + Write, heard: &Mutex<Vec<String>>, manner: &Mutex<M
             }
         }
         heard.lock().unwrap().push(if is_post { format!("POST {path}") } else { path.clone() });
+        if token.is_some() && manner.lock().unwrap().hangs {
+            std::thread::sleep(super::PATIENCE);
+            return;
+        }
         let manner = &mut manner.lock().unwrap();
         let (status, body) = match is_post && !manner.posts {
             true => (405, json!({"detail": "Method Not Allowed"})),

@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use super::{Answer, Outcome, Sandbox, built};
 
 /// Variables of the caller that would change where mccli takes its token or endpoint from.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 20] = [
     "ACCESS_TOKEN",
     "OIDC",
     "OS_ACCESS_TOKEN",
@@ -22,7 +22,15 @@ const FOREIGN: [&str; 12] = [
     "OIDC_ISS",
     "OIDC_ISSUER",
     "OIDC_SOCK",
+    "OIDC_REMOTE_SOCK",
     "MYTOKEN",
+    "MYTOKEN_SERVER",
+    "BEARER_TOKEN",
+    "BEARER_TOKEN_FILE",
+    "MCCLI_TOKEN_FILE",
+    "MCCLI_TOKEN_CMD",
+    "MCCLI_PROFILE",
+    "MCCLI_COMPAT",
     "LOG",
 ];
 

@@ -41,7 +41,7 @@ pub use furnish::{Layers, Surroundings};
 pub use init::enter;
 pub use mccli::Mccli;
 pub use node::{Node, NodePlan, Ran};
-pub use oidc_agent::OidcAgent;
+pub use oidc_agent::{AgentClient, OidcAgent};
 pub use poll::until;
 pub use rest::{Reply, Rest};
 pub use service::Service;
