@@ -4,6 +4,7 @@ mod account;
 mod argv;
 mod askpass;
 mod broker;
+mod carrier;
 mod claims;
 mod cli;
 mod command;
@@ -15,12 +16,15 @@ mod entry;
 mod error;
 mod ffi;
 mod folders;
+mod forwarding;
 mod http;
+mod programs;
 mod report;
 mod service;
 mod shell_words;
 mod source;
 mod ssh_config;
+mod start;
 mod tty;
 
 use clap::{FromArgMatches, error::ErrorKind};
@@ -31,6 +35,9 @@ fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     if let Some((socket, prompt)) = askpass::wanted(&argv) {
         return askpass::run(&socket, &prompt);
+    }
+    if let Some(name) = argv::LinkName::of(&argv) {
+        return command::link(name, argv.get(1..).unwrap_or_default());
     }
     if argv.len() == 2 && argv.last().is_some_and(|word| word == broker::BROKER_ARGUMENT) {
         return broker::keep();

@@ -147,6 +147,14 @@ fn agent_source(name: &str, chosen: Chosen) -> Box<dyn TokenSource> {
     Box::new(AgentToken { name: name.to_owned(), chosen, agent: Agent::from_environment() })
 }
 
+/// The token in the first line of standard input.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn token_from_input() -> std::result::Result<Secret, String> {
+    given::from_input()
+}
+
 /// Tries the sources and takes the first token that can work.
 ///
 /// A token that lacks scopes or audience is taken only if no other source has a better one: the
