@@ -1,31 +1,25 @@
 //! Askpass: what ssh starts to have a prompt answered, by the broker or by the user.
 
 use crate::{
-    broker::{self, ANSWER_LIMIT, Ask, Reply},
+    broker::{self, Ask, Reply},
     report, tty,
 };
-use motley_proto::{client::Connection, frame::Cap};
-use nix::unistd;
 use std::{
     ffi::OsString,
     io::{self, Write},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Instant,
 };
 
-/// The prompt, if this process was started by ssh to answer one.
+/// The broker's socket and the prompt, if this process was started by ssh to answer one.
 ///
-/// ssh gives the prompt as the only argument and allows no option, so a variable tells. A single
-/// word can't be a prompt: a ProxyCommand that runs `mccli info` has the variable too.
+/// ssh gives the prompt as the only argument and allows no option, so the name tells under which the
+/// program was started.
 pub(crate) fn wanted(argv: &[OsString]) -> Option<(PathBuf, String)> {
-    let socket = std::env::var_os(broker::SOCKET_VARIABLE)?;
-    let [_, prompt] = argv else { return None };
-    let is_word = !prompt.is_empty()
-        && prompt.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"-_=".contains(b));
-    (!is_word && prompt != broker::BROKER_ARGUMENT)
-        .then(|| (PathBuf::from(socket), prompt.to_string_lossy().into_owned()))
+    let [name, prompt] = argv else { return None };
+    let name = Path::new(name);
+    (name.file_name()? == broker::ASKPASS)
+        .then(|| (broker::socket_beside(name), prompt.to_string_lossy().into_owned()))
 }
 
 /// Answers one prompt of ssh; the whole life of the askpass process.
@@ -36,30 +30,19 @@ pub(crate) fn run(socket: &Path, prompt: &str) -> ExitCode {
         Ok("confirm") => return confirm(prompt),
         _ => {}
     }
-    match ask_broker(socket, prompt) {
+    match broker::ask(socket, &Ask::Prompt(prompt.to_owned())) {
         Ok(Reply::Answer(secret)) => code(print(secret.expose())),
         Ok(Reply::AskUser) => ask_user(prompt),
-        Ok(Reply::Nothing) => ExitCode::FAILURE,
         Ok(Reply::Spent(text)) => {
             report::error(&text);
             ExitCode::FAILURE
         }
+        Ok(_) => ExitCode::FAILURE,
         Err(text) => {
             report::warning(&format!("no answer from the process that holds the token: {text}"));
             ask_user(prompt)
         }
     }
-}
-
-fn ask_broker(socket: &Path, prompt: &str) -> Result<Reply, String> {
-    let exchange = || {
-        let mut connection = Connection::open(socket, Cap::LOGIN, Instant::now() + ANSWER_LIMIT)?;
-        connection.require_server(Some(unistd::getuid().as_raw()))?;
-        let parent = unistd::getppid().as_raw();
-        connection.send(&Ask { prompt: prompt.to_owned(), parent })?;
-        connection.receive::<Reply>()
-    };
-    exchange().map_err(|error| error.to_string())
 }
 
 /// Passwords, passphrases and questions about host keys belong to the user.

@@ -52,15 +52,14 @@ pub(crate) struct HostRule {
     pub(crate) endpoint: Option<String>,
     /// Which profile has the token.
     pub(crate) profile: Option<String>,
-    /// Whether the socket of oidc-agent is forwarded.
-    #[serde(default)]
-    pub(crate) agent_forward: Forwarding,
+    /// Whether the socket of oidc-agent is forwarded; not unless somebody says so.
+    pub(crate) agent_forward: Option<Forwarding>,
     /// Certificate authorities to trust too.
     pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// Whether the socket of oidc-agent is forwarded to a host.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Forwarding {
     /// Always.
@@ -68,7 +67,6 @@ pub(crate) enum Forwarding {
     /// After a question on the terminal.
     Ask,
     /// Not.
-    #[default]
     Never,
 }
 
@@ -235,8 +233,8 @@ mod tests {
     fn the_first_pattern_that_fits_decides_for_a_host() {
         let config = Config::parse(SAMPLE).unwrap();
         assert_eq!(config.host("login1.example.org").profile.as_deref(), Some("work"));
-        assert_eq!(config.host("login1.example.org").agent_forward, Forwarding::Never);
-        assert_eq!(config.host("OTHER.example.org").agent_forward, Forwarding::Ask);
+        assert_eq!(config.host("login1.example.org").agent_forward, None);
+        assert_eq!(config.host("OTHER.example.org").agent_forward, Some(Forwarding::Ask));
         assert_eq!(config.host("example.com"), HostRule::default());
         assert_eq!(config.op("https://op.example.org").client_id.as_deref(), Some("mccli"));
         assert_eq!(config.profile("batch").unwrap().token_file.as_deref(), Some("/run/token"));

@@ -12,7 +12,7 @@ use motley_proto::{
 use serde::{Deserialize, Serialize};
 
 /// When a one-time password stands in for the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum OtpMode {
     /// When the token is too long for ssh and the service takes no pieces.
     #[default]

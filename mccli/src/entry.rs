@@ -3,20 +3,22 @@
 
 use crate::{
     account::{self, Deployment},
-    broker::{self, Order},
+    broker::{self, Invitation, Login, Order},
     cli::Options,
     context::{self, Wishes},
-    credential::{self, OtpMode, Way},
+    credential::{self, OtpMode},
     error::{Error, Result},
     http::Http,
     master, report,
-    service::Service,
     source::Token,
-    ssh_config::{self, Settings},
-    tty,
+    ssh_config::Settings,
 };
-use motley_proto::{Secret, UserName};
-use std::{ffi::OsString, path::PathBuf, process::Command};
+use motley_proto::UserName;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// What the login at one host needs.
 pub(crate) struct Entry {
@@ -38,9 +40,6 @@ impl Entry {
     /// # Errors
     /// Whatever keeps the user from getting in.
     pub(crate) fn find(http: &Http, options: &Options, settings: Settings) -> Result<Self> {
-        if !settings.prefixes_prompts {
-            ssh_config::require_askpass()?;
-        }
         let service = context::find_service(http, options, Some(&settings.hostname))?;
         let facts = service.info()?;
         let token =
@@ -62,64 +61,48 @@ impl Entry {
         ["-l".into(), self.user.as_str().into()]
     }
 
-    /// Starts the process that answers the prompts, for this process and what it becomes.
+    /// Starts the process that answers the prompts of the ssh that this process becomes, or of the one
+    /// that it starts first (see [`Settings::asker`]).
     ///
     /// # Errors
     /// When the token does not fit through ssh, or the process does not start.
     pub(crate) fn open(&self, http: &Http) -> Result<PathBuf> {
+        let asker = self.settings.asker();
+        broker::start(&Order {
+            owner: nix::unistd::getpid().as_raw(),
+            guest: Some(Invitation { asker, terminal: !self.settings.batch }),
+            logins: vec![self.login(http)?],
+            options: None,
+        })
+    }
+
+    /// What the broker needs to answer for this entry.
+    ///
+    /// # Errors
+    /// When the token does not fit through ssh.
+    pub(crate) fn login(&self, http: &Http) -> Result<Login> {
         let way = credential::choose(self.token.secret.len(), self.takes_chunks, self.mode)?;
         if !self.settings.prefixes_prompts && self.settings.jumps {
             return Err(Error::Ssh(
                 "this ssh does not say which host asks, so with a jump host the token could go to the wrong one\nUpdate OpenSSH to 8.5 or later.".to_owned(),
             ));
         }
-        let token = &self.token.secret;
-        let service = Service::new(http, self.endpoint.clone());
-        let password = match way {
-            Way::OneTimePassword => Some(credential::one_time_password(&service, token)?),
-            Way::Whole | Way::Chunks => None,
-        };
         report::debug(&format!("the token goes through ssh as {way:?}"));
-        broker::start(&self.order(token.clone(), password, way, http))
-    }
-
-    fn order(&self, token: Secret, password: Option<Secret>, way: Way, http: &Http) -> Order {
-        Order {
-            ssh_pid: nix::unistd::getpid().as_raw(),
-            token,
-            password,
-            way,
-            user: self.user.clone(),
+        Ok(Login {
+            hostname: self.settings.hostname.clone(),
             host: self.settings.host_in_prompts().to_owned(),
             prefixed: self.settings.prefixes_prompts,
-            jumps: self.settings.jumps,
-            terminal: !self.settings.batch,
+            user: self.user.clone(),
+            token: self.token.secret.clone(),
+            way,
             endpoint: self.endpoint.clone(),
             trust: http.trust().clone(),
-        }
-    }
-
-    /// New hosts are accepted and changed keys refused where nobody can be asked; where somebody
-    /// can, or where the user decided, nothing is touched.
-    pub(crate) fn host_key_options(&self) -> Vec<OsString> {
-        if self.settings.asks_about_host_keys && !tty::is_there() {
-            vec!["-o".into(), "StrictHostKeyChecking=accept-new".into()]
-        } else {
-            Vec::new()
-        }
+        })
     }
 }
 
-/// Makes this program answer the prompts of a command and of every ssh below it.
-///
-/// # Errors
-/// When the own path can't be found.
-pub(crate) fn answer_prompts_of(command: &mut Command, socket: &std::path::Path) -> Result<()> {
-    let own_path = std::env::current_exe().map_err(Error::Output)?;
-    command
-        .env("SSH_ASKPASS", own_path)
-        .env("SSH_ASKPASS_REQUIRE", "force")
-        .env(broker::SOCKET_VARIABLE, socket);
+/// Has the broker at this socket answer the prompts of a command.
+pub(crate) fn answer_prompts_of(command: &mut Command, socket: &Path) {
+    command.env("SSH_ASKPASS", broker::askpass_beside(socket)).env("SSH_ASKPASS_REQUIRE", "force");
     master::keep_out_of(command);
-    Ok(())
 }

@@ -6,6 +6,7 @@ mod askpass;
 mod broker;
 mod cache;
 mod caller;
+mod carrier;
 mod claims;
 mod cli;
 mod command;
@@ -18,16 +19,19 @@ mod error;
 mod ffi;
 mod files;
 mod folders;
+mod forwarding;
 mod http;
-mod master;
 #[allow(dead_code)]
 mod login;
+mod master;
+mod programs;
 mod report;
 mod service;
 mod shell_words;
 mod source;
 mod ssh_block;
 mod ssh_config;
+mod start;
 mod tty;
 
 use clap::{FromArgMatches, error::ErrorKind};
@@ -38,6 +42,9 @@ fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     if let Some((socket, prompt)) = askpass::wanted(&argv) {
         return askpass::run(&socket, &prompt);
+    }
+    if let Some(name) = argv::LinkName::of(&argv) {
+        return command::link(name, argv.get(1..).unwrap_or_default());
     }
     if argv.len() == 2 && argv.last().is_some_and(|word| word == broker::BROKER_ARGUMENT) {
         return broker::keep();

@@ -1,6 +1,7 @@
 //! Lines for people on standard error: a level, a colon and the text, nothing secret.
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::{
     io::{self, Write},
     sync::atomic::{AtomicU8, Ordering},
@@ -15,7 +16,7 @@ pub(crate) fn result(text: &str) -> io::Result<()> {
 }
 
 /// How important a line is; lines below the chosen level are not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "UPPER")]
 pub(crate) enum Level {
     /// Steps of the program.
@@ -62,6 +63,11 @@ pub(crate) fn error(text: &str) {
 /// Works, but not as it should.
 pub(crate) fn warning(text: &str) {
     write(Level::Warning, "warning", text);
+}
+
+/// What could be better, without anything being wrong.
+pub(crate) fn hint(text: &str) {
+    write(Level::Warning, "hint", text);
 }
 
 /// What was chosen.

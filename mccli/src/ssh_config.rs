@@ -1,14 +1,15 @@
 //! What ssh makes of its arguments and configuration files, asked of ssh itself (`ssh -G`).
 
-use crate::error::{Error, Result};
-use std::{
-    ffi::OsString,
-    io::ErrorKind,
-    process::{Command, Stdio},
+use crate::{
+    broker::Asker,
+    error::{Error, Result},
+    programs, tty,
 };
+use serde::{Deserialize, Serialize};
+use std::{ffi::OsString, path::PathBuf, process::Stdio};
 
 /// The settings that decide where a login goes and how its prompts look.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// The host to connect to, aliases resolved.
     pub(crate) hostname: String,
@@ -26,6 +27,10 @@ pub(crate) struct Settings {
     pub(crate) preferred_methods: Option<String>,
     /// ssh writes `(user@host) ` before prompts: OpenSSH 8.5 or later.
     pub(crate) prefixes_prompts: bool,
+    /// ssh asks its askpass although it has a terminal, if it is told to: OpenSSH 8.4 or later.
+    pub(crate) forces_askpass: bool,
+    /// Where a shared connection would be.
+    pub(crate) control_path: Option<PathBuf>,
 }
 
 impl Settings {
@@ -34,20 +39,18 @@ impl Settings {
     /// # Errors
     /// [`Error::Ssh`] with what ssh said, for instance about a bad option.
     pub(crate) fn ask(words: &[OsString]) -> Result<Self> {
-        let output = Command::new("ssh")
-            .arg("-G")
-            .args(words)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| missing(&error))?;
+        let mut command = programs::command("ssh");
+        command.arg("-G").args(words).stdin(Stdio::null());
+        let output = command.output().map_err(|error| programs::not_started(&command, &error))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(Error::Ssh(format!("ssh does not understand this line: {said}")));
         }
-        let settings = Self::parse(&String::from_utf8_lossy(&output.stdout));
+        let mut settings = Self::parse(&String::from_utf8_lossy(&output.stdout));
         if settings.hostname.is_empty() {
             return Err(Error::Ssh("ssh -G names no host; give one".to_owned()));
         }
+        settings.forces_askpass = settings.prefixes_prompts || version_forces_askpass()?;
         Ok(settings)
     }
 
@@ -66,6 +69,7 @@ impl Settings {
                 "kbdinteractiveauthentication" | "challengeresponseauthentication" => {
                     it.no_keyboard_interactive |= value == "no";
                 }
+                "controlpath" => it.control_path = set().map(PathBuf::from),
                 "preferredauthentications" => it.preferred_methods = set(),
                 // Came with 8.5, as did the prefix.
                 "pubkeyacceptedalgorithms" | "hostbasedacceptedalgorithms" => {
@@ -75,6 +79,22 @@ impl Settings {
             }
         }
         it
+    }
+
+    /// Which process will ask: an ssh that can't be made to ask its askpass logs in before the one
+    /// that this process becomes.
+    pub(crate) fn asker(&self) -> Asker {
+        if self.forces_askpass { Asker::Itself } else { Asker::Child }
+    }
+
+    /// New hosts are accepted and changed keys refused where nobody can be asked; where somebody
+    /// can, or where the user decided, nothing is touched.
+    pub(crate) fn host_key_options(&self) -> Vec<OsString> {
+        if self.asks_about_host_keys && !tty::is_there() {
+            vec!["-o".into(), "StrictHostKeyChecking=accept-new".into()]
+        } else {
+            Vec::new()
+        }
     }
 
     /// The host as ssh writes it before prompts.
@@ -102,38 +122,23 @@ impl Settings {
     }
 }
 
-/// Refuses versions whose askpass can't be forced.
-///
-/// # Errors
-/// [`Error::Ssh`] for OpenSSH before 8.4, and for what is no OpenSSH.
-pub(crate) fn require_askpass() -> Result<()> {
-    let output = Command::new("ssh")
-        .arg("-V")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| missing(&error))?;
+/// True for OpenSSH 8.4 and later.
+fn version_forces_askpass() -> Result<bool> {
+    let mut command = programs::command("ssh");
+    command.arg("-V").stdin(Stdio::null());
+    let output = command.output().map_err(|error| programs::not_started(&command, &error))?;
     let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    match version(&text) {
-        Some(found) if found >= (8, 4) => Ok(()),
-        _ => Err(Error::Ssh(format!(
-            "OpenSSH 8.4 or later is needed, this is: {text}\nUpdate it, or log in with plain ssh and paste a token at its prompt."
-        ))),
-    }
+    version(&text).map(|found| found >= (8, 4)).ok_or_else(|| {
+        Error::Ssh(format!(
+            "the OpenSSH client is needed, this is: {text}\nInstall it, or log in with this one and paste a token at its prompt."
+        ))
+    })
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {
     let (major, rest) = text.strip_prefix("OpenSSH_")?.split_once('.')?;
     let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some((major.parse().ok()?, minor.parse().ok()?))
-}
-
-fn missing(error: &std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => {
-            Error::Ssh("there is no ssh in PATH; install the OpenSSH client".to_owned())
-        }
-        _ => Error::Ssh(format!("ssh can't be started: {error}")),
-    }
 }
 
 #[cfg(test)]

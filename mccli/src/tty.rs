@@ -7,11 +7,13 @@ use nix::{
         signalfd::SignalFd,
         termios::{self, LocalFlags, SetArg, Termios},
     },
+    unistd,
 };
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
 };
 use zeroize::Zeroizing;
 
@@ -23,8 +25,25 @@ pub(crate) fn is_there() -> bool {
     open().is_ok()
 }
 
+/// Variable that names the user's terminal for an askpass below an ssh that was cut off from it.
+pub(crate) const TERMINAL_VARIABLE: &str = "MCCLI_TERMINAL";
+
+/// The terminal by the name that others can open it with.
+pub(crate) fn name() -> Option<PathBuf> {
+    unistd::ttyname(io::stdin())
+        .or_else(|_| unistd::ttyname(io::stderr()))
+        .or_else(|_| unistd::ttyname(io::stdout()))
+        .ok()
+}
+
 fn open() -> io::Result<File> {
-    File::options().read(true).write(true).open("/dev/tty")
+    let open = |path: &Path| {
+        File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)
+    };
+    open(Path::new("/dev/tty")).or_else(|error| match std::env::var_os(TERMINAL_VARIABLE) {
+        Some(named) => open(Path::new(&named)),
+        None => Err(error),
+    })
 }
 
 /// Shows a text.

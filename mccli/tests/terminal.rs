@@ -141,6 +141,19 @@ fn confirmations_and_notices_of_ssh_are_shown() {
 }
 
 #[test]
+fn whoever_is_about_to_work_over_there_is_told_once_that_the_agents_socket_stays_here() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    for (own, rest, expected) in
+        [("", "", true), ("", "id", false), ("--no-agent-forward", "", false), ("-q", "", false)]
+    {
+        let stage = Stage::new();
+        let line = format!("OIDC_SOCK=/run/agent.sock {}", line(&service, rest));
+        let shown = Terminal::run(&stage, &line.replace(" ssh ", &format!(" {own} ssh "))).end();
+        assert_eq!(shown.matches("hint: ").count(), usize::from(expected), "{own} {rest}: {shown}");
+    }
+}
+
+#[test]
 fn what_a_server_says_can_not_act_on_the_terminal() {
     let service = Service::start(Manner::accepting(TOKEN));
     let stage = Stage::new().prompts(&["(alice@cue.example.org) \u{1b}[2JPIN:\u{7}"]);

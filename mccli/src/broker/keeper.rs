@@ -1,22 +1,23 @@
-//! The broker process: a private socket that is served until ssh ends.
+//! The broker process: a private socket that is served until its owner ends.
 
 use super::{
     Greeting, forbid_core_dumps,
-    script::{Script, Verdict},
+    logins::Logins,
+    nest::Nest,
+    process::{Process, look},
     wire::{Ask, Order, Reply},
 };
-use crate::{error::Error, ffi, http::Http, service::Service};
+use crate::ffi;
 use motley_proto::{
-    client::Connection,
-    frame::{Cap, Decoder},
-    rest::AccountState,
+    client::{Connection, ExchangeError},
+    frame::Cap,
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         signal::{SigSet, Signal},
         signalfd::SignalFd,
-        stat,
+        socket::{getsockopt, sockopt},
     },
     unistd,
 };
@@ -25,22 +26,21 @@ use std::{
     io::{self, Read, Write},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::{
-            fs::MetadataExt,
-            net::{UnixListener, UnixStream},
-        },
+        unix::net::UnixStream,
     },
-    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
+use zeroize::Zeroizing;
 
 /// How long one connection may take to put its question.
 const QUESTION_LIMIT: Duration = Duration::from_secs(5);
 /// How often the parent is looked at on kernels without pidfd, in milliseconds.
 const WATCH_MS: u16 = 200;
+/// Largest order, in bytes: many long tokens.
+const MAX_ORDER_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Serves the socket until ssh ends; the whole life of the broker process.
+/// Serves the socket until the owner ends; the whole life of the broker process.
 pub(crate) fn keep() -> ExitCode {
     forbid_core_dumps();
     let prepared = prepare();
@@ -54,7 +54,7 @@ pub(crate) fn keep() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let Ok((order, nest)) = prepared else { return ExitCode::FAILURE };
-    match leave_the_terminal().and_then(|()| serve(&order, &nest)) {
+    match leave_the_terminal().and_then(|()| serve(order, &nest)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -63,21 +63,9 @@ pub(crate) fn keep() -> ExitCode {
 fn prepare() -> io::Result<(Order, Nest)> {
     // Ctrl-C and a closed terminal belong to ssh; the broker follows ssh.
     unistd::setsid()?;
-    let mut decoder = Decoder::new(Cap::LOGIN);
-    let mut input = io::stdin().lock();
-    let mut piece = zeroize::Zeroizing::new([0u8; 4096]);
-    loop {
-        let wanted = decoder.wanted().min(piece.len());
-        if wanted == 0 {
-            break;
-        }
-        let count = input.read(piece.get_mut(..wanted).unwrap_or_default())?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        decoder.push(piece.get(..count).unwrap_or_default()).map_err(io::Error::other)?;
-    }
-    Ok((decoder.finish().map_err(io::Error::other)?, Nest::build()?))
+    let mut text = Zeroizing::new(Vec::with_capacity(256 * 1024));
+    io::stdin().lock().take(MAX_ORDER_BYTES).read_to_end(&mut text)?;
+    Ok((serde_json::from_slice(&text)?, Nest::build()?))
 }
 
 fn leave_the_terminal() -> io::Result<()> {
@@ -88,63 +76,24 @@ fn leave_the_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// A folder that only this user can enter, with the socket in it; gone when dropped.
-struct Nest {
-    folder: PathBuf,
-    listener: UnixListener,
-}
-
-impl Nest {
-    fn build() -> io::Result<Self> {
-        let folder = unistd::mkdtemp(&base().join("mccli-XXXXXX"))?;
-        // The folder is 0700 already; the socket is 0600 from its first moment.
-        stat::umask(stat::Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(socket_in(&folder)).inspect_err(|_| {
-            let _ = std::fs::remove_dir(&folder);
-        })?;
-        Ok(Self { folder, listener })
-    }
-
-    fn socket(&self) -> PathBuf {
-        socket_in(&self.folder)
-    }
-}
-
-impl Drop for Nest {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(self.socket());
-        let _ = std::fs::remove_dir(&self.folder);
-    }
-}
-
-fn socket_in(folder: &Path) -> PathBuf {
-    folder.join("askpass")
-}
-
-/// `$XDG_RUNTIME_DIR` if it is ours, else `/tmp`.
-fn base() -> PathBuf {
-    let uid = unistd::getuid().as_raw();
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| std::fs::metadata(path).is_ok_and(|it| it.is_dir() && it.uid() == uid))
-        .unwrap_or_else(|| PathBuf::from("/tmp"))
-}
-
-fn serve(order: &Order, nest: &Nest) -> io::Result<()> {
+fn serve(order: Order, nest: &Nest) -> io::Result<()> {
     let mut ends = SigSet::empty();
     [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().for_each(|s| ends.add(s));
     ends.thread_block()?;
     let signals = SignalFd::new(&ends)?;
-    let ssh: Option<OwnedFd> = ffi::pidfd_open(order.ssh_pid).ok();
-    let mut script = Script::new(order);
-    // Looked at after the descriptor was opened: a reused pid would not be our parent.
-    while unistd::getppid().as_raw() == order.ssh_pid {
+    let number = order.owner;
+    let watched_owner: Option<OwnedFd> = ffi::pidfd_open(number).ok();
+    let Some(owner) = Process::of(number) else { return Ok(()) };
+    let mut logins = Logins::new(order, owner);
+    // Looked at after the descriptor was opened: a reused number would not be our parent.
+    while unistd::getppid().as_raw() == number {
         let mut watched = vec![
             PollFd::new(nest.listener.as_fd(), PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
         ];
-        watched.extend(ssh.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-        let wait = if ssh.is_some() { PollTimeout::NONE } else { PollTimeout::from(WATCH_MS) };
+        watched.extend(watched_owner.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        let has_pidfd = watched_owner.is_some();
+        let wait = if has_pidfd { PollTimeout::NONE } else { PollTimeout::from(WATCH_MS) };
         match poll(&mut watched, wait) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -155,55 +104,31 @@ fn serve(order: &Order, nest: &Nest) -> io::Result<()> {
             return Ok(());
         }
         if asked && let Ok((stream, _)) = nest.listener.accept() {
-            // A connection that fails concerns askpass, which says so; the next may come.
-            let _ = answer(stream, order, &mut script);
+            // A connection that fails concerns who asked, and says so there; the next may come.
+            let _ = answer(stream, &mut logins);
         }
     }
     Ok(())
 }
 
-fn answer(
-    stream: UnixStream,
-    order: &Order,
-    script: &mut Script,
-) -> Result<(), motley_proto::client::ExchangeError> {
-    let deadline = Instant::now() + QUESTION_LIMIT;
-    let mut connection = Connection::from_stream(stream, Cap::LOGIN, deadline)?;
-    if connection.peer()?.uid != unistd::getuid().as_raw() {
+fn answer(stream: UnixStream, logins: &mut Logins) -> Result<(), ExchangeError> {
+    let peer = getsockopt(&stream, sockopt::PeerCredentials)
+        .map_err(|errno| ExchangeError::Io(errno.into()))?;
+    if peer.uid() != unistd::getuid().as_raw() {
         return Ok(());
     }
+    let deadline = Instant::now() + QUESTION_LIMIT;
+    let mut connection = Connection::from_stream(stream, Cap::LOGIN, deadline)?;
     let ask: Ask = connection.receive()?;
-    let reply = match script.judge(&ask) {
-        Verdict::Answer(secret) => Reply::Answer(secret),
-        // Told once: ssh asks again and again (NumberOfPasswordPrompts).
-        Verdict::Spent if script.is_told() => Reply::Nothing,
-        Verdict::Spent => Reply::Spent(reason(order)),
-        Verdict::Foreign if order.terminal => Reply::AskUser,
-        Verdict::Foreign => Reply::Nothing,
+    let Some(seen) = look(peer.pid()) else { return Ok(()) };
+    let reply = match ask {
+        // Askpass asks for the ssh that started it.
+        Ask::Prompt(prompt) => match look(seen.parent) {
+            Some(ssh) => logins.answer(&prompt, ssh),
+            None => Reply::Nothing,
+        },
+        Ask::Announce { settings, asker } => logins.announce(settings, asker, seen.process),
     };
     connection.set_deadline(Instant::now() + QUESTION_LIMIT);
     connection.send(&reply.wire())
-}
-
-/// Why the login node may have refused a token that the service took a moment ago.
-fn reason(order: &Order) -> String {
-    let refused = format!("{} did not accept the token", order.host);
-    let Ok(http) = Http::new(order.trust.clone()) else { return refused };
-    let service = Service::new(&http, order.endpoint.clone());
-    match service.status(&order.token) {
-        Ok(standing) => match (standing.state, standing.name) {
-            (AccountState::Deployed, Some(name)) if name == order.user.as_str() => format!(
-                "{refused}, though the service at {} does. Its operators find the reason in the log of the login node.",
-                order.endpoint
-            ),
-            (AccountState::Deployed, Some(name)) => {
-                format!("{refused}: it belongs to the account {name}, not to {}.", order.user)
-            }
-            (state, _) => format!("{refused}: your account is {state}. {}", standing.message),
-        },
-        Err(error @ (Error::TokenRefused { .. } | Error::NotAuthorised { .. })) => {
-            format!("{refused}: {error}")
-        }
-        Err(error) => format!("{refused}, and the service can't say why: {error}"),
-    }
 }

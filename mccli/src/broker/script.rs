@@ -1,6 +1,6 @@
-//! Decides what a prompt gets: a fixed row of expected prompts, each answered once, in order.
+//! Decides what the prompts of one ssh get: a fixed row of expected prompts, each answered once, in order.
 
-use super::wire::{Ask, Order};
+use super::wire::Login;
 use crate::credential::{Way, pieces};
 use motley_proto::{
     Secret,
@@ -11,6 +11,8 @@ use motley_proto::{
 pub(super) enum Verdict {
     /// This.
     Answer(Secret),
+    /// A one-time password, to be made now.
+    OneTimePassword,
     /// It was answered before.
     Spent,
     /// It is none of ours.
@@ -20,7 +22,15 @@ pub(super) enum Verdict {
 /// One prompt that is expected.
 struct Step {
     expected: Expected,
-    answer: Option<Secret>,
+    answer: Option<Given>,
+}
+
+/// What is given to a prompt.
+enum Given {
+    /// The token or a piece of it.
+    Piece(Secret),
+    /// What does not exist yet.
+    OneTimePassword,
 }
 
 /// How a prompt is recognised.
@@ -50,24 +60,23 @@ const PART_WORDS: &str = "Access Token (part ";
 /// The expected prompts and their answers.
 pub(super) struct Script {
     steps: Vec<Step>,
-    only: Option<i32>,
     told: bool,
 }
 
 impl Script {
-    /// The row for an order.
+    /// The row for a login.
     ///
     /// `(user@host) ` is written by ssh itself, what follows by the server it names. Comparing the
     /// whole prefix is what keeps a jump host that imitates the prompt from getting the token. An
     /// ssh that writes no prefix gets an answer for the plain prompt only.
-    pub(super) fn new(order: &Order) -> Self {
-        let answers = match order.way {
-            Way::Whole => vec![order.token.clone()],
-            Way::OneTimePassword => order.password.iter().cloned().collect(),
-            Way::Chunks => pieces(&order.token),
+    pub(super) fn new(login: &Login) -> Self {
+        let answers = match login.way {
+            Way::Whole => vec![Given::Piece(login.token.clone())],
+            Way::OneTimePassword => vec![Given::OneTimePassword],
+            Way::Chunks => pieces(&login.token).into_iter().map(Given::Piece).collect(),
         };
-        let prefix = format!("({}@{}) ", order.user, order.host);
-        let first = match order.prefixed {
+        let prefix = format!("({}@{}) ", login.user, login.host);
+        let first = match login.prefixed {
             true => Expected::BeginsWith(prefix.clone()),
             false => Expected::Exactly(TOKEN_PROMPT.to_owned()),
         };
@@ -77,7 +86,7 @@ impl Script {
             .zip(answers)
             .map(|(expected, answer)| Step { expected, answer: Some(answer) })
             .collect();
-        Self { steps, only: order.jumps.then_some(order.ssh_pid), told: false }
+        Self { steps, told: false }
     }
 
     /// True from the second call on: the user has been told that the login failed.
@@ -85,17 +94,17 @@ impl Script {
         std::mem::replace(&mut self.told, true)
     }
 
-    /// What this question gets; an answer is given away, so that it can't be given twice.
-    pub(super) fn judge(&mut self, ask: &Ask) -> Verdict {
-        if self.only.is_some_and(|ssh| ssh != ask.parent) {
-            return Verdict::Foreign;
-        }
+    /// What this prompt gets; an answer is given away, so that it can't be given twice.
+    pub(super) fn judge(&mut self, prompt: &str) -> Verdict {
         let next = self.steps.iter().position(|step| step.answer.is_some());
-        match self.steps.iter().position(|step| step.expected.is(&ask.prompt)) {
+        match self.steps.iter().position(|step| step.expected.is(prompt)) {
             None => Verdict::Foreign,
             Some(at) if Some(at) == next => {
-                let answer = self.steps.get_mut(at).and_then(|step| step.answer.take());
-                answer.map_or(Verdict::Spent, Verdict::Answer)
+                match self.steps.get_mut(at).and_then(|step| step.answer.take()) {
+                    Some(Given::Piece(secret)) => Verdict::Answer(secret),
+                    Some(Given::OneTimePassword) => Verdict::OneTimePassword,
+                    None => Verdict::Spent,
+                }
             }
             Some(_) => {
                 // Out of order: the login has failed, the rest of the token has nowhere to go.
@@ -107,30 +116,28 @@ impl Script {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::http::Trust;
     use motley_proto::UserName;
 
-    fn order(token: &str, way: Way) -> Order {
-        Order {
-            ssh_pid: 7,
-            token: Secret::new(token.to_owned()),
-            password: Some(Secret::new("otp".to_owned())),
-            way,
-            user: UserName::new("alice").unwrap(),
+    pub(in crate::broker) fn login(token: &str, way: Way) -> Login {
+        Login {
+            hostname: "cue.example.org".to_owned(),
             host: "cue.example.org".to_owned(),
             prefixed: true,
-            jumps: false,
-            terminal: true,
+            user: UserName::new("alice").unwrap(),
+            token: Secret::new(token.to_owned()),
+            way,
             endpoint: String::new(),
             trust: Trust { ca_file: None, any_certificate: false, allow_http: false, timeout_s: 1 },
         }
     }
 
-    fn said(script: &mut Script, prompt: &str, parent: i32) -> String {
-        match script.judge(&Ask { prompt: prompt.to_owned(), parent }) {
+    fn said(script: &mut Script, prompt: &str) -> String {
+        match script.judge(prompt) {
             Verdict::Answer(secret) => secret.expose().to_owned(),
+            Verdict::OneTimePassword => "otp".to_owned(),
             Verdict::Spent => "spent".to_owned(),
             Verdict::Foreign => "foreign".to_owned(),
         }
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn r38_the_token_goes_to_the_expected_prompt_once_and_to_no_imitation() {
-        let mut script = Script::new(&order("secret", Way::Whole));
+        let mut script = Script::new(&login("secret", Way::Whole));
         for imitation in [
             "(alice@jump.example.org) Access Token:",
             "(bob@cue.example.org) Access Token:",
@@ -154,11 +161,11 @@ mod tests {
             "alice@cue.example.org's password: ",
             "",
         ] {
-            assert_eq!(said(&mut script, imitation, 7), "foreign", "{imitation}");
+            assert_eq!(said(&mut script, imitation), "foreign", "{imitation}");
         }
-        assert_eq!(said(&mut script, OURS, 7), "secret");
-        assert_eq!(said(&mut script, OURS, 7), "spent");
-        assert_eq!(said(&mut script, OURS, 7), "spent");
+        assert_eq!(said(&mut script, OURS), "secret");
+        assert_eq!(said(&mut script, OURS), "spent");
+        assert_eq!(said(&mut script, OURS), "spent");
     }
 
     #[test]
@@ -169,40 +176,33 @@ mod tests {
             "Paste OIDC Access Token:",
             "Welcome.\r\nAccess Token:",
         ] {
-            let mut script = Script::new(&order("secret", Way::Whole));
-            assert_eq!(said(&mut script, &format!("(alice@cue.example.org) {text}"), 7), "secret");
-            let mut old = Script::new(&Order { prefixed: false, ..order("secret", Way::Whole) });
-            assert_eq!(said(&mut old, text, 7), "foreign");
+            let mut script = Script::new(&login("secret", Way::Whole));
+            assert_eq!(said(&mut script, &format!("(alice@cue.example.org) {text}")), "secret");
+            let mut old = Script::new(&Login { prefixed: false, ..login("secret", Way::Whole) });
+            assert_eq!(said(&mut old, text), "foreign");
         }
-    }
-
-    #[test]
-    fn r38_with_a_jump_host_only_the_ssh_at_the_end_is_answered() {
-        let mut script = Script::new(&Order { jumps: true, ..order("secret", Way::Whole) });
-        assert_eq!(said(&mut script, OURS, 8), "foreign");
-        assert_eq!(said(&mut script, OURS, 7), "secret");
     }
 
     #[test]
     fn a_long_token_goes_out_in_pieces_and_in_order_only() {
         let token = "t".repeat(2289);
         let part = |n: u16| format!("(alice@cue.example.org) {}", chunk_prompt(n));
-        let mut script = Script::new(&order(&token, Way::Chunks));
-        assert!(said(&mut script, OURS, 7).starts_with("oidc-chunk:1/3:"));
-        assert!(said(&mut script, &part(2), 7).starts_with("oidc-chunk:2/3:"));
-        assert!(said(&mut script, &part(3), 7).starts_with("oidc-chunk:3/3:"));
-        assert_eq!(said(&mut script, &part(4), 7), "foreign");
-        assert_eq!(said(&mut script, &part(3), 7), "spent");
+        let mut script = Script::new(&login(&token, Way::Chunks));
+        assert!(said(&mut script, OURS).starts_with("oidc-chunk:1/3:"));
+        assert!(said(&mut script, &part(2)).starts_with("oidc-chunk:2/3:"));
+        assert!(said(&mut script, &part(3)).starts_with("oidc-chunk:3/3:"));
+        assert_eq!(said(&mut script, &part(4)), "foreign");
+        assert_eq!(said(&mut script, &part(3)), "spent");
 
-        let mut script = Script::new(&order(&token, Way::Chunks));
-        assert!(said(&mut script, OURS, 7).starts_with("oidc-chunk:1/3:"));
-        assert_eq!(said(&mut script, &part(3), 7), "spent");
-        assert_eq!(said(&mut script, &part(2), 7), "spent");
+        let mut script = Script::new(&login(&token, Way::Chunks));
+        assert!(said(&mut script, OURS).starts_with("oidc-chunk:1/3:"));
+        assert_eq!(said(&mut script, &part(3)), "spent");
+        assert_eq!(said(&mut script, &part(2)), "spent");
     }
 
     #[test]
     fn old_ssh_without_prefix_and_one_time_passwords_are_served() {
-        let bare = Order { prefixed: false, ..order("secret", Way::OneTimePassword) };
-        assert_eq!(said(&mut Script::new(&bare), "Access Token:", 1), "otp");
+        let bare = Login { prefixed: false, ..login("secret", Way::OneTimePassword) };
+        assert_eq!(said(&mut Script::new(&bare), "Access Token:"), "otp");
     }
 }

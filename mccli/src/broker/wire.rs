@@ -1,77 +1,89 @@
-//! What mccli, the broker and askpass say to each other.
+//! What mccli, the broker, askpass and `mccli-ssh` say to each other.
 
-use crate::{credential::Way, http::Trust};
+use crate::{cli::Options, credential::Way, http::Trust, ssh_config::Settings};
 use motley_proto::{Secret, UserName};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What the broker is to do, sent over its standard input.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
-    /// The process that becomes ssh.
-    pub(crate) ssh_pid: i32,
-    /// The token.
-    pub(crate) token: Secret,
-    /// Its one-time password, for [`Way::OneTimePassword`].
-    pub(crate) password: Option<Secret>,
-    /// How the credential is handed over.
-    pub(crate) way: Way,
-    /// Who logs in.
-    pub(crate) user: UserName,
+    /// The process that the broker serves and ends with.
+    pub(crate) owner: i32,
+    /// The one ssh that logs in by the first of the logins, if the owner starts or becomes it.
+    pub(crate) guest: Option<Invitation>,
+    /// What is known already.
+    pub(crate) logins: Vec<Login>,
+    /// How to find the way into further hosts, for ssh processes that are announced later.
+    pub(crate) options: Option<Options>,
+}
+
+/// Which ssh may ask for a login, seen from the process that announces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asker {
+    /// The process becomes ssh.
+    Itself,
+    /// It starts ssh.
+    Child,
+}
+
+/// One ssh that is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Invitation {
+    /// Who asks.
+    pub(crate) asker: Asker,
+    /// Other questions may go to the terminal; false in batch mode.
+    pub(crate) terminal: bool,
+}
+
+/// What one account on one host is entered with.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Login {
+    /// The host to connect to, aliases resolved.
+    pub(crate) hostname: String,
     /// The host as ssh writes it into prompts.
     pub(crate) host: String,
     /// ssh puts `(user@host) ` before the prompts of a server (OpenSSH 8.5 and later).
     pub(crate) prefixed: bool,
-    /// Other ssh processes may ask too, for a jump host: only the one with `ssh_pid` is answered.
-    pub(crate) jumps: bool,
-    /// Other questions may go to the terminal; false in batch mode.
-    pub(crate) terminal: bool,
-    /// Where to ask why a token was refused.
+    /// Who logs in.
+    pub(crate) user: UserName,
+    /// The token.
+    #[serde(serialize_with = "exposed")]
+    pub(crate) token: Secret,
+    /// How it is handed over.
+    pub(crate) way: Way,
+    /// Where one-time passwords and the reason of a refusal are asked for.
     pub(crate) endpoint: String,
     /// How to ask there.
     pub(crate) trust: Trust,
 }
 
-/// An [`Order`] on its way into the pipe.
-#[derive(Serialize)]
-pub(super) struct WireOrder<'a> {
-    ssh_pid: i32,
-    token: &'a str,
-    password: Option<&'a str>,
-    way: Way,
-    user: &'a UserName,
-    host: &'a str,
-    prefixed: bool,
-    jumps: bool,
-    terminal: bool,
-    endpoint: &'a str,
-    trust: &'a Trust,
+/// Writes a secret in full: for the pipe to the broker, which is private to both ends.
+pub(crate) fn exposed<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
 }
 
-impl Order {
-    pub(super) fn wire(&self) -> WireOrder<'_> {
-        WireOrder {
-            ssh_pid: self.ssh_pid,
-            token: self.token.expose(),
-            password: self.password.as_ref().map(Secret::expose),
-            way: self.way,
-            user: &self.user,
-            host: &self.host,
-            prefixed: self.prefixed,
-            jumps: self.jumps,
-            terminal: self.terminal,
-            endpoint: &self.endpoint,
-            trust: &self.trust,
-        }
-    }
+/// [`exposed`] for what may be absent.
+pub(crate) fn exposed_option<S: Serializer>(
+    secret: &Option<Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
-/// What askpass asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Ask {
-    /// The prompt, byte for byte as ssh gave it.
-    pub(crate) prompt: String,
-    /// The process that started askpass.
-    pub(crate) parent: i32,
+/// What is asked at the socket. Who asks is the kernel's word, not the asker's.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ask {
+    /// By askpass: a prompt, byte for byte as ssh gave it.
+    Prompt(String),
+    /// By a process that becomes or starts ssh: where it goes.
+    Announce {
+        /// What ssh makes of the host.
+        settings: Settings,
+        /// Which process asks later.
+        asker: Asker,
+    },
 }
 
 /// What askpass gets.
@@ -80,12 +92,18 @@ pub(crate) struct Ask {
 pub(crate) enum Reply {
     /// The credential, or a piece of it.
     Answer(Secret),
-    /// The prompt is expected, but the answer was given before: what to tell the user.
+    /// No answer any more: what to tell the user.
     Spent(String),
     /// Not a prompt for us: ask the user on the terminal.
     AskUser,
     /// Not a prompt for us, and the user does not want to be asked.
     Nothing,
+    /// Announced: the account to log in to.
+    Welcome(UserName),
+    /// There is no service on that host; ssh goes there by itself.
+    Stranger(String),
+    /// There is one, and no way in.
+    Refused(String),
 }
 
 /// A [`Reply`] on its way into a frame.
@@ -96,6 +114,9 @@ pub(super) enum WireReply<'a> {
     Spent(&'a str),
     AskUser,
     Nothing,
+    Welcome(&'a UserName),
+    Stranger(&'a str),
+    Refused(&'a str),
 }
 
 impl Reply {
@@ -105,6 +126,9 @@ impl Reply {
             Self::Spent(text) => WireReply::Spent(text),
             Self::AskUser => WireReply::AskUser,
             Self::Nothing => WireReply::Nothing,
+            Self::Welcome(user) => WireReply::Welcome(user),
+            Self::Stranger(text) => WireReply::Stranger(text),
+            Self::Refused(text) => WireReply::Refused(text),
         }
     }
 }

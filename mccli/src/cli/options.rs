@@ -1,15 +1,16 @@
 //! The options that every command takes, before it or behind it.
 
-use crate::{credential::OtpMode, report::Level};
+use crate::{broker::exposed_option, credential::OtpMode, report::Level};
 use clap::{Args, ValueEnum};
 use motley_proto::Secret;
+use serde::{Deserialize, Serialize};
 use std::{convert::Infallible, path::PathBuf};
 
 /// Default limit for one request, in seconds.
 const TIMEOUT_S: u64 = 10;
 
 /// When output is coloured and progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Colour {
     /// On a terminal.
     Auto,
@@ -20,10 +21,11 @@ pub(crate) enum Colour {
 }
 
 /// Options of all commands. Given before and after the command, the one before wins.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Options {
     /// Access token [env: ACCESS_TOKEN, OIDC, OS_ACCESS_TOKEN, OIDC_ACCESS_TOKEN, WATTS_TOKEN, WATTSON_TOKEN]. Others on this machine can read a command line: prefer the options below
     #[arg(long, value_name = "TOKEN", value_parser = secret, allow_hyphen_values = true, group = "source", help_heading = "Access token sources")]
+    #[serde(serialize_with = "exposed_option")]
     pub(crate) token: Option<Secret>,
     /// Account of oidc-agent [env: OIDC_AGENT_ACCOUNT]
     #[arg(
@@ -52,6 +54,7 @@ pub(crate) struct Options {
 
     /// Mytoken, or @FILE with one, that access tokens are made of [env: MYTOKEN]
     #[arg(long, value_name = "MYTOKEN|@FILE", value_parser = secret, allow_hyphen_values = true, group = "source", help_heading = "Access token sources")]
+    #[serde(serialize_with = "exposed_option")]
     pub(crate) mytoken: Option<Secret>,
     /// Server of a mytoken that does not name it itself [env: MYTOKEN_SERVER]
     #[arg(long, value_name = "URL", help_heading = "Access token sources")]

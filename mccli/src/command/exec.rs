@@ -1,12 +1,18 @@
 //! `mccli exec`: runs a program whose ssh logs in by itself.
 
-use crate::{
-    cli::Options,
-    error::{Error, Result},
-};
-use std::{convert::Infallible, ffi::OsString};
+use crate::{carrier::Carrier, cli::Options, error::Result};
+use std::{convert::Infallible, ffi::OsString, process::Command};
 
 /// Never comes back on success.
-pub(super) fn run(_options: &Options, _words: &[OsString]) -> Result<Infallible> {
-    Err(Error::Usage("this command is not built yet".to_owned()))
+///
+/// # Errors
+/// When the broker or the program can't be started.
+pub(super) fn run(options: &Options, words: &[OsString]) -> Result<Infallible> {
+    let carrier = Carrier::start(options, Vec::new())?;
+    let (program, rest) = words.split_first().ok_or_else(|| {
+        crate::error::Error::Usage("give a command: mccli exec -- COMMAND".to_owned())
+    })?;
+    let mut command = Command::new(program);
+    command.args(rest);
+    carrier.become_program_of_programs(command)
 }

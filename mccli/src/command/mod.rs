@@ -22,6 +22,7 @@ mod token;
 mod whoami;
 
 use crate::{
+    argv::LinkName,
     cli::{Cli, Command, Options, Passed, Target},
     error::Error,
     report,
@@ -67,6 +68,17 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Completions { shell } => modern(outer, |_| manual::completions(shell)),
         Command::Man { command } => modern(outer, |_| manual::page(command.as_deref())),
     }
+}
+
+/// Does what ssh, scp or sftp does, under a name that says which; nothing of the line is ours.
+pub(crate) fn link(name: LinkName, words: &[OsString]) -> ExitCode {
+    let run = match name {
+        LinkName::Ssh => ssh::link,
+        LinkName::Scp => scp::link,
+        LinkName::Sftp => sftp::link,
+    };
+    // 255 is what ssh itself ends with when there is no connection.
+    finish(Options::default(), |_| run(words).map(|never| match never {}), |_| 255)
 }
 
 /// A command about one host.

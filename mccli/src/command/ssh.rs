@@ -1,22 +1,25 @@
-//! `mccli ssh`: finds the service, makes the account, and becomes ssh with the token at its prompt.
+//! `mccli ssh` and `mccli-ssh`: finds the service, makes the account, and becomes ssh with the token at its prompt.
 
 use crate::{
     argv::SshWords,
+    broker::{self, Reply},
     cli::Options,
     context, credential,
-    entry::{self, Entry},
+    entry::Entry,
     error::{Error, Result},
-    report,
+    forwarding, programs, report,
     service::Service,
     shell_words,
-    source::{Token, behaves_as_0_7, environment},
+    source::Token,
     ssh_config::Settings,
+    start::{self, Start},
+    tty,
 };
 use motley_proto::login::CLIENT_LIMIT_BYTES;
-use std::{convert::Infallible, ffi::OsString, os::unix::process::CommandExt, process::Command};
+use std::{convert::Infallible, ffi::OsString, path::PathBuf};
 
 /// Options of ssh that print something or talk to a running master, and log in nowhere.
-const WITHOUT_LOGIN: [u8; 3] = [b'G', b'O', b'Q'];
+const WITHOUT_LOGIN: [u8; 4] = [b'G', b'O', b'Q', b'V'];
 
 /// Never comes back on success: the process is ssh then.
 ///
@@ -29,62 +32,131 @@ pub(super) fn run(
 ) -> Result<Infallible> {
     let line = SshWords::parse(words);
     if WITHOUT_LOGIN.iter().any(|letter| line.has_option(*letter)) {
-        return become_ssh(Command::new("ssh").args(words));
+        return alone(words);
     }
     let settings = Settings::ask(words)?;
+    // With -M a connection of one's own is wanted.
+    if !options.dry_run && !line.has_option(b'M') && start::is_shared(&settings) {
+        report::info("the connection to this host is there already");
+        return alone(words);
+    }
     let http = context::http(options, Some(&settings.hostname))?;
     let entry = Entry::find(&http, options, settings)?;
-    let forwarding = forwarding(options, set_remote_env);
+    let forwarding = forwarding::options(options, &entry.settings.hostname, set_remote_env)?;
+    // Of use to somebody who is about to work there, and a nuisance to programs.
+    if forwarding.is_empty() && line.command.is_empty() && tty::is_there() {
+        forwarding::hint(options, &entry.settings.hostname)?;
+    }
     if options.dry_run {
         let argv = [entry.login_option().to_vec(), forwarding, words.to_vec()].concat();
         let service = Service::new(&http, entry.endpoint.clone());
-        print_dry_run(&service, &entry.token, &argv)?;
+        let expression = token_expression(&service, &entry.token)?;
+        print_dry_run(&expression, &["ssh".into()], &argv)?;
         std::process::exit(0);
     }
     let socket = entry.open(&http)?;
-    let mut command = Command::new("ssh");
-    command
-        .args(entry.login_option())
-        .args(entry.settings.needed_options())
-        .args(forwarding)
-        .args(line.with_last_options(&entry.host_key_options()));
-    entry::answer_prompts_of(&mut command, &socket)?;
-    drop(entry);
-    become_ssh(&mut command)
+    let Entry { settings, user, .. } = entry;
+    let last = settings.host_key_options();
+    Start { line: &line, settings: &settings, user: &user, first: forwarding, last }.run(&socket)
 }
 
-fn become_ssh(command: &mut Command) -> Result<Infallible> {
-    Err(Error::Ssh(format!("ssh can't be started: {}", command.exec())))
-}
-
-/// The socket of oidc-agent under a name that nobody can guess, only when the user wants that:
-/// whoever is root there can use the agent.
-fn forwarding(options: &Options, set_remote_env: bool) -> Vec<OsString> {
-    let wanted = (options.agent_forward || set_remote_env || behaves_as_0_7(&environment))
-        && !options.no_agent_forward;
-    let Some(socket) = environment("OIDC_SOCK") else { return Vec::new() };
-    if !wanted {
-        report::info("the socket of oidc-agent is not forwarded; --agent-forward does so");
-        return Vec::new();
+/// `mccli-ssh`: does what ssh does. The words are ssh's alone; where nothing is known that could log
+/// in, or the words say who does, it is ssh and nothing else.
+///
+/// # Errors
+/// When ssh can't be started, or when the command above has no way into the host.
+pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
+    let line = SshWords::parse(words);
+    let asks_only = WITHOUT_LOGIN.iter().any(|letter| line.has_option(*letter));
+    if asks_only || line.names_user() || line.host().is_none() {
+        return alone(words);
     }
-    let remote = format!("/tmp/oidc-agent-{:016x}", rand::random::<u64>());
-    let mut words = vec!["-R".into(), format!("{remote}:{socket}").into()];
-    if set_remote_env {
-        words.extend(["-o".into(), format!("SetEnv=OIDC_SOCK={remote}").into()]);
+    // What ssh does not understand, it says best itself.
+    let Ok(settings) = Settings::ask(words) else { return alone(words) };
+    if !line.has_option(b'M') && start::is_shared(&settings) {
+        return alone(words);
     }
-    words
+    if let Some(socket) = std::env::var_os(broker::SOCKET_VARIABLE).map(PathBuf::from) {
+        match broker::announce(&socket, &settings, settings.asker()) {
+            Ok(Reply::Welcome(user)) => {
+                let last = settings.host_key_options();
+                let start = Start {
+                    line: &line,
+                    settings: &settings,
+                    user: &user,
+                    first: Vec::new(),
+                    last,
+                };
+                return start.run(&socket);
+            }
+            Ok(Reply::Refused(text)) => return Err(Error::Ssh(text)),
+            Ok(Reply::Stranger(text)) => {
+                report::info(&text);
+                return alone(words);
+            }
+            Ok(_) => return alone(words),
+            // The command above has ended, and left its environment behind.
+            Err(text) => report::debug(&text),
+        }
+    }
+    by_itself(words, &line, settings)
 }
 
-/// The command, with what it takes to answer its prompt.
-fn print_dry_run(service: &Service<'_>, token: &Token, argv: &[OsString]) -> Result<()> {
-    let credential = if token.secret.len() > CLIENT_LIMIT_BYTES {
+/// With sources from the environment and the configuration file. What fails is told, and ssh goes on
+/// without: a key may do.
+fn by_itself(words: &[OsString], line: &SshWords, settings: Settings) -> Result<Infallible> {
+    let options = Options::default();
+    let opened = context::http(&options, Some(&settings.hostname)).and_then(|http| {
+        let entry = Entry::find(&http, &options, settings)?;
+        let first = forwarding::options(&options, &entry.settings.hostname, false)?;
+        Ok((entry.open(&http)?, entry, first))
+    });
+    match opened {
+        Ok((socket, entry, first)) => {
+            let Entry { settings, user, .. } = entry;
+            Start { line, settings: &settings, user: &user, first, last: Vec::new() }.run(&socket)
+        }
+        Err(error) => {
+            match &error {
+                Error::NoService(text) => report::info(text),
+                _ => report::warning(&format!("{error}\nGoing on as plain ssh.")),
+            }
+            alone(words)
+        }
+    }
+}
+
+/// ssh without us.
+fn alone(words: &[OsString]) -> Result<Infallible> {
+    let mut command = programs::command("ssh");
+    start::leave_names_out(&mut command);
+    programs::become_it(command.args(words))
+}
+
+/// What a shell puts in for the token.
+///
+/// # Errors
+/// When a one-time password is needed and the service has none.
+pub(super) fn token_expression(service: &Service<'_>, token: &Token) -> Result<String> {
+    Ok(if token.secret.len() > CLIENT_LIMIT_BYTES {
         credential::one_time_password(service, &token.secret)?.expose().to_owned()
     } else if let Some(recipe) = &token.recipe {
         format!("`{recipe}`")
     } else {
         format!("'{}'", token.secret.expose())
-    };
-    let command = shell_words::join(argv);
-    report::result(&format!("SSHPASS={credential} sshpass -P 'Access Token' -e ssh {command}\n"))?;
+    })
+}
+
+/// The command, with what it takes to answer its one prompt.
+///
+/// # Errors
+/// When nobody reads it.
+pub(super) fn print_dry_run(
+    expression: &str,
+    program: &[OsString],
+    words: &[OsString],
+) -> Result<()> {
+    let command = shell_words::join(&[program, words].concat());
+    report::result(&format!("SSHPASS={expression} sshpass -P 'Access Token' -e {command}\n"))?;
     Ok(())
 }

@@ -42,7 +42,7 @@ impl TokenSource for File {
 
     fn fetch(&self, _needs: &dyn Requirements) -> Result<Token, String> {
         if self.path == Path::new("-") {
-            return token_in(&first_line_of_input().map_err(|error| error.to_string())?);
+            return from_input().map(|secret| Token { secret, recipe: None });
         }
         let failed = |error: std::io::Error| error.to_string();
         let mut file = std::fs::File::open(&self.path).map_err(failed)?;
@@ -59,6 +59,12 @@ impl TokenSource for File {
         file.by_ref().take(MAX_BYTES as u64).read_to_end(&mut text).map_err(failed)?;
         token_in(&text)
     }
+}
+
+/// The token in the first line of standard input.
+pub(super) fn from_input() -> Result<Secret, String> {
+    let line = first_line_of_input().map_err(|error| error.to_string())?;
+    Ok(token_in(&line)?.secret)
 }
 
 /// Reads one line and not a byte more: the rest belongs to the remote command.

@@ -98,6 +98,14 @@ pub(crate) fn behaves_as_0_7(lookup: Lookup<'_>) -> bool {
     lookup("MCCLI_COMPAT").as_deref() == Some("0.7")
 }
 
+/// The token in the first line of standard input.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(crate) fn token_from_input() -> std::result::Result<Secret, String> {
+    given::from_input()
+}
+
 /// Seconds since 1970.
 pub(crate) fn now_s() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
