@@ -1,4 +1,7 @@
 //! What can go wrong in the client, with its cause, the next step and the exit code.
+//!
+//! The text of an error is one line that says what is wrong, then indented lines with details if
+//! there are any, then lines that say what to do.
 
 use std::{io, path::PathBuf};
 
@@ -127,30 +130,95 @@ pub(crate) enum Error {
     /// The user said no.
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
-    /// Output could not be written.
+    /// The user broke off.
+    #[error("interrupted")]
+    Interrupted,
+    /// Input or output failed.
     #[error("output: {0}")]
-    Output(#[from] io::Error),
+    Output(io::Error),
+}
+
+impl From<io::Error> for Error {
+    /// A question on the terminal that the user breaks off is no fault of the terminal.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Interrupted => Self::Interrupted,
+            _ => Self::Output(error),
+        }
+    }
 }
 
 impl Error {
+    /// One word for scripts.
+    pub(crate) fn word(&self) -> &'static str {
+        self.kind().0
+    }
+
     /// Exit code for the commands that the Python client does not have.
     pub(crate) fn code(&self) -> u8 {
-        match self {
-            Self::Usage(_) | Self::Config { .. } => 2,
-            Self::NoToken(_) => 3,
-            Self::TokenRefused { .. } => 4,
-            Self::NotAuthorised { .. } => 5,
-            Self::Pending(..) => 6,
-            Self::Locked(..) => 7,
-            Self::NoService(_) | Self::Network { .. } | Self::PlainHttp(_) => 8,
-            Self::Tls { .. } => 9,
-            Self::TokenTooLong(_) => 10,
-            _ => 1,
-        }
+        self.kind().1
     }
 
     /// Exit code for the commands that the Python client has too: 2 for usage, 1 for the rest.
     pub(crate) fn legacy_code(&self) -> u8 {
-        if matches!(self, Self::Usage(_) | Self::Config { .. }) { 2 } else { 1 }
+        match self.code() {
+            code @ (2 | 130) => code,
+            _ => 1,
+        }
+    }
+
+    /// Word and exit code.
+    fn kind(&self) -> (&'static str, u8) {
+        match self {
+            Self::Refused { .. } => ("refused", 1),
+            Self::BadAnswer { .. } => ("bad_answer", 1),
+            Self::Http(_) => ("http_client", 1),
+            Self::Ssh(_) => ("ssh", 1),
+            Self::Broker(_) => ("broker", 1),
+            Self::File { .. } => ("file", 1),
+            Self::NotConfirmed => ("not_confirmed", 1),
+            Self::Output(_) => ("output", 1),
+            Self::Usage(_) => ("usage", 2),
+            Self::Config { .. } => ("configuration", 2),
+            Self::NoToken(_) => ("no_token", 3),
+            Self::TokenRefused { .. } => ("token_refused", 4),
+            Self::NotAuthorised { .. } => ("not_authorised", 5),
+            Self::Pending(..) => ("pending", 6),
+            Self::Locked(..) => ("locked", 7),
+            Self::NoService(_) => ("no_service", 8),
+            Self::Network { .. } => ("unreachable", 8),
+            Self::PlainHttp(_) => ("plain_http", 8),
+            Self::Tls { .. } => ("tls", 9),
+            Self::TokenTooLong(_) => ("token_too_long", 10),
+            Self::Interrupted => ("interrupted", 130),
+        }
+    }
+
+    /// What is wrong, with details.
+    pub(crate) fn message(&self) -> String {
+        self.split().0
+    }
+
+    /// What to do.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(self.split().1).filter(|hint| !hint.is_empty())
+    }
+
+    fn split(&self) -> (String, String) {
+        let text = self.to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        let details = lines.iter().skip(1).take_while(|line| line.starts_with(' ')).count();
+        let (message, hint) = lines.split_at((details + 1).min(lines.len()));
+        (message.join("\n"), hint.join("\n"))
+    }
+
+    /// Status code of the answer, where one came.
+    pub(crate) fn http_status(&self) -> Option<u16> {
+        match self {
+            Self::TokenRefused { .. } => Some(401),
+            Self::NotAuthorised { .. } => Some(403),
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
     }
 }

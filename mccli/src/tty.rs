@@ -1,5 +1,9 @@
 //! Questions to the user on the controlling terminal, with or without echo.
 
+use crate::{
+    error::{Error, Result},
+    report,
+};
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
@@ -14,15 +18,39 @@ use std::{
     io::{self, Read, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 use zeroize::Zeroizing;
 
 /// Longest line that is read, in bytes.
 const MAX_LINE_BYTES: usize = 4096;
 
-/// True if there is a terminal to ask on.
+/// Nobody is to be asked: `--no-input`.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Has every question fail from now on.
+pub(crate) fn ask_nobody() {
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+/// True if there is a terminal to ask on, and the user may be asked.
 pub(crate) fn is_there() -> bool {
     open().is_ok()
+}
+
+/// Asks for a yes.
+///
+/// # Errors
+/// [`Error::Usage`] with `instead`, what the command line could say, when nobody can be asked;
+/// [`Error::NotConfirmed`] for any answer but yes; [`Error::Interrupted`].
+pub(crate) fn confirm(question: &str, instead: &str) -> Result<()> {
+    if !is_there() {
+        return Err(Error::Usage(format!("nobody can be asked here\n{instead}")));
+    }
+    match ask(&format!("{question} [y/N] "))?.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Error::NotConfirmed),
+    }
 }
 
 /// Variable that names the user's terminal for an askpass below an ssh that was cut off from it.
@@ -37,6 +65,9 @@ pub(crate) fn name() -> Option<PathBuf> {
 }
 
 fn open() -> io::Result<File> {
+    if SILENT.load(Ordering::Relaxed) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "--no-input: nobody is asked"));
+    }
     let open = |path: &Path| {
         File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path)
     };
@@ -61,9 +92,11 @@ pub(crate) fn show(text: &str) -> io::Result<()> {
 /// # Errors
 /// When there is no terminal, or the user breaks off.
 pub(crate) fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
-    let mut tty = open()?;
-    write_shown(&mut tty, prompt)?;
-    read_line(&mut tty)
+    report::aside(|| {
+        let mut tty = open()?;
+        write_shown(&mut tty, prompt)?;
+        read_line(&mut tty)
+    })
 }
 
 /// Asks without showing what is typed.
@@ -71,14 +104,16 @@ pub(crate) fn ask(prompt: &str) -> io::Result<Zeroizing<String>> {
 /// # Errors
 /// When there is no terminal, or the user breaks off.
 pub(crate) fn ask_hidden(prompt: &str) -> io::Result<Zeroizing<String>> {
-    let mut tty = open()?;
-    // Before the echo goes off: a signal that ended us in between would leave the terminal deaf.
-    let hushed = Hushed::new(&tty)?;
-    write_shown(&mut tty, prompt)?;
-    let line = read_line(&mut tty);
-    drop(hushed);
-    tty.write_all(b"\n")?;
-    line
+    report::aside(|| {
+        let mut tty = open()?;
+        // A signal that ended us between the two would leave the terminal deaf.
+        let hushed = Hushed::new(&tty)?;
+        write_shown(&mut tty, prompt)?;
+        let line = read_line(&mut tty);
+        drop(hushed);
+        tty.write_all(b"\n")?;
+        line
+    })
 }
 
 /// What a server says must not move the cursor or recolour the terminal.

@@ -1,6 +1,10 @@
 //! The options that every command takes, before it or behind it.
 
-use crate::{broker::exposed_option, credential::OtpMode, report::Level};
+use crate::{
+    broker::exposed_option,
+    credential::OtpMode,
+    report::{Form, Level},
+};
 use clap::{Args, ValueEnum};
 use motley_proto::Secret;
 use serde::{Deserialize, Serialize};
@@ -162,6 +166,20 @@ impl Options {
             log_level: self.log_level.or(later.log_level),
             disable_version_check: self.disable_version_check || later.disable_version_check,
             dry_run: self.dry_run || later.dry_run,
+        }
+    }
+
+    /// For whom results are written.
+    pub(crate) fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+
+    /// When colours are shown.
+    pub(crate) fn colours(&self) -> anstream::ColorChoice {
+        match self.color.unwrap_or(Colour::Auto) {
+            Colour::Auto => anstream::ColorChoice::Auto,
+            Colour::Always => anstream::ColorChoice::Always,
+            Colour::Never => anstream::ColorChoice::Never,
         }
     }
 

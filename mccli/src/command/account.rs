@@ -92,16 +92,7 @@ pub(super) fn administer(outer: Options, command: AdminCommand) -> ExitCode {
 }
 
 fn confirm(yes: bool, question: &str) -> Result<()> {
-    if yes {
-        return Ok(());
-    }
-    if !tty::is_there() {
-        return Err(Error::Usage("nobody can be asked here; confirm with --yes".to_owned()));
-    }
-    match tty::ask(&format!("{question} [y/N] ")) {
-        Ok(answer) if matches!(answer.trim(), "y" | "Y" | "yes") => Ok(()),
-        _ => Err(Error::NotConfirmed),
-    }
+    if yes { Ok(()) } else { tty::confirm(question, "Confirm with --yes.") }
 }
 
 fn print(standing: &Standing) -> Result<()> {

@@ -27,6 +27,7 @@ use crate::{
     error::Error,
     report,
     source::environment,
+    tty,
 };
 use std::{convert::Infallible, ffi::OsString, process::ExitCode};
 
@@ -95,7 +96,7 @@ fn passed(
     outer: Options,
     line: Passed,
     command: impl FnOnce(&Options, &[OsString]) -> Result<Infallible, Error>,
-    code: impl FnOnce(&Error) -> u8,
+    code: impl Fn(&Error) -> u8,
 ) -> ExitCode {
     let run = |options: Options| command(&options, &line.words).map(|never| match never {});
     finish(outer.over(line.options), run, code)
@@ -116,13 +117,16 @@ fn modern(options: Options, command: impl FnOnce(Options) -> Outcome) -> ExitCod
 fn finish(
     options: Options,
     command: impl FnOnce(Options) -> Outcome,
-    code: impl FnOnce(&Error) -> u8,
+    code: impl Fn(&Error) -> u8,
 ) -> ExitCode {
-    report::set_level(options.level(&environment));
+    report::set_up(options.level(&environment), options.form(), options.colours());
+    if options.no_input {
+        tty::ask_nobody();
+    }
     match command(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report::error(&error.to_string());
+            report::failure(&error, code(&error));
             ExitCode::from(code(&error))
         }
     }
