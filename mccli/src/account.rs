@@ -123,6 +123,7 @@ mod tests {
                 state: AccountState::Deployed,
                 message: String::new(),
                 name: Some(name.to_owned()),
+                request: None,
             };
             let error = checked(&standing, "deploy").unwrap_err().to_string();
             assert!(!error.contains('\u{202e}'), "{error}");

@@ -8,6 +8,7 @@ use crate::{
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use motley_proto::rest;
 use reqwest::Client;
+use serde::Serialize;
 use std::{net::ToSocketAddrs, time::Duration};
 
 /// Limit for one probe; long enough for one lost packet.
@@ -46,7 +47,7 @@ impl Place {
 }
 
 /// What came of one candidate.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Probe {
     /// The candidate.
     pub(crate) url: String,
@@ -54,6 +55,7 @@ pub(crate) struct Probe {
     pub(crate) found: bool,
     /// What came instead, for people.
     pub(crate) remark: String,
+    #[serde(skip)]
     tls: bool,
 }
 
@@ -79,8 +81,14 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
 /// [`Error::NoService`] with what each candidate answered, [`Error::Tls`] when certificates are
 /// the only obstacle.
 pub(crate) fn find(http: &Http, host: &str) -> Result<String> {
-    let urls = candidates(host, http.trust());
-    let probes = probe(http, urls);
+    best_of(host, probe(http, candidates(host, http.trust())))
+}
+
+/// The endpoint of a host whose candidates were asked.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn best_of(host: &str, probes: Vec<Probe>) -> Result<String> {
     if let Some(best) = probes.iter().find(|probe| probe.found) {
         return Ok(best.url.clone());
     }

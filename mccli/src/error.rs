@@ -3,6 +3,7 @@
 //! The text of an error is one line that says what is wrong, then indented lines with details if
 //! there are any, then lines that say what to do.
 
+use serde_json::{Value, json};
 use std::{io, path::PathBuf};
 
 /// Result of the client's own work.
@@ -127,6 +128,16 @@ pub(crate) enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// `mccli doctor` found something that keeps the user from logging in.
+    #[error("{count} failed; the first is: {first}")]
+    Checks {
+        /// How many, with the word for them.
+        count: String,
+        /// The first that failed.
+        first: &'static str,
+        /// Its exit code.
+        code: u8,
+    },
     /// The user said no.
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
@@ -149,8 +160,18 @@ impl From<io::Error> for Error {
 }
 
 impl Error {
+    /// The same for scripts.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "code": self.word(),
+            "message": self.message(),
+            "hint": self.hint(),
+            "http_status": self.http_status(),
+        })
+    }
+
     /// One word for scripts.
-    pub(crate) fn word(&self) -> &'static str {
+    fn word(&self) -> &'static str {
         self.kind().0
     }
 
@@ -177,6 +198,7 @@ impl Error {
             Self::Broker(_) => ("broker", 1),
             Self::File { .. } => ("file", 1),
             Self::NotConfirmed => ("not_confirmed", 1),
+            Self::Checks { code, .. } => ("checks_failed", *code),
             Self::Output(_) => ("output", 1),
             Self::Usage(_) => ("usage", 2),
             Self::Config { .. } => ("configuration", 2),

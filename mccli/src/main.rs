@@ -13,6 +13,7 @@ mod command;
 mod config;
 mod context;
 mod credential;
+mod duration;
 mod endpoint;
 mod entry;
 mod error;
@@ -56,17 +57,26 @@ fn main() -> ExitCode {
 }
 
 fn parse(argv: Vec<OsString>) -> Result<cli::Cli, ExitCode> {
-    let mut command = cli::definition();
+    let command = cli::definition();
     let sorted = argv::sort_out(argv, &command);
+    let wish = cli::Wish::of(&sorted);
+    report::set_up(report::Level::Warning, wish.form, wish.colours);
     let parsed = command
-        .try_get_matches_from_mut(sorted)
+        .color(wish.colour_of_help())
+        .try_get_matches_from(sorted)
         .and_then(|matches| cli::Cli::from_arg_matches(&matches));
-    parsed.map_err(|error| {
-        if error.kind() == ErrorKind::DisplayVersion {
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayVersion => {
             let version = concat!("mccli, ", env!("CARGO_PKG_VERSION"), "\n");
-            return report::result(version).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+            report::result(version).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
         }
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        ErrorKind::DisplayHelp => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            cli::explain(&error, wish.form);
+            ExitCode::from(2)
+        }
     })
 }

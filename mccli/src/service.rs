@@ -9,7 +9,7 @@ use crate::{
 };
 use motley_proto::{
     Issuer, Secret,
-    rest::{AccountState, Detail, FullStatus, GenerateOtp, Info, OpInfo, Refusal, StateAnswer},
+    rest::{AccountState, Detail, FullStatus, GenerateOtp, Info, OpInfo, OwnRequest, Refusal, StateAnswer},
     text::escape,
 };
 use serde::de::DeserializeOwned;
@@ -46,6 +46,8 @@ pub(crate) struct Standing {
     pub(crate) message: String,
     /// Its local name, not yet checked.
     pub(crate) name: Option<String>,
+    /// What admins were asked for, if the service tells.
+    pub(crate) request: Option<OwnRequest>,
 }
 
 impl<'a> Service<'a> {
@@ -109,6 +111,7 @@ impl<'a> Service<'a> {
                 state: full.state,
                 name: usable_name(&full.username).or_else(|| named_in(&full.message)),
                 message: full.message,
+                request: full.request,
             }),
             _ => {
                 let answer = self.http.get(&self.url("/user/get_status"), Some(token))?;
@@ -197,7 +200,7 @@ fn find_and_keep(http: &Http, place: &Place) -> Result<String> {
 fn standing(answer: StateAnswer) -> Standing {
     let given = answer.credentials.get("ssh_user").and_then(Value::as_str).and_then(usable_name);
     let name = given.or_else(|| named_in(&answer.message));
-    Standing { state: answer.state, message: answer.message, name }
+    Standing { state: answer.state, message: answer.message, name, request: None }
 }
 
 fn usable_name(text: &str) -> Option<String> {

@@ -186,6 +186,24 @@ pub struct FullStatus {
     /// The shell that the person has earned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tier: Option<TierInfo>,
+    /// What admins were asked for and have not decided yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<OwnRequest>,
+}
+
+/// A request for approval, as its own person sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct OwnRequest {
+    /// `account` or `groups`.
+    pub kind: String,
+    /// Groups that are asked for.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// When it was first asked, in seconds since 1970.
+    pub requested_at: i64,
+    /// When the request ends by itself, in seconds since 1970.
+    pub expires_at: i64,
 }
 
 /// `/user/generate_otp`.

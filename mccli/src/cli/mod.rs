@@ -2,9 +2,11 @@
 
 mod lines;
 mod options;
+mod usage;
 
 pub(crate) use lines::*;
-pub(crate) use options::{Colour, Options};
+pub(crate) use options::Options;
+pub(crate) use usage::{Wish, explain};
 
 use clap::{CommandFactory, Parser, Subcommand};
 

@@ -24,6 +24,17 @@ pub(crate) enum Colour {
     Never,
 }
 
+impl Colour {
+    /// The same for what writes.
+    pub(super) fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
 /// Options of all commands. Given before and after the command, the one before wins.
 #[derive(Args, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Options {
@@ -176,11 +187,7 @@ impl Options {
 
     /// When colours are shown.
     pub(crate) fn colours(&self) -> anstream::ColorChoice {
-        match self.color.unwrap_or(Colour::Auto) {
-            Colour::Auto => anstream::ColorChoice::Auto,
-            Colour::Always => anstream::ColorChoice::Always,
-            Colour::Never => anstream::ColorChoice::Never,
-        }
+        self.color.unwrap_or(Colour::Auto).choice()
     }
 
     /// How servers are trusted.

@@ -6,11 +6,16 @@ use crate::{
     context::{self, Wishes},
     error::{Error, Result},
     http::Http,
-    report,
+    duration, report,
     service::{Service, Standing},
-    tty,
+    source, tty,
 };
-use motley_proto::{Issuer, Secret, rest::AccountState, text::escape};
+use motley_proto::{
+    Issuer, Secret,
+    rest::{AccountState, OwnRequest},
+    text::escape,
+};
+use serde::Serialize;
 use std::process::ExitCode;
 
 /// One call at a service, with a token that it accepts.
@@ -95,14 +100,52 @@ fn confirm(yes: bool, question: &str) -> Result<()> {
     if yes { Ok(()) } else { tty::confirm(question, "Confirm with --yes.") }
 }
 
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    state: AccountState,
+    username: Option<&'a str>,
+    message: &'a str,
+    /// What admins were asked for, as long as they have not decided.
+    request: Option<&'a OwnRequest>,
+}
+
 fn print(standing: &Standing) -> Result<()> {
-    let name = standing
-        .name
-        .as_ref()
-        .map_or_else(String::new, |name| format!("username: {}\n", escape(name, 64)));
-    let message = escape(&standing.message, 500);
-    report::result(&format!("state: {}\n{name}message: {message}\n", standing.state))?;
+    let told = Told {
+        state: standing.state,
+        username: standing.name.as_deref(),
+        message: &standing.message,
+        request: standing.request.as_ref(),
+    };
+    report::facts(&told, || text(standing, source::now_s()))?;
     Ok(())
+}
+
+fn text(standing: &Standing, now_s: f64) -> String {
+    let name = standing.name.iter().map(|name| format!("username: {}\n", escape(name, 64)));
+    let request = standing.request.iter().map(|request| request_text(request, now_s));
+    format!(
+        "state: {}\n{}{}message: {}\n",
+        standing.state,
+        name.collect::<String>(),
+        request.collect::<String>(),
+        escape(&standing.message, 500)
+    )
+}
+
+fn request_text(request: &OwnRequest, now_s: f64) -> String {
+    let groups = match request.groups.as_slice() {
+        [] => String::new(),
+        groups => format!(", groups {}", escape(&groups.join(", "), 500)),
+    };
+    #[allow(clippy::cast_precision_loss)] // Times of this age are exact.
+    let ago = duration::words(now_s - request.requested_at as f64);
+    #[allow(clippy::cast_precision_loss)]
+    let left = duration::words(request.expires_at as f64 - now_s);
+    format!(
+        "request: {}{groups}\nasked: {ago} ago\nends by itself: in {left}\n",
+        escape(&request.kind, 64)
+    )
 }
 
 fn show(standing: &Standing) -> Result<()> {

@@ -2,32 +2,41 @@
 
 use crate::{
     cli::Options,
-    context, endpoint,
+    context,
+    endpoint::{self, Probe},
     error::{Error, Result},
     report,
     ssh_config::Settings,
 };
+use serde::Serialize;
 
-/// Prints the endpoint on standard output and the report on standard error.
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Found<'a> {
+    endpoint: &'a str,
+    candidates: &'a [Probe],
+}
+
+/// Prints the endpoint on standard output and, for people, the report on standard error.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     let hostname = host.map(real_name).transpose()?;
     let http = context::http(options, hostname.as_deref())?;
     let ruled = context::host_rule(options, hostname.as_deref())?.endpoint;
     if let (Some(hostname), None) = (&hostname, options.mc_endpoint.as_ref().or(ruled.as_ref())) {
+        let searching = report::progress(format!("looking for the service of {hostname}"));
         let probes = endpoint::probe(&http, endpoint::candidates(hostname, http.trust()));
-        for probe in &probes {
-            report::always(&format!("{}: {}", probe.url, probe.remark));
+        drop(searching);
+        let best = endpoint::best_of(hostname, probes.clone())?;
+        if !options.json {
+            probes.iter().for_each(|it| report::always(&format!("{}: {}", it.url, it.remark)));
         }
-        if let Some(best) = probes.iter().find(|probe| probe.found) {
-            return print(&best.url);
-        }
-        return print(&endpoint::find(&http, hostname)?);
+        return print(&best, &probes);
     }
-    print(context::find_service(&http, options, hostname.as_deref())?.endpoint())
+    print(context::find_service(&http, options, hostname.as_deref())?.endpoint(), &[])
 }
 
-fn print(url: &str) -> Result<()> {
-    report::result(&format!("{url}\n"))?;
+fn print(endpoint: &str, candidates: &[Probe]) -> Result<()> {
+    report::facts(&Found { endpoint, candidates }, || format!("{endpoint}\n"))?;
     Ok(())
 }
 

@@ -8,11 +8,70 @@ use crate::{
     error::{Error, Result},
     http::Http,
     report,
-    service::{Facts, Service},
+    service::{Facts, Service, Standing},
 };
 use motley_proto::{Issuer, Secret, rest::AccountState, text::escape};
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
+
+/// Everything that was found out; what is absent was not asked for.
+#[derive(Default, Serialize)]
+struct Findings {
+    endpoint: Option<String>,
+    service: Option<Value>,
+    authorisation: Option<Part<Value>>,
+    account: Option<Part<Account>>,
+    token: Option<Part<Inside>>,
+    userinfo: Option<Part<Value>>,
+}
+
+/// A fact, or why it is not known.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Part<T> {
+    Known(T),
+    Failed {
+        error: Value,
+        #[serde(skip)]
+        text: String,
+    },
+}
+
+impl<T> From<Result<T>> for Part<T> {
+    fn from(result: Result<T>) -> Self {
+        match result {
+            Ok(fact) => Self::Known(fact),
+            Err(error) => Self::Failed { error: error.json(), text: error.to_string() },
+        }
+    }
+}
+
+impl<T> Part<T> {
+    fn text(&self, known: impl FnOnce(&T) -> String) -> String {
+        match self {
+            Self::Known(fact) => known(fact),
+            Self::Failed { text, .. } => safe(text),
+        }
+    }
+}
+
+/// The account, as the service sees it.
+#[derive(Serialize)]
+struct Account {
+    state: AccountState,
+    username: Option<String>,
+    message: String,
+}
+
+/// What the token itself says; its signature is left out, for the rest with it would be the token.
+#[derive(Serialize)]
+struct Inside {
+    /// True for a token that says something.
+    jwt: bool,
+    header: Option<Value>,
+    body: Option<Value>,
+    seconds_left: Option<f64>,
+}
 
 /// Prints what can be found out.
 ///
@@ -22,25 +81,29 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     let hostname = host.map(real_name).transpose()?;
     let http = context::http(options, hostname.as_deref())?;
     let found = find(&http, options, hostname.as_deref())?;
-    let mut blocks = Vec::new();
+    let mut findings = Findings::default();
     let token = match &found {
         Some((service, facts)) => {
-            blocks.push(block("Information about service", &json_text(&facts.raw)));
-            context::find_token(options, host, &Wishes::new(service, facts))
+            findings.endpoint = Some(service.endpoint().to_owned());
+            findings.service = Some(facts.raw.clone());
+            context::find_token(options, hostname.as_deref(), &Wishes::new(service, facts))
         }
-        None => context::find_token(options, host, &NoService),
+        None => context::find_token(options, None, &NoService),
     };
     match token {
         Ok(token) => {
+            let _asking = report::progress("asking the service and the provider");
             if let Some((service, _)) = &found {
-                blocks.extend(about_the_account(service, &token.secret));
+                findings.authorisation = Some(service.authorisation(&token.secret).into());
+                findings.account = Some(service.status(&token.secret).map(account).into());
             }
-            blocks.extend(about_the_token(&http, &token.secret));
+            findings.about_the_token(&http, &token.secret);
         }
-        Err(error) if blocks.is_empty() => return Err(error),
+        Err(error) if found.is_none() => return Err(error),
+        Err(error) if options.json => findings.token = Some(Err(error).into()),
         Err(error) => report::warning(&error.to_string()),
     }
-    report::result(&blocks.concat())?;
+    report::facts(&findings, || findings.text())?;
     Ok(())
 }
 
@@ -55,6 +118,54 @@ fn find<'a>(
     let service = context::find_service(http, options, hostname)?;
     let facts = service.info()?;
     Ok(Some((service, facts)))
+}
+
+fn account(standing: Standing) -> Account {
+    Account { state: standing.state, username: standing.name, message: standing.message }
+}
+
+impl Findings {
+    fn about_the_token(&mut self, http: &Http, token: &Secret) {
+        let claims = Claims::of(token);
+        let issuer = claims.as_ref().and_then(Claims::issuer);
+        self.userinfo = Some(match issuer {
+            Some(issuer) => userinfo(http, issuer, token).into(),
+            None => {
+                let reason = "The token does not name its provider.".to_owned();
+                Part::Failed { error: json!({"code": "no_issuer", "message": reason}), text: reason }
+            }
+        });
+        self.token = Some(Part::Known(Inside {
+            jwt: claims.is_some(),
+            seconds_left: context::seconds_left(token),
+            header: claims.as_ref().map(|claims| claims.header.clone()),
+            body: claims.map(|claims| claims.payload),
+        }));
+    }
+
+    fn text(&self) -> String {
+        let blocks = [
+            self.service.as_ref().map(|raw| block("Information about service", &json_text(raw))),
+            self.authorisation.as_ref().map(|part| {
+                let title = "Authorisation on service for provided token issuer (OP)";
+                block(title, &part.text(json_text))
+            }),
+            self.account.as_ref().map(|part| {
+                let title = "Information about your local account on service for provided token";
+                block(title, &part.text(account_text))
+            }),
+            self.token.as_ref().map(|part| {
+                let title = "Information stored inside the provided Access Token";
+                block(title, &part.text(inside_text))
+            }),
+            self.userinfo.as_ref().map(|part| {
+                let title = "Information retrieved from userinfo endpoint";
+                block(title, &part.text(json_text))
+            }),
+            self.token.as_ref().and_then(time_left),
+        ];
+        blocks.into_iter().flatten().collect()
+    }
 }
 
 fn block(title: &str, text: &str) -> String {
@@ -76,62 +187,37 @@ fn safe(text: &str) -> String {
     text.lines().map(|line| escape(line, 20_000)).collect::<Vec<_>>().join("\n")
 }
 
-fn about_the_account(service: &Service<'_>, token: &Secret) -> Vec<String> {
-    let authorisation = match service.authorisation(token) {
-        Ok(value) => json_text(&value),
-        Err(error) => safe(&error.to_string()),
+fn account_text(account: &Account) -> String {
+    let sentence = match account.state {
+        AccountState::Deployed => "Your account is deployed and ready.",
+        AccountState::NotDeployed => "You have no account yet; it is made at the first login.",
+        AccountState::Pending => "Your account waits for approval.",
+        AccountState::Suspended => "Your account is suspended.",
+        AccountState::Limited => "Your account is limited.",
+        AccountState::Rejected => "Your account was rejected.",
+        AccountState::Unknown => "The state of your account is unknown.",
     };
-    let account = match service.status(token) {
-        Ok(standing) => {
-            let sentence = match standing.state {
-                AccountState::Deployed => "Your account is deployed and ready.",
-                AccountState::NotDeployed => {
-                    "You have no account yet; it is made at the first login."
-                }
-                AccountState::Pending => "Your account waits for approval.",
-                AccountState::Suspended => "Your account is suspended.",
-                AccountState::Limited => "Your account is limited.",
-                AccountState::Rejected => "Your account was rejected.",
-                AccountState::Unknown => "The state of your account is unknown.",
-            };
-            match &standing.name {
-                Some(name) => format!("{sentence}\nLocal username: {}", escape(name, 64)),
-                None => format!("{sentence}\n{}", escape(&standing.message, 500)),
-            }
-        }
-        Err(error) => safe(&error.to_string()),
-    };
-    vec![
-        block("Authorisation on service for provided token issuer (OP)", &authorisation),
-        block("Information about your local account on service for provided token", &account),
-    ]
+    match &account.username {
+        Some(name) => format!("{sentence}\nLocal username: {}", escape(name, 64)),
+        None => format!("{sentence}\n{}", escape(&account.message, 500)),
+    }
 }
 
-fn about_the_token(http: &Http, token: &Secret) -> Vec<String> {
-    let claims = Claims::of(token);
-    let inside = match &claims {
-        // The signature is left out: together with the rest it would be the token.
-        Some(claims) => json_text(&json!({"header": claims.header, "body": claims.payload})),
-        None => "The token is not a JWT; only its provider can tell what it says.".to_owned(),
-    };
-    let issuer = claims.as_ref().and_then(Claims::issuer);
-    let told = match issuer.map(|issuer| userinfo(http, issuer, token)) {
-        Some(Ok(value)) => json_text(&value),
-        Some(Err(error)) => safe(&error.to_string()),
-        None => "The token does not name its provider.".to_owned(),
-    };
-    let mut blocks = vec![
-        block("Information stored inside the provided Access Token", &inside),
-        block("Information retrieved from userinfo endpoint", &told),
-    ];
-    blocks.extend(context::seconds_left(token).map(|left| {
-        if left > 0.0 {
-            format!("\nToken valid for {left:.1} more seconds.\n")
-        } else {
-            format!("\nToken already EXPIRED {:.1} seconds ago.\n", -left)
-        }
-    }));
-    blocks
+fn inside_text(inside: &Inside) -> String {
+    if inside.jwt {
+        json_text(&json!({"header": inside.header, "body": inside.body}))
+    } else {
+        "The token is not a JWT; only its provider can tell what it says.".to_owned()
+    }
+}
+
+fn time_left(token: &Part<Inside>) -> Option<String> {
+    let Part::Known(Inside { seconds_left: Some(left), .. }) = token else { return None };
+    Some(if *left > 0.0 {
+        format!("\nToken valid for {left:.1} more seconds.\n")
+    } else {
+        format!("\nToken already EXPIRED {:.1} seconds ago.\n", -left)
+    })
 }
 
 /// What the provider says about the user (OpenID Connect Core 1.0 §5.3), found by discovery.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
-    sync::OnceLock,
+    sync::{PoisonError, RwLock},
 };
 
 /// How important a line is; lines below the chosen level are not written.
@@ -47,16 +47,16 @@ struct Manner {
     form: Form,
 }
 
-static MANNER: OnceLock<Manner> = OnceLock::new();
+static MANNER: RwLock<Manner> = RwLock::new(Manner { lowest: Level::Warning, form: Form::Text });
 
 fn manner() -> Manner {
-    *MANNER.get_or_init(|| Manner { lowest: Level::Warning, form: Form::Text })
+    *MANNER.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Shows everything this way; the first call decides.
+/// Shows everything this way from now on.
 pub(crate) fn set_up(lowest: Level, form: Form, colours: anstream::ColorChoice) {
     colours.write_global();
-    let _ = MANNER.set(Manner { lowest, form });
+    *MANNER.write().unwrap_or_else(PoisonError::into_inner) = Manner { lowest, form };
 }
 
 /// Writes a text to standard output as it is.
@@ -103,13 +103,8 @@ pub(crate) fn always(text: &str) {
 /// Why the program stops, and what to do about it.
 pub(crate) fn failure(error: &Error, exit_code: u8) {
     if manner().form == Form::Json {
-        let told = json!({
-            "code": error.word(),
-            "message": error.message(),
-            "hint": error.hint(),
-            "http_status": error.http_status(),
-            "exit_code": exit_code,
-        });
+        let mut told = error.json();
+        told["exit_code"] = json!(exit_code);
         return object("error", told);
     }
     write(Level::Error, "error", AnsiColor::Red, &error.message());

@@ -107,6 +107,20 @@ impl Accounts {
         Ok(found.filter(|approval| !approval.is_over(self.clock.now())))
     }
 
+    /// What an identity asks of the admins, as long as they have not decided.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn open_request(&self, identity: &Identity) -> Result<Option<Approval>, AccountError> {
+        if self.approval.is_none() {
+            return Ok(None);
+        }
+        let open = |it: &Approval| {
+            matches!(it.status, ApprovalStatus::Pending | ApprovalStatus::Accepting)
+        };
+        Ok(self.current_approval(identity).await?.filter(open))
+    }
+
     /// The state of somebody without an account.
     pub(super) async fn state_without_account(
         &self,

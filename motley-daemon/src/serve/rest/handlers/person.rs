@@ -15,6 +15,7 @@ use crate::{
             query::Parameters,
         },
     },
+    store::Approval,
     verified::Verified,
 };
 use axum::{
@@ -24,8 +25,8 @@ use axum::{
 use motley_proto::{
     LoginName,
     rest::{
-        AccountState, AuthorisationInfo, Detail, FullStatus, GenerateOtp, StateAnswer, TierInfo,
-        VerifyUser,
+        AccountState, AuthorisationInfo, Detail, FullStatus, GenerateOtp, OwnRequest, StateAnswer,
+        TierInfo, VerifyUser,
     },
 };
 
@@ -69,6 +70,15 @@ fn authorisation_info(rest: &Shared, op: &OpConfig, verified: &Verified) -> Auth
 
 fn tier_info(decision: &TierDecision) -> TierInfo {
     TierInfo { name: decision.tier.to_string(), reason: decision.sentence() }
+}
+
+fn own_request(approval: Approval) -> OwnRequest {
+    OwnRequest {
+        kind: approval.kind.as_str().to_owned(),
+        groups: approval.intent.groups.iter().map(ToString::to_string).collect(),
+        requested_at: approval.requested_at.0,
+        expires_at: approval.expires_at.0,
+    }
 }
 
 /// State of the person's account.
@@ -115,6 +125,12 @@ pub(in crate::serve::rest) async fn status(
             .standing(identity)
             .await
             .map_err(|e| answer::account_failed(&e))?;
+        let request = rest
+            .admission
+            .accounts()
+            .open_request(identity)
+            .await
+            .map_err(|e| answer::account_failed(&e))?;
         let StateAnswer { state, message, credentials } = standing.answer();
         let op = rest.admission.op_of(&verified);
         let explained = op.map(|op| policy::explain(&op.policy, &verified));
@@ -130,6 +146,7 @@ pub(in crate::serve::rest) async fn status(
                 .map(|explained| explained.sentences(advice(&rest, verified.identity())))
                 .unwrap_or_default(),
             tier: explained.map(|explained| tier_info(&explained.tier)),
+            request: request.map(own_request),
         };
         Ok(answer::json(StatusCode::OK, &status))
     };
