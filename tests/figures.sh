@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md reports, with release builds, in the sandbox. Called by ./run figures.
 # With --compare: beside the Python stack; further arguments go to the program compare.
-# With --provisioning: how accounts are made and looked up.
+# With --provisioning: how accounts are made and looked up. With --client: mccli, beside ssh alone and
+# the Python client.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target}
 
-# The Python stack in the versions of benches/compare/requirements.txt, made anew when those change.
-install_python_stack() {
-    local venv=$1 wanted=benches/compare/requirements.txt
+# Python programs in the versions of a list, made anew when that changes.
+install_python() {
+    local venv=$1 wanted=$2
     cmp -s "$wanted" "$venv/installed.txt" && return
-    echo "==> installing the Python stack into $venv" >&2
+    echo "==> installing what $wanted lists into $venv" >&2
     rm -rf "$venv"
     # The distribution's Python: the sandbox hides what lies in somebody's home.
     /usr/bin/python3 -m venv "$venv"
@@ -21,7 +22,7 @@ install_python_stack() {
 compare() {
     local dir=$target/figures
     mkdir -p "$dir"
-    install_python_stack "$dir/venv"
+    install_python "$dir/venv" benches/compare/requirements.txt
     echo "==> measuring both, about ten minutes" >&2
     in_sandbox compare --venv "$dir/venv" "$@" | tee "$dir/compare.md.new"
     mv "$dir/compare.md.new" "$dir/compare.md"
@@ -40,6 +41,14 @@ provisioning() {
     in_sandbox provisioning
 }
 
+client() {
+    local dir=$target/figures
+    mkdir -p "$dir"
+    install_python "$dir/mccli-venv" tests/partners/mccli-requirements.txt
+    echo "==> measuring the clients, about two minutes" >&2
+    in_sandbox client "$dir/mccli-venv"
+}
+
 in_sandbox() {
     local program=$1
     shift
@@ -47,8 +56,8 @@ in_sandbox() {
 }
 
 case "${1:-}" in
-    --compare | --provisioning | "") ;;
-    *) echo "figures: $1 is not known; there are --compare and --provisioning" >&2; exit 2 ;;
+    --client | --compare | --provisioning | "") ;;
+    *) echo "figures: $1 is not known; there are --client, --compare and --provisioning" >&2; exit 2 ;;
 esac
 command -v wrk >/dev/null || { echo "figures: install wrk first" >&2; exit 1; }
 echo "==> building the release" >&2
@@ -56,5 +65,6 @@ cargo build --workspace --release --locked
 case "${1:-}" in
     --compare) shift; compare "$@" ;;
     --provisioning) provisioning ;;
+    --client) client ;;
     *) figures ;;
 esac

@@ -73,7 +73,9 @@ pub(crate) fn find_service<'a>(
             return Err(Error::Usage("give a HOST, or the service with --mc-endpoint".to_owned()));
         }
     };
+    let searching = report::progress("looking for the service");
     let service = Service::find(http, place)?;
+    drop(searching);
     let url = service.endpoint();
     let near = reqwest::Url::parse(url)
         .is_ok_and(|url| url.host_str().is_some_and(crate::http::is_loopback));

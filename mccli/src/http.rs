@@ -134,6 +134,21 @@ impl Http {
         })
     }
 
+    /// The certificate that the server shows, in DER.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub(crate) fn peer_certificate(&self, url: &str) -> Result<Option<Vec<u8>>> {
+        let parsed = check_scheme(url, &self.trust)?;
+        let limit = Duration::from_secs(self.trust.timeout_s);
+        self.run(|client| async move {
+            let answer = client.get(parsed).timeout(limit).send().await;
+            let answer = answer.map_err(|error| classify(url, &error))?;
+            let shown = answer.extensions().get::<reqwest::tls::TlsInfo>();
+            Ok(shown.and_then(|info| info.peer_certificate().map(<[u8]>::to_vec)))
+        })
+    }
+
     fn ask(
         &self,
         method: Method,
@@ -157,6 +172,7 @@ fn build(trust: &Trust) -> Result<Client> {
     let mut builder = Client::builder()
         .user_agent(concat!("mccli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
+        .tls_info(true)
         .redirect(redirect::Policy::custom(stay_on_the_host));
     if trust.any_certificate {
         builder = builder.tls_danger_accept_invalid_certs(true);
@@ -277,6 +293,9 @@ fn classify(url: &str, error: &reqwest::Error) -> Error {
     }
 }
 
+/// Layers of the libraries that say only that there is a cause below them.
+const EMPTY_WORDS: [&str; 2] = ["client error (Connect)", "tcp connect error"];
+
 /// The error and its causes, without the URL that each of them would repeat.
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts = Vec::new();
@@ -289,6 +308,9 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         parts.push(error.to_string());
     }
     parts.dedup();
+    if parts.iter().any(|part| !EMPTY_WORDS.contains(&part.as_str())) {
+        parts.retain(|part| !EMPTY_WORDS.contains(&part.as_str()));
+    }
     parts.join(": ")
 }
 

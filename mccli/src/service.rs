@@ -9,7 +9,10 @@ use crate::{
 };
 use motley_proto::{
     Issuer, Secret,
-    rest::{AccountState, Detail, FullStatus, GenerateOtp, Info, OpInfo, OwnRequest, Refusal, StateAnswer},
+    rest::{
+        AccountState, Detail, FullStatus, GenerateOtp, Info, OpInfo, OwnRequest, Refusal,
+        StateAnswer,
+    },
     text::escape,
 };
 use serde::de::DeserializeOwned;

@@ -39,8 +39,8 @@ impl Settings {
     /// # Errors
     /// [`Error::Ssh`] with what ssh said, for instance about a bad option.
     pub(crate) fn ask(words: &[OsString]) -> Result<Self> {
-        let mut command = programs::command("ssh");
-        command.arg("-G").args(words).stdin(Stdio::null());
+        let mut command = question();
+        command.arg("-G").args(words);
         let output = command.output().map_err(|error| programs::not_started(&command, &error))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -124,15 +124,32 @@ impl Settings {
 
 /// True for OpenSSH 8.4 and later.
 fn version_forces_askpass() -> Result<bool> {
-    let mut command = programs::command("ssh");
-    command.arg("-V").stdin(Stdio::null());
-    let output = command.output().map_err(|error| programs::not_started(&command, &error))?;
-    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    version(&text).map(|found| found >= (8, 4)).ok_or_else(|| {
+    let (text, found) = installed()?;
+    found.map(|found| found >= (8, 4)).ok_or_else(|| {
         Error::Ssh(format!(
             "the OpenSSH client is needed, this is: {text}\nInstall it, or log in with this one and paste a token at its prompt."
         ))
     })
+}
+
+/// What ssh calls itself, and the version of OpenSSH in that.
+///
+/// # Errors
+/// [`Error::Ssh`] when there is none.
+pub(crate) fn installed() -> Result<(String, Option<(u32, u32)>)> {
+    let mut command = question();
+    command.arg("-V");
+    let output = command.output().map_err(|error| programs::not_started(&command, &error))?;
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    let found = version(&text);
+    Ok((text, found))
+}
+
+/// An ssh that is asked something, with nothing to read.
+pub(crate) fn question() -> Command {
+    let mut ssh = programs::command("ssh");
+    ssh.stdin(Stdio::null());
+    ssh
 }
 
 fn version(text: &str) -> Option<(u32, u32)> {

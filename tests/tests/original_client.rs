@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Result;
 use motley_tests::sandbox::{
-    Mccli, Outcome, PamStack, Sandbox, TlsFront, World, check_run, test_name,
+    Mccli, Outcome, PamStack, Sandbox, TlsFront, World, built, check_run, test_name,
 };
 use serde_json::Value;
 
@@ -168,6 +168,91 @@ client_test! {
         let shown = format!("{}{}", outcome.stdout, outcome.stderr);
         assert!(!outcome.stdout.contains("(alice)"), "{shown}");
         assert!(shown.contains("suspended"), "{shown}");
+        Ok(())
+    }
+}
+
+/// A command line for both clients, and which line of what they say must be the same.
+struct Same<'a> {
+    words: Vec<&'a str>,
+    /// The exit code of both.
+    code: i32,
+    /// Beginnings of lines, on either stream, that both write to the end alike.
+    lines: &'a [&'a str],
+}
+
+/// Lines that begin so, in order.
+fn lines_of(outcome: &Outcome, beginnings: &[&str]) -> Vec<String> {
+    let both = format!("{}\n{}", outcome.stdout, outcome.stderr);
+    let wanted = |line: &&str| beginnings.iter().any(|beginning| line.starts_with(beginning));
+    both.lines().map(str::trim_end).filter(wanted).map(str::to_owned).collect()
+}
+
+client_test! {
+    fn both_clients_answer_the_same_command_lines_alike(sb, program) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").sign();
+        world.deploy(&token)?;
+        let url = world.daemon.url();
+        let elsewhere = format!("{url}/elsewhere");
+        let cases = [
+            Same { words: vec![], code: 2, lines: &[] },
+            Same { words: vec!["nonsense"], code: 2, lines: &[] },
+            Same { words: vec!["info", "--nonsense"], code: 2, lines: &[] },
+            Same { words: vec!["--token", "a", "--oidc", "b", "info"], code: 2, lines: &[] },
+            Same { words: vec!["--log-level", "LOUD", "info"], code: 2, lines: &[] },
+            Same { words: vec!["info"], code: 1, lines: &["error: No Access Token found"] },
+            Same {
+                words: vec!["--oidc", "work", "info", "--mc-endpoint", url],
+                code: 0,
+                lines: &["===="],
+            },
+            Same {
+                words: vec!["info", "--token", &token, "--mc-endpoint", &elsewhere],
+                code: 1,
+                lines: &["error: No motley_cue service found"],
+            },
+            Same {
+                words: vec!["ssh", "--token", "opaque", "--mc-endpoint", url, "127.0.0.1"],
+                code: 1,
+                lines: &["error: Failed on get_status: [HTTP 401]"],
+            },
+            Same {
+                words: vec!["ssh", "--dry-run", "--token", &token, "--mc-endpoint", url, "-p", "22", "127.0.0.1", "id"],
+                code: 0,
+                lines: &["SSHPASS="],
+            },
+        ];
+        for case in &cases {
+            let theirs = client(program, &world, sb, &case.words).run(sb)?;
+            let ours = client(&built("mccli")?, &world, sb, &case.words).run(sb)?;
+            let shown = format!("{:?}\n{theirs:?}\n{ours:?}", case.words);
+            assert_eq!((theirs.code, ours.code), (Some(case.code), Some(case.code)), "{shown}");
+            assert_eq!(lines_of(&theirs, case.lines), lines_of(&ours, case.lines), "{shown}");
+            assert_eq!(lines_of(&ours, case.lines).is_empty(), case.lines.is_empty(), "{shown}");
+        }
+        Ok(())
+    }
+}
+
+client_test! {
+    fn both_clients_show_the_same_facts_about_service_and_token(sb, program) {
+        let world = World::start(sb)?;
+        let token = world.op.token("alice").sign();
+        world.deploy(&token)?;
+        let words = ["info", "--token", &token, "--mc-endpoint", world.daemon.url()];
+        // The original stops with a traceback at providers that it does not know.
+        let theirs = client(program, &world, sb, &words).run(sb)?;
+        let ours = client(&built("mccli")?, &world, sb, &words).run(sb)?;
+        let objects = |outcome: &Outcome| -> Vec<Value> {
+            let texts = outcome.stdout.split("\n==== ").filter_map(|block| block.split_once(" ====\n"));
+            texts.filter_map(|(_, text)| serde_json::from_str(text.trim()).ok()).collect()
+        };
+        let (theirs, ours) = (objects(&theirs), objects(&ours));
+        assert!(ours.len() >= 3, "{ours:?}");
+        for (at, told) in theirs.iter().enumerate() {
+            assert_eq!(told, &ours[at], "block {at}");
+        }
         Ok(())
     }
 }

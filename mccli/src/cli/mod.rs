@@ -92,8 +92,11 @@ pub(crate) enum Command {
     },
     /// Write the manual page of mccli, or of one command, to standard output
     Man {
-        /// The command
-        command: Option<String>,
+        /// The command, or a command and what is below it
+        command: Vec<String>,
+        /// Write the pages of all commands into this folder
+        #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+        into: Option<std::path::PathBuf>,
     },
 }
 

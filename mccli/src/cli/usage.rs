@@ -51,7 +51,8 @@ pub(crate) fn explain(error: &clap::Error, form: Form) {
 /// The parser's text in the order of our own errors: message, details, what to do.
 fn as_usage(text: &str) -> Error {
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     Error::Usage(lines.join("\n").replace("\n  tip: ", "\ntip: "))
 }
 
@@ -85,6 +86,8 @@ mod tests {
         let text = "error: unexpected argument '--jsn' found\n\n  tip: a similar argument exists: '--json'\n\nUsage: mccli ops [HOST]\n\nFor more information, try '--help'.\n";
         let error = as_usage(text);
         assert_eq!(error.message(), "unexpected argument '--jsn' found");
-        assert!(error.hint().unwrap().starts_with("tip: a similar argument exists: '--json'\nUsage"));
+        assert!(
+            error.hint().unwrap().starts_with("tip: a similar argument exists: '--json'\nUsage")
+        );
     }
 }

@@ -4,9 +4,10 @@ use super::{endpoint::real_name, modern};
 use crate::{
     cli::{AdminCommand, Options, Person},
     context::{self, Wishes},
+    duration,
     error::{Error, Result},
     http::Http,
-    duration, report,
+    report,
     service::{Service, Standing},
     source, tty,
 };

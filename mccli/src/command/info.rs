@@ -132,7 +132,10 @@ impl Findings {
             Some(issuer) => userinfo(http, issuer, token).into(),
             None => {
                 let reason = "The token does not name its provider.".to_owned();
-                Part::Failed { error: json!({"code": "no_issuer", "message": reason}), text: reason }
+                Part::Failed {
+                    error: json!({"code": "no_issuer", "message": reason}),
+                    text: reason,
+                }
             }
         });
         self.token = Some(Part::Known(Inside {

@@ -67,7 +67,10 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Doctor(it) => at(outer, it, doctor::run),
         Command::Cache(it) => modern(outer, |o| cache::run(&o, &it)),
         Command::Completions { shell } => modern(outer, |_| manual::completions(shell)),
-        Command::Man { command } => modern(outer, |_| manual::page(command.as_deref())),
+        Command::Man { command, into } => modern(outer, |_| match into {
+            Some(folder) => manual::pages(&folder),
+            None => manual::page(&command),
+        }),
     }
 }
 

@@ -52,8 +52,7 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
 /// What `/info` says of the issuer, or else `/info/op`, where older services keep it.
 fn wishes(service: &Service<'_>, facts: &Facts, issuer: &str) -> Result<OpInfo> {
     let wanted = Issuer::canonical(issuer);
-    let listed =
-        facts.info.ops_info.iter().find(|(key, _)| Issuer::canonical(key) == wanted);
+    let listed = facts.info.ops_info.iter().find(|(key, _)| Issuer::canonical(key) == wanted);
     match listed {
         Some((_, op)) => Ok(op.clone()),
         None => Ok(service.op(issuer)?.unwrap_or_default()),

@@ -36,6 +36,12 @@ pub(crate) struct Manner {
     pub(crate) refuses_later: bool,
     /// Takes requests with a token and never answers them.
     pub(crate) hangs: bool,
+    /// What admins were asked for.
+    pub(crate) request: Value,
+    /// Status code of every answer to a request with a token, if it is not 0.
+    pub(crate) fails_with: u16,
+    /// No account can be made.
+    pub(crate) deploy_fails: bool,
 }
 
 impl Manner {
@@ -53,6 +59,9 @@ impl Manner {
             moved: false,
             refuses_later: false,
             hangs: false,
+            request: Value::Null,
+            fails_with: 0,
+            deploy_fails: false,
         }
     }
 }
@@ -210,6 +219,10 @@ fn with_token(path: &str, token: Option<&str>, manner: &mut Manner) -> (u16, Val
         let text = "User identity could not be determined";
         return (401, json!({"error": "Unauthenticated", "error_description": text}));
     }
+    if manner.fails_with != 0 {
+        let text = "The double was told so";
+        return (manner.fails_with, json!({"error": "Failed", "error_description": text}));
+    }
     if manner.refuses_later && path.ends_with("deploy") {
         manner.token = "none any more".to_owned();
     }
@@ -220,9 +233,13 @@ fn with_token(path: &str, token: Option<&str>, manner: &mut Manner) -> (u16, Val
     match path {
         "/user/status" if manner.status => (
             200,
-            json!({"state": state, "message": message, "credentials": {}, "username": name, "sub": "alice", "iss": "https://op.example.org"}),
+            json!({"state": state, "message": message, "credentials": {}, "username": name, "sub": "alice", "iss": "https://op.example.org", "request": manner.request}),
         ),
         "/user/get_status" => (200, json!({"state": state, "message": message, "credentials": {}})),
+        "/user/deploy" if manner.deploy_fails => {
+            let text = "Something went wrong";
+            (500, json!({"state": state, "message": text, "credentials": {}}))
+        }
         "/user/deploy" => {
             manner.state = manner.deploys_to;
             let credentials = match manner.deploys_to {

@@ -111,7 +111,10 @@ impl Accounts {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn open_request(&self, identity: &Identity) -> Result<Option<Approval>, AccountError> {
+    pub async fn open_request(
+        &self,
+        identity: &Identity,
+    ) -> Result<Option<Approval>, AccountError> {
         if self.approval.is_none() {
             return Ok(None);
         }
