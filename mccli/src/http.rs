@@ -2,10 +2,12 @@
 
 use crate::{
     cache::{Cache, Key},
+    authorities,
     error::{Error, Result},
 };
 use motley_proto::Secret;
-use reqwest::{Certificate, Client, Method, Url, header, redirect};
+use reqwest::{Client, Method, Url, header, redirect};
+use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
 use tokio::runtime::Runtime;
@@ -174,16 +176,24 @@ fn build(trust: &Trust) -> Result<Client> {
         .connect_timeout(CONNECT_LIMIT)
         .tls_info(true)
         .redirect(redirect::Policy::custom(stay_on_the_host));
-    if trust.any_certificate {
-        builder = builder.tls_danger_accept_invalid_certs(true);
-    } else if let Some(path) = ca_file(trust) {
-        let failed = |source| Error::File { path: path.clone(), source };
-        let pem = std::fs::read(&path).map_err(failed)?;
-        let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|error| failed(std::io::Error::other(format!("no certificates: {error}"))))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
+    builder = match trust.any_certificate {
+        true => builder.tls_danger_accept_invalid_certs(true),
+        false => builder.tls_backend_preconfigured(verifying(trust)?),
+    };
     builder.build().map_err(|error| Error::Http(chain(&error)))
+}
+
+/// TLS that believes the system's authorities and those that the user named.
+fn verifying(trust: &Trust) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(authorities::of_the_system());
+    if let Some(path) = ca_file(trust) {
+        let failed = |source| Error::File { path: path.clone(), source };
+        for certificate in authorities::in_file(&path).map_err(failed)? {
+            roots.add(certificate).map_err(|error| failed(std::io::Error::other(error)))?;
+        }
+    }
+    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 fn ca_file(trust: &Trust) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 mod account;
 mod argv;
 mod askpass;
+mod authorities;
 mod broker;
 mod cache;
 mod caller;

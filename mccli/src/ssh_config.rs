@@ -145,7 +145,8 @@ pub(crate) fn installed() -> Result<(String, Option<(u32, u32)>)> {
     Ok((text, found))
 }
 
-/// An ssh that is asked something, with nothing to read.
+/// An ssh that is asked something, with nothing to read. It starts no shared connection, whatever
+/// the user's configuration has it run.
 pub(crate) fn question() -> Command {
     let mut ssh = programs::command("ssh");
     ssh.stdin(Stdio::null());

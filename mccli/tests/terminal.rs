@@ -163,3 +163,59 @@ fn what_a_server_says_can_not_act_on_the_terminal() {
     let shown = terminal.end();
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{7}'), "{shown:?}");
 }
+
+fn account_line(service: &Service, words: &str) -> String {
+    format!(
+        "{} --token {TOKEN} --mc-endpoint {} {words}; echo code $?",
+        env!("CARGO_BIN_EXE_mccli"),
+        service.url()
+    )
+}
+
+#[test]
+fn a_question_is_answered_by_yes_by_no_or_by_breaking_off_and_each_has_its_code() {
+    for (typed, code, state) in
+        [("y\n", 0, "suspended"), ("\n", 1, "deployed"), ("\u{3}", 130, "deployed")]
+    {
+        let service = Service::start(Manner { state: "deployed", ..Manner::accepting(TOKEN) });
+        let stage = Stage::new();
+        let line = format!("trap : INT; {}", account_line(&service, "suspend"));
+        let mut terminal = Terminal::run(&stage, &line);
+        terminal.expect("Lock your own account? Only an admin can unlock it. [y/N] ");
+        terminal.type_in(typed);
+        let shown = terminal.end();
+        assert!(shown.contains(&format!("code {code}\r\n")), "{shown}");
+        let shown = Terminal::run(&stage, &account_line(&service, "status")).end();
+        assert!(shown.contains(&format!("state: {state}\r\n")), "{shown}");
+    }
+}
+
+#[test]
+fn with_no_input_nobody_is_asked_even_on_a_terminal() {
+    let service = Service::start(Manner { state: "deployed", ..Manner::accepting(TOKEN) });
+    let stage = Stage::new().prompts(&["(alice@cue.example.org) Password:", PROMPT]);
+    let shown = Terminal::run(&stage, &account_line(&service, "--no-input suspend")).end();
+    assert!(shown.contains("hint: Confirm with --yes.") && shown.contains("code 2"), "{shown}");
+    let shown = Terminal::run(&stage, &line(&service, "--no-input")).end();
+    assert_eq!(stage.answered(1).code, "1", "{shown}");
+    assert_eq!(stage.answered(2).answer, TOKEN, "{shown}");
+    assert!(!shown.contains("Password"), "{shown}");
+}
+
+#[test]
+fn a_spinner_shows_what_takes_long_and_leaves_the_terminal_clean() {
+    // A service that never answers: the search takes until its limit.
+    let silent = std::net::TcpListener::bind("127.77.0.21:8080").unwrap();
+    let program = env!("CARGO_BIN_EXE_mccli");
+    let stage = Stage::new();
+    let line = |own: &str| format!("TERM=xterm {program} {own} endpoint 127.77.0.21; echo code $?");
+    let mut terminal = Terminal::run(&stage, &line(""));
+    terminal.expect("looking for the service of 127.77.0.21");
+    let shown = terminal.end();
+    assert!(shown.contains("code 8"), "{shown}");
+    for own in ["-q", "--json", "--color never"] {
+        let shown = Terminal::run(&stage, &line(own)).end();
+        assert!(!shown.contains("looking for"), "{own}: {shown}");
+    }
+    drop(silent);
+}

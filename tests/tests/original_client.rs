@@ -201,7 +201,7 @@ client_test! {
             Same { words: vec!["info", "--nonsense"], code: 2, lines: &[] },
             Same { words: vec!["--token", "a", "--oidc", "b", "info"], code: 2, lines: &[] },
             Same { words: vec!["--log-level", "LOUD", "info"], code: 2, lines: &[] },
-            Same { words: vec!["info"], code: 1, lines: &["error: No Access Token found"] },
+            Same { words: vec!["info"], code: 1, lines: &["error: No information available"] },
             Same {
                 words: vec!["--oidc", "work", "info", "--mc-endpoint", url],
                 code: 0,

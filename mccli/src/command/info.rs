@@ -99,12 +99,22 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
             }
             findings.about_the_token(&http, &token.secret);
         }
-        Err(error) if found.is_none() => return Err(error),
+        Err(error) if found.is_none() => return Err(nothing(error)),
         Err(error) if options.json => findings.token = Some(Err(error).into()),
         Err(error) => report::warning(&error.to_string()),
     }
     report::facts(&findings, || findings.text())?;
     Ok(())
+}
+
+/// Where no source was even named, a host would help as well.
+fn nothing(error: Error) -> Error {
+    match error {
+        Error::NoToken(text) if text.starts_with("No Access Token found") => Error::NoToken(
+            "No information available: please provide a hostname and/or an Access Token. Try 'mccli info --help' for usage information.".to_owned(),
+        ),
+        other => other,
+    }
 }
 
 fn find<'a>(

@@ -1,4 +1,4 @@
-//! The user's own side: the configuration file, and whether an agent's socket is handed on.
+//! The user's own side: configuration, plain ssh, what is stored and remembered, what is handed on.
 
 use super::{Check, Examination, ssh::Destination};
 use crate::{
@@ -7,6 +7,10 @@ use crate::{
     context, folders,
     source::{behaves_as_0_7, environment},
 };
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+/// How the block begins that `mccli ssh-config` writes.
+const BLOCK_BEGIN: &str = "# >>> mccli ssh-config";
 
 /// Reads the configuration file.
 pub(super) fn configuration(it: &mut Examination, options: &Options) {
@@ -28,9 +32,65 @@ pub(super) fn rest(
     it: &mut Examination,
     options: &Options,
     destination: Option<&Destination>,
-    _version: Option<(u32, u32)>,
+    version: Option<(u32, u32)>,
 ) {
+    it.add(plain_ssh(version));
+    it.add(logins());
+    it.add(cache(options));
     it.add(forwarding(options, destination));
+}
+
+/// Whether plain ssh logs in by mccli.
+fn plain_ssh(version: Option<(u32, u32)>) -> Check {
+    const NAME: &str = "plain-ssh";
+    let path = folders::home().join(".ssh/config");
+    let text = std::fs::read(&path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let marked = text.lines().any(|line| line.starts_with(BLOCK_BEGIN));
+    match (marked, version) {
+        (false, _) => Check::skip(NAME, "not set up; mccli ssh-config --install does so"),
+        (true, Some(old)) if old < (8, 4) => Check::warn(
+            NAME,
+            format!("{} has the block of mccli", path.display()),
+            "This ssh is older than 8.4 and can't ask mccli for a token: use the mode mux.",
+        ),
+        (true, _) => Check::ok(NAME, format!("{} has the block of mccli", path.display())),
+    }
+}
+
+/// Logins that are stored, and whether others could read them.
+fn logins() -> Check {
+    const NAME: &str = "logins";
+    let folder = folders::state();
+    let Ok(facts) = folder.metadata() else {
+        return Check::ok(NAME, "none is stored");
+    };
+    if facts.mode() & 0o077 != 0 {
+        let hint = format!("Run: chmod 700 {}", folder.display());
+        return Check::warn(NAME, format!("others can look into {}", folder.display()), hint);
+    }
+    match files_below(&folder.join("logins")) {
+        0 => Check::ok(NAME, "none is stored"),
+        count => Check::ok(NAME, format!("{count} in {}", folder.display())),
+    }
+}
+
+/// What is remembered of services.
+fn cache(options: &Options) -> Check {
+    const NAME: &str = "cache";
+    if options.no_cache {
+        return Check::skip(NAME, "--no-cache");
+    }
+    let folder = folders::cache();
+    match files_below(&folder) {
+        0 => Check::ok(NAME, "empty"),
+        count => Check::ok(NAME, format!("{count} answers in {}", folder.display())),
+    }
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|end| end == "json")).count()
 }
 
 fn forwarding(options: &Options, destination: Option<&Destination>) -> Check {

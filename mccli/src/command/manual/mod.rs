@@ -67,7 +67,10 @@ fn write(command: &Command, out: &mut dyn Write) -> io::Result<()> {
             "help" => below.hide(true),
             _ => below,
         });
-    let man = Man::new(shown).title(&name).manual("User Commands");
+    let man = Man::new(shown)
+        .title(&name)
+        .manual("User Commands")
+        .source(concat!("mccli ", env!("CARGO_PKG_VERSION")));
     man.render_title(out)?;
     man.render_name_section(out)?;
     sections::synopsis(usage.trim_start_matches("Usage: "), out)?;
