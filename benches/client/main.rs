@@ -64,8 +64,7 @@ fn main() -> Result<()> {
     let key = sb.authorise_key(&user)?.path.clone();
     let stage = Stage { sb: &sb, world: &world, token, key };
     eprintln!("==> logins");
-    stage.by_ssh_alone(&user)?;
-    stage.by_mccli(&ours)?;
+    stage.in_turn(&user, &ours)?;
     if let Some(python) = &python {
         stage.by_python(python)?;
     }
@@ -131,45 +130,46 @@ impl Stage<'_> {
         command
     }
 
-    fn by_ssh_alone(&self, user: &str) -> Result<()> {
+    /// ssh alone and with mccli, in turn, so that a machine that changes its speed meets all alike.
+    fn in_turn(&self, user: &str, client: &Client) -> Result<()> {
         fs::create_dir_all(self.home().join("run"))?;
-        let askpass = self.sb.dir().join("askpass.sh");
-        fs::write(&askpass, format!("#!/bin/sh\necho '{}'\n", self.token))?;
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-        fs::set_permissions(&askpass, mode)?;
-        for (what, with_key) in [("a key", true), ("a token, pasted by a script", false)] {
-            let mut times = Times::default();
-            for _ in 0..LOGINS {
-                let mut command = self.command("ssh");
-                command
-                    .args(["-l", user])
-                    .args(self.host(with_key))
-                    .env("SSH_ASKPASS", &askpass)
-                    .env("SSH_ASKPASS_REQUIRE", "force");
-                times.add(|| finish(&mut command))?;
+        let askpass = self.askpass()?;
+        let alone = |with_key| {
+            let mut command = self.command("ssh");
+            command.args(["-l", user]).args(self.host(with_key));
+            command.env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force");
+            command
+        };
+        let with_mccli = |own: &[&str], with_key| {
+            let mut command = self.command(&client.program);
+            command.args(own).arg("ssh").args(self.host(with_key));
+            command.env("ACCESS_TOKEN", &self.token);
+            command
+        };
+        let cold = ["--no-cache"];
+        let ways = [
+            ("ssh host true with a key", alone(true)),
+            ("mccli ssh host true with a key, cold", with_mccli(&cold, true)),
+            ("mccli ssh host true with a key, warm", with_mccli(&[], true)),
+            ("ssh host true with a token, pasted by a script", alone(false)),
+            ("mccli ssh host true with a token, cold", with_mccli(&cold, false)),
+            ("mccli ssh host true with a token, warm", with_mccli(&[], false)),
+        ];
+        let mut kinds: Vec<_> = ways.into_iter().map(|way| (way, Times::default())).collect();
+        for _ in 0..LOGINS {
+            for ((_, command), times) in &mut kinds {
+                times.add(|| finish(command))?;
             }
-            say(&format!("ssh host true with {what}, median"), &times);
         }
+        kinds.iter().for_each(|((what, _), times)| say(&format!("{what}, median"), times));
         Ok(())
     }
 
-    fn by_mccli(&self, client: &Client) -> Result<()> {
-        for (what, own, with_key) in [
-            ("with a key, cold", &["--no-cache"][..], true),
-            ("with a key, warm", &[], true),
-            ("with a token, cold", &["--no-cache"], false),
-            ("with a token, warm", &[], false),
-        ] {
-            let mut times = Times::default();
-            for _ in 0..LOGINS {
-                let mut command = self.command(&client.program);
-                command.args(own).arg("ssh").args(self.host(with_key));
-                command.env("ACCESS_TOKEN", &self.token);
-                times.add(|| finish(&mut command))?;
-            }
-            say(&format!("mccli ssh host true {what}, median"), &times);
-        }
-        Ok(())
+    fn askpass(&self) -> Result<PathBuf> {
+        let path = self.sb.dir().join("askpass.sh");
+        fs::write(&path, format!("#!/bin/sh\necho '{}'\n", self.token))?;
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        Ok(path)
     }
 
     /// It ends with 0 whatever happens, and looks for a prompt, so only the token's way is measured.
@@ -197,15 +197,15 @@ impl Stage<'_> {
     fn memory(&self, clients: &[&Client]) -> Result<()> {
         for client in clients {
             let url = self.world.daemon.url();
-            let lines = [vec!["--version"], vec!["info", "--mc-endpoint", url]];
-            for line in lines {
+            let dry = vec!["ssh", "--dry-run", "--mc-endpoint", url, "127.0.0.1"];
+            for (what, line) in [("--version", vec!["--version"]), ("ssh --dry-run", dry)] {
                 let mut command = self.command(std::env::current_exe()?);
                 command.arg("peak").arg(&client.program).args(&line);
                 let output = command.env("ACCESS_TOKEN", &self.token).output()?;
                 let said = String::from_utf8_lossy(&output.stderr);
                 ensure!(output.status.success(), "{}: {said}", client.name);
                 let kib: f64 = String::from_utf8_lossy(&output.stdout).trim().parse()?;
-                let what = format!("{} {}, most memory", client.name, line[0]);
+                let what = format!("{} {what}, most memory", client.name);
                 println!("{what:<72} {:.1} MiB", kib / 1024.0);
             }
         }

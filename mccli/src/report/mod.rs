@@ -3,7 +3,7 @@
 
 mod progress;
 
-pub(crate) use progress::{Progress, aside, countdown, progress};
+pub(crate) use progress::{Progress, aside, progress};
 
 use crate::error::Error;
 use anstyle::{AnsiColor, Style};

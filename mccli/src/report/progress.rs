@@ -1,16 +1,15 @@
 //! A spinner with a text on the terminal, for what takes longer than a moment.
 
 use super::{Form, Level, manner};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
-    fmt::Write,
     io::{IsTerminal, stderr},
     sync::{
         Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// What is done sooner than this shows no spinner.
@@ -33,12 +32,7 @@ struct Running {
 
 /// Shows that something goes on. Drop it before another program takes the terminal.
 pub(crate) fn progress(text: impl Into<String>) -> Progress {
-    Progress::show(text.into(), "{spinner} {msg}", Instant::now())
-}
-
-/// Shows that something goes on, and how long it may still take.
-pub(crate) fn countdown(text: impl Into<String>, limit: Duration) -> Progress {
-    Progress::show(text.into(), "{spinner} {msg} ({left} left)", Instant::now() + limit)
+    Progress::show(text.into())
 }
 
 /// Does something on the terminal while no spinner turns there.
@@ -58,20 +52,16 @@ impl Progress {
         }
     }
 
-    fn show(text: String, template: &str, end: Instant) -> Self {
+    fn show(text: String) -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let never = anstream::ColorChoice::global() == anstream::ColorChoice::Never;
         let wanted = manner().form == Form::Text && manner().lowest <= Level::Warning && !never;
         if !wanted || dumb || !stderr().is_terminal() {
             return Self(None);
         }
-        let Ok(style) = ProgressStyle::with_template(template) else { return Self(None) };
-        let left = move |_: &ProgressState, out: &mut dyn Write| {
-            let seconds = end.saturating_duration_since(Instant::now()).as_secs();
-            let _ = write!(out, "{}:{:02}", seconds / 60, seconds % 60);
-        };
+        let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") else { return Self(None) };
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())
-            .with_style(style.with_key("left", left))
+            .with_style(style)
             .with_message(text);
         let (stop, stopped) = channel();
         let own = bar.clone();
