@@ -103,6 +103,20 @@ pub(crate) fn find_token(
     }
 }
 
+/// The same without offering a login, with the name of the source.
+///
+/// # Errors
+/// [`Error::NoToken`], [`Error::Config`].
+pub(crate) fn find_named_token(
+    options: &Options,
+    host: Option<&str>,
+    needs: &dyn Requirements,
+) -> Result<(String, Token)> {
+    let profile = chosen_profile(options, host)?;
+    let origins = Origins { options, lookup: &environment, needs, profile };
+    source::first_named_token(source::in_order(&origins), needs, source::now_s())
+}
+
 /// The profile of `--profile`, of `MCCLI_PROFILE`, or of the rule for the host.
 fn chosen_profile(options: &Options, host: Option<&str>) -> Result<Option<ProfileChoice>> {
     let config = configuration(options)?;

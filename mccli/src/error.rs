@@ -196,6 +196,7 @@ impl Error {
             Self::Http(_) => ("http_client", 1),
             Self::Ssh(_) => ("ssh", 1),
             Self::Broker(_) => ("broker", 1),
+            Self::SshConfig { .. } => ("ssh_config", 1),
             Self::File { .. } => ("file", 1),
             Self::NotConfirmed => ("not_confirmed", 1),
             Self::Checks { code, .. } => ("checks_failed", *code),

@@ -1,8 +1,8 @@
 //! HTTPS requests with a bearer token: verified, bounded in time and size, one runtime thread.
 
 use crate::{
-    cache::{Cache, Key},
     authorities,
+    cache::{Cache, Key},
     error::{Error, Result},
 };
 use motley_proto::Secret;

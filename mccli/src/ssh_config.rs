@@ -3,10 +3,14 @@
 use crate::{
     broker::Asker,
     error::{Error, Result},
-    programs, tty,
+    master, programs, tty,
 };
 use serde::{Deserialize, Serialize};
-use std::{ffi::OsString, path::PathBuf, process::Stdio};
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
 /// The settings that decide where a login goes and how its prompts look.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -150,6 +154,7 @@ pub(crate) fn installed() -> Result<(String, Option<(u32, u32)>)> {
 pub(crate) fn question() -> Command {
     let mut ssh = programs::command("ssh");
     ssh.stdin(Stdio::null());
+    master::keep_out_of(&mut ssh);
     ssh
 }
 

@@ -30,6 +30,18 @@ pub(crate) fn first_token<'a>(
     needs: &dyn Requirements,
     now_s: f64,
 ) -> Result<Token> {
+    first_named_token(candidates, needs, now_s).map(|(_name, token)| token)
+}
+
+/// The same, with the name of the source.
+///
+/// # Errors
+/// As [`first_token`].
+pub(crate) fn first_named_token<'a>(
+    candidates: impl IntoIterator<Item = Candidate<'a>>,
+    needs: &dyn Requirements,
+    now_s: f64,
+) -> Result<(String, Token)> {
     let mut failures = Vec::new();
     let mut doubtful = None;
     for Candidate { source, standing } in candidates {
@@ -38,7 +50,7 @@ pub(crate) fn first_token<'a>(
             Ok(token) => match judge(&token.secret, standing, needs, now_s) {
                 Judgement::Fits => {
                     announce(&failures, &name, &token.secret);
-                    return Ok(token);
+                    return Ok((name, token));
                 }
                 Judgement::Useless(why) => why,
                 Judgement::Doubtful(why) => {
@@ -53,7 +65,7 @@ pub(crate) fn first_token<'a>(
     match doubtful {
         Some((name, token)) => {
             announce(&failures, &name, &token.secret);
-            Ok(token)
+            Ok((name, token))
         }
         None => Err(no_token(&failures, needs)),
     }

@@ -10,7 +10,7 @@ mod order;
 pub(crate) mod stored;
 mod wlcg;
 
-pub(crate) use choose::first_token;
+pub(crate) use choose::{first_named_token, first_token};
 pub(crate) use order::{Origins, ProfileChoice, in_order};
 
 use crate::claims::audiences_of;

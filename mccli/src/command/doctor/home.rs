@@ -6,11 +6,9 @@ use crate::{
     config::Forwarding,
     context, folders,
     source::{behaves_as_0_7, environment},
+    ssh_block,
 };
 use std::{os::unix::fs::MetadataExt, path::Path};
-
-/// How the block begins that `mccli ssh-config` writes.
-const BLOCK_BEGIN: &str = "# >>> mccli ssh-config";
 
 /// Reads the configuration file.
 pub(super) fn configuration(it: &mut Examination, options: &Options) {
@@ -43,11 +41,16 @@ pub(super) fn rest(
 /// Whether plain ssh logs in by mccli.
 fn plain_ssh(version: Option<(u32, u32)>) -> Check {
     const NAME: &str = "plain-ssh";
-    let path = folders::home().join(".ssh/config");
+    let path = folders::ssh().join("config");
     let text = std::fs::read(&path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let marked = text.lines().any(|line| line.starts_with(BLOCK_BEGIN));
-    match (marked, version) {
+    let present = match ssh_block::without_block(&text) {
+        Ok(rest) => rest.len() < text.len(),
+        Err(why) => {
+            let hint = "Mend it, then run mccli ssh-config --install again.";
+            return Check::warn(NAME, format!("{}: {why}", path.display()), hint);
+        }
+    };
+    match (present, version) {
         (false, _) => Check::skip(NAME, "not set up; mccli ssh-config --install does so"),
         (true, Some(old)) if old < (8, 4) => Check::warn(
             NAME,

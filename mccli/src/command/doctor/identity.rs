@@ -29,8 +29,9 @@ pub(super) fn examine(
         Some(wishes) => wishes,
         None => &NoService,
     };
-    let token = match context::find_token(options, needs) {
-        Ok(token) => token,
+    let host = destination.map(|it| it.settings.hostname.as_str());
+    let (source, token) = match context::find_named_token(options, host, needs) {
+        Ok(found) => found,
         Err(error) => {
             it.add(Check::fail("token", &error));
             for name in ["scopes", "length", "account"] {
@@ -39,7 +40,7 @@ pub(super) fn examine(
             return None;
         }
     };
-    it.add(lifetime(&token));
+    it.add(lifetime(&source, &token));
     it.add(fit(&token, needs, found.is_some()));
     let Some((service, facts)) = found else {
         it.add(Check::skip("length", "there is no service"));
@@ -51,18 +52,18 @@ pub(super) fn examine(
     account(it, service, &token)
 }
 
-fn lifetime(token: &Token) -> Check {
-    let print = fingerprint(&token.secret);
+fn lifetime(source: &str, token: &Token) -> Check {
+    let origin = format!("of {source}, fingerprint {}", fingerprint(&token.secret));
     match context::seconds_left(&token.secret) {
-        Some(left) if left < SOON_S => Check::warn(
-            "token",
-            format!("fingerprint {print}, valid for {}", duration::words(left)),
-            "It ends soon; get a new one.",
-        ),
         Some(left) => {
-            Check::ok("token", format!("fingerprint {print}, valid for {}", duration::words(left)))
+            let detail = format!("{origin}, valid for {}", duration::words(left));
+            if left < SOON_S {
+                Check::warn("token", detail, "It ends soon; get a new one.")
+            } else {
+                Check::ok("token", detail)
+            }
         }
-        None => Check::ok("token", format!("fingerprint {print}, says nothing of its end")),
+        None => Check::ok("token", format!("{origin}, says nothing of its end")),
     }
 }
 

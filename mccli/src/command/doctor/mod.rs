@@ -7,6 +7,7 @@ mod ssh;
 
 use crate::{
     cli::Options,
+    context,
     error::{Error, Result},
     http::Http,
     report::{self, Progress, painted},
@@ -123,9 +124,12 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     home::configuration(it, options);
     let version = ssh::version(it);
     let destination = ssh::destination(it, host);
-    match Http::new(options.trust()) {
+    // What was remembered is no proof that it works now.
+    let fresh = Options { no_cache: true, ..options.clone() };
+    let hostname = destination.as_ref().map(|it| it.settings.hostname.as_str());
+    match context::http(&fresh, hostname) {
         Ok(http) => {
-            let account = network(it, options, &http, destination.as_ref());
+            let account = network(it, &fresh, &http, destination.as_ref());
             ssh::methods(it, destination.as_ref(), account.as_deref());
         }
         Err(error) => it.add(Check::fail("service", &error)),

@@ -3,7 +3,7 @@
 use super::{Check, Examination, ssh::Destination};
 use crate::{
     cli::Options,
-    duration, endpoint,
+    context, duration, endpoint,
     error::Error,
     http::Http,
     service::{Facts, Service},
@@ -67,9 +67,11 @@ pub(super) fn find<'a>(
     destination: Option<&Destination>,
 ) -> Option<(Service<'a>, Facts)> {
     it.about("the service");
-    let endpoint = match (&options.mc_endpoint, destination) {
+    let hostname = destination.map(|it| it.settings.hostname.as_str());
+    let ruled = context::host_rule(options, hostname).ok().and_then(|rule| rule.endpoint);
+    let endpoint = match (options.mc_endpoint.as_ref().or(ruled.as_ref()), hostname) {
         (Some(url), _) => endpoint::check(http, url),
-        (None, Some(destination)) => endpoint::find(http, &destination.settings.hostname),
+        (None, Some(hostname)) => endpoint::find(http, hostname),
         (None, None) => {
             for name in ["service", "certificate", "providers"] {
                 it.add(Check::skip(name, "neither HOST nor --mc-endpoint was given"));
