@@ -208,7 +208,7 @@ client_test! {
                 lines: &["===="],
             },
             Same {
-                words: vec!["info", "--token", &token, "--mc-endpoint", &elsewhere, "127.0.0.1"],
+                words: vec!["ssh", "--token", "opaque", "--mc-endpoint", &elsewhere, "127.0.0.1"],
                 code: 1,
                 lines: &["error: No motley_cue service found"],
             },
