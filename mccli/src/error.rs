@@ -124,6 +124,15 @@ pub(crate) enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Logging in at a provider failed.
+    #[error(transparent)]
+    Login(#[from] crate::login::LoginError),
+    /// A stored login can't be read or written.
+    #[error(transparent)]
+    Store(#[from] crate::logins::StoreError),
+    /// A check that prints nothing found no valid token.
+    #[error("")]
+    NotValid,
     /// The user said no.
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
@@ -137,7 +146,7 @@ impl Error {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Config { .. } => 2,
-            Self::NoToken(_) => 3,
+            Self::NoToken(_) | Self::Login(_) | Self::NotValid => 3,
             Self::TokenRefused { .. } => 4,
             Self::NotAuthorised { .. } => 5,
             Self::Pending(..) => 6,

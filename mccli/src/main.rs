@@ -22,6 +22,8 @@ mod http;
 mod master;
 #[allow(dead_code)]
 mod login;
+#[allow(dead_code)]
+mod logins;
 mod report;
 mod service;
 mod shell_words;

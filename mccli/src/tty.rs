@@ -23,7 +23,11 @@ pub(crate) fn is_there() -> bool {
     open().is_ok()
 }
 
-fn open() -> io::Result<File> {
+/// The controlling terminal.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn open() -> io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")
 }
 
