@@ -111,9 +111,7 @@ fn first_of(
     let wanted = Wanted { min_valid_s, ..Wanted::default() };
     let mut last = None;
     for label in labels {
-        let token = Http::new(login::trust(options))
-            .and_then(|http| login::access_token(&http, logins, label, &wanted));
-        match token {
+        match login::access_token(&login::trust(options), logins, label, &wanted) {
             Ok(access) => return Some(Ok(access.token)),
             Err(error) => last = Some(Err(error)),
         }

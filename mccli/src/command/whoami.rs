@@ -58,7 +58,7 @@ fn about_login(http: &Http, logins: &Logins, label: &Label) -> Value {
     let opened = logins.open(label).map_err(Error::from);
     let access = opened.and_then(|login| {
         let wanted = Wanted::default();
-        login::access_token(http, logins, label, &wanted).map(|access| (login, access))
+        login::access_token(http.trust(), logins, label, &wanted).map(|access| (login, access))
     });
     let more = match access {
         Ok((login, access)) => {

@@ -120,11 +120,12 @@ fn poll(
     verifier: &Secret,
     pace: &mut Pace,
 ) -> Result<Option<Granted>> {
-    let fields = [
+    let mut fields = vec![
         ("grant_type", GRANT),
         ("device_code", begun.device_code.expose()),
         ("code_verifier", verifier.expose()),
     ];
+    fields.extend(token::audience_fields(request.audience));
     match token::ask(http, &request.provider.token_endpoint, request.client, &fields) {
         Ok(Ok(granted)) => Ok(Some(granted)),
         Ok(Err(refusal)) => match refusal.error.as_str() {

@@ -32,7 +32,7 @@ use crate::{
     source::now_s,
 };
 use client::Origin;
-use motley_proto::Secret;
+use motley_proto::{Secret, rest::OpInfo};
 use screen::Screen;
 use token::Granted;
 
@@ -228,8 +228,18 @@ fn login_of(request: &Request<'_>, granted: Granted) -> Login {
         audience: request.audience.map(str::to_owned),
         expires_at_s: granted.expires_at_s,
     };
-    login.keep(access, now_s);
+    // Not every provider gives the first token an audience; a refresh may get one that has it.
+    if login.refresh_token.is_none() || is_for(&access) {
+        login.keep(access, now_s);
+    }
     login
+}
+
+/// False for a token that says that it is for somebody else.
+fn is_for(access: &Access) -> bool {
+    let Some(audience) = &access.audience else { return true };
+    let wanted = OpInfo { audience: audience.clone(), ..OpInfo::default() };
+    crate::claims::Claims::of(&access.token).is_none_or(|claims| claims.lacking(&wanted).is_none())
 }
 
 /// Scopes that people usually want to be known by, where nobody says which.

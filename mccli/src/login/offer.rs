@@ -6,7 +6,6 @@ use crate::{
     cli::Options,
     context,
     error::{Error, Result},
-    http::Http,
     logins::Logins,
     source::{Needs, Requirements, Token},
     tty,
@@ -35,7 +34,7 @@ pub(crate) fn offer(options: &Options, needs: &dyn Requirements) -> Result<Optio
     let rule = context::configuration(options)?.op(&issuer);
     let (label, _) = log_in(options, &rule, &order)?;
     let wanted = Wanted { scopes: order.scopes, audience: order.audience, min_valid_s: 0 };
-    let access = access_token(&Http::new(trust(options))?, &logins, &label, &wanted)?;
+    let access = access_token(&trust(options), &logins, &label, &wanted)?;
     Ok(Some(Token { secret: access.token, recipe: None }))
 }
 

@@ -3,7 +3,7 @@
 use super::{LoginError, OFFLINE, token};
 use crate::{
     error::{Error, Result},
-    http::Http,
+    http::{Http, Trust},
     logins::{Access, Label, Login, Logins},
     source::now_s,
 };
@@ -34,7 +34,7 @@ pub(super) fn key_of(scopes: &[String]) -> Vec<String> {
 /// # Errors
 /// [`LoginError::Over`], [`LoginError::Scopes`], or the provider or the store can't be used.
 pub(crate) fn access_token(
-    http: &Http,
+    trust: &Trust,
     logins: &Logins,
     label: &Label,
     wanted: &Wanted,
@@ -52,7 +52,8 @@ pub(crate) fn access_token(
     }
     // A rotated token that is lost between answer and file ends the login: no signal comes between.
     let _uninterrupted = Uninterrupted::begin();
-    let access = refresh(http, &mut login, wanted)?;
+    let http = Http::new(trust.clone())?;
+    let access = refresh(&http, &mut login, wanted)?;
     logins.update(label, &login)?;
     Ok(access)
 }

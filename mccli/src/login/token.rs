@@ -137,10 +137,12 @@ pub(super) fn post(
     }
 }
 
-/// Reads a refusal; an answer that is none counts as trouble of the provider's.
+/// Reads a refusal; trouble of the provider's own is none, and may pass.
 pub(super) fn refusal(endpoint: &str, answer: &Answer) -> Result<Refusal> {
-    let reason = format!("HTTP {} without an OAuth error", answer.status);
-    answer.json().map_err(|_| Error::Network { url: endpoint.to_owned(), reason })
+    let passing = answer.status >= 500 || answer.status == 429;
+    let refusal = answer.json().ok().filter(|_| !passing);
+    let reason = || format!("HTTP {}, and no OAuth error", answer.status);
+    refusal.ok_or_else(|| Error::Network { url: endpoint.to_owned(), reason: reason() })
 }
 
 /// `audience` as many providers call it, and `resource` of RFC 8707, which must be a URI.

@@ -261,6 +261,3 @@ const LABEL: &str = "json";
 fn name_of(id: &Id, ending: &str) -> String {
     format!("{}.{ending}", id.as_str())
 }
-
-#[cfg(test)]
-mod tests;

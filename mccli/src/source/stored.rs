@@ -4,7 +4,7 @@ use super::{Needs, Requirements, Token, TokenSource};
 use crate::{
     claims::audiences_of,
     cli::Options,
-    http::{Http, Trust},
+    http::Trust,
     login::{self, Wanted},
     logins::{Label, Logins},
 };
@@ -48,8 +48,7 @@ impl TokenSource for StoredLogin {
             Needs::Unsupported => return Err("the service does not support this issuer".to_owned()),
         };
         let wanted = Wanted { scopes, audience, min_valid_s: MIN_VALID_S };
-        let http = Http::new(self.trust.clone()).map_err(|error| error.to_string())?;
-        let access = login::access_token(&http, &Logins::of_user(), &self.label, &wanted);
+        let access = login::access_token(&self.trust, &Logins::of_user(), &self.label, &wanted);
         let access = access.map_err(|error| error.to_string())?;
         Ok(Token { secret: access.token, recipe: None })
     }

@@ -57,7 +57,8 @@ fn refresh(op: &TestOp, client: &str, form: &Form) -> Result<Value, Refusal> {
     let token = form.get("refresh_token").ok_or((400, "invalid_request"))?;
     let found = op.state().refresh.get(token).cloned();
     let mut found = found.filter(|found| found.client == client).ok_or((400, "invalid_grant"))?;
-    let rotated = op.state().rotates.then(|| {
+    let rotates = op.state().rotates;
+    let rotated = rotates.then(|| {
         // RFC 9700 §4.14.2: the old one is worth nothing as soon as the new one is made.
         op.state().refresh.remove(token);
         let new = fresh("refresh-");

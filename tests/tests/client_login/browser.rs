@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
 
 use motley_tests::op::{Endpoint, Fault};
 use motley_tests::sandbox::Terminal;
@@ -197,13 +196,12 @@ fn a_browser_is_found_by_its_variable_and_given_the_link_as_one_word() {
     desk.op.sign_in(Some("alice"));
     desk.op.add_client("native", None);
     let (program, seen) = (desk.home().join("browser"), desk.home().join("seen"));
-    fs::write(&program, format!("#!/bin/sh\nprintf '%s\\n' \"$#\" \"$@\" > {}\n", seen.display()))
-        .unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = format!("printf '%s\\n' \"$#\" \"$@\" > {}\n", seen.display());
+    fs::write(&program, script).unwrap();
     let mut command =
         desk.mccli(&["login", desk.op.issuer(), "--client-id", "native", "--store", "file"]);
     command
-        .env("BROWSER", format!("/nonexistent:{} --new %s", program.display()))
+        .env("BROWSER", format!("/nonexistent:/bin/sh {} --new %s", program.display()))
         .env("DISPLAY", ":7");
     let mut login = Running::start(command);
     login.line_with("A browser opens");

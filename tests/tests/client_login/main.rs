@@ -4,5 +4,6 @@ mod browser;
 mod desk;
 mod device;
 mod keeping;
+mod machine;
 mod refresh;
 mod stores;

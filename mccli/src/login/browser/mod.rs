@@ -57,12 +57,13 @@ pub(super) fn run(
     let answer = listener.wait(http, &state, LIMIT, &waiting)?;
     waiting.end();
     let code = accept(request, answer)?;
-    let fields = [
+    let mut fields = vec![
         ("grant_type", "authorization_code"),
         ("code", code.expose()),
         ("redirect_uri", redirect.as_str()),
         ("code_verifier", verifier.expose()),
     ];
+    fields.extend(token::audience_fields(request.audience));
     let endpoint = &request.provider.token_endpoint;
     let mut granted = token::ask(http, endpoint, request.client, &fields)?
         .map_err(|refusal| refusal.of("the login"))?;

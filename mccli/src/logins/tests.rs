@@ -1,1 +1,0 @@
-//! The stores by their common door.
