@@ -19,11 +19,9 @@ mod ffi;
 mod files;
 mod folders;
 mod http;
-mod master;
-#[allow(dead_code)]
 mod login;
-#[allow(dead_code)]
 mod logins;
+mod master;
 mod report;
 mod service;
 mod shell_words;

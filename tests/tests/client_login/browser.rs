@@ -198,10 +198,17 @@ fn a_browser_is_found_by_its_variable_and_given_the_link_as_one_word() {
     let (program, seen) = (desk.home().join("browser"), desk.home().join("seen"));
     let script = format!("printf '%s\\n' \"$#\" \"$@\" > {}\n", seen.display());
     fs::write(&program, script).unwrap();
-    let mut command =
-        desk.mccli(&["login", desk.op.issuer(), "--client-id", "native", "--store", "file"]);
+    let mut command = desk.mccli(&[
+        "--debug",
+        "login",
+        desk.op.issuer(),
+        "--client-id",
+        "native",
+        "--store",
+        "file",
+    ]);
     command
-        .env("BROWSER", format!("/nonexistent:/bin/sh {} --new %s", program.display()))
+        .env("BROWSER", format!("/:/no/such/browser:/bin/sh {} --new %s", program.display()))
         .env("DISPLAY", ":7");
     let mut login = Running::start(command);
     login.line_with("A browser opens");

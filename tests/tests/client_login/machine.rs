@@ -21,6 +21,8 @@ sandbox_test! {
         world.op.sign_in(Some("alice"));
         world.op.rotate_refresh_tokens();
         let words = ["login", "--mc-endpoint", world.daemon.url(), "--device", "--store", "file", "--json"];
+        let wide = ["--scope", "openid", "--scope", "profile", "--scope", "email"];
+        let words = [&words[..], &wide[..]].concat();
         let login = Mccli::new(words)?.ca(world.ca.path()).run(sb)?;
         ensure!(login.is_success(), "{}", login.stderr);
         ensure!(login.stdout.contains("\"client_id\": \"shown-in-info\""), "{}", login.stdout);

@@ -161,14 +161,14 @@ async fn read_head(stream: &mut TcpStream) -> Option<Zeroizing<String>> {
 /// A page that loads nothing, and sends the address with the code in it nowhere.
 fn page(status: &str, text: &str) -> String {
     let body = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>mccli</title>\
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>mccli</title><link rel=\"icon\" href=\"data:,\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
          <style>body{{font:1.1rem/1.5 sans-serif;margin:15vh auto;max-width:32rem;padding:0 1rem;\
          color-scheme:light dark}}</style><h1>mccli</h1><p>{text}</p></html>"
     );
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
-         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
+         Content-Security-Policy: default-src 'none'; img-src data:; style-src 'unsafe-inline'\r\n\
          Referrer-Policy: no-referrer\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )

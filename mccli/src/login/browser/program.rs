@@ -1,7 +1,8 @@
 //! The browser of this desktop: `$BROWSER`, else what `xdg-open` opens.
 
-use crate::source::environment;
+use crate::{report, source::environment};
 use std::{
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -23,9 +24,15 @@ pub(super) fn find() -> Option<Browser> {
 }
 
 fn is_there(program: &str) -> bool {
+    let runs = |path: PathBuf| {
+        path.metadata()
+            .is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    };
     let folders = environment("PATH").unwrap_or_default();
-    program.contains('/') && PathBuf::from(program).exists()
-        || folders.split(':').any(|folder| PathBuf::from(folder).join(program).exists())
+    match program.contains('/') {
+        true => runs(program.into()),
+        false => folders.split(':').any(|folder| runs(PathBuf::from(folder).join(program))),
+    }
 }
 
 impl Browser {
@@ -40,7 +47,11 @@ impl Browser {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // Ctrl-C in the terminal ends the login, not a browser that opened for it.
-        std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.spawn().is_ok()
+        command.process_group(0);
+        let started = command.spawn();
+        if let Err(error) = &started {
+            report::debug(&format!("{program} does not start: {error}"));
+        }
+        started.is_ok()
     }
 }
