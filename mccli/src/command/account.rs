@@ -35,7 +35,7 @@ impl Visit {
         let service = context::find_service(&self.http, options, self.hostname.as_deref())?;
         let facts = service.info()?;
         let wishes = Wishes::new(&service, &facts);
-        let token = context::find_token(options, hostname.as_deref().or(host), &wishes)?;
+        let token = context::find_token(options, self.hostname.as_deref(), &wishes)?;
         call(&service, &token.secret)
     }
 }

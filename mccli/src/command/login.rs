@@ -5,7 +5,6 @@ use crate::{
     cli::{LoginLine, Options},
     context::{self, NoService, Wishes},
     error::{Error, Result},
-    http::Http,
     login::{self, Flow, Order, Place},
     logins::{Label, Login, Logins},
     report,
@@ -51,11 +50,8 @@ fn order(options: &Options, line: &LoginLine) -> Result<Order> {
             ));
         }
     };
-    let http = Http::new(options.trust())?;
-    let hostname = match (&host, &options.mc_endpoint) {
-        (Some(host), None) => Some(real_name(host)?),
-        _ => None,
-    };
+    let hostname = host.as_deref().map(real_name).transpose()?;
+    let http = context::http(options, hostname.as_deref())?;
     let service = context::find_service(&http, options, hostname.as_deref())?;
     let facts = service.info()?;
     let needs = Wishes::new(&service, &facts);

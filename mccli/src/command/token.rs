@@ -6,7 +6,6 @@ use crate::{
     cli::{Options, TokenLine},
     context::{self, NoService, Wishes},
     error::{Error, Result},
-    http::Http,
     login::{self, Place, Wanted},
     logins::{Label, Logins},
     report,
@@ -17,7 +16,9 @@ use serde_json::{Value, json};
 
 /// Runs the command.
 pub(super) fn run(options: &Options, line: &TokenLine) -> Result<()> {
-    let found = find(options, line.place.as_deref(), line.min_valid);
+    // A check asks nobody: its exit code is what a script goes on with.
+    let asks = Options { no_input: options.no_input || line.check, ..options.clone() };
+    let found = find(&asks, line.place.as_deref(), line.min_valid);
     let checked = found.and_then(|token| check(token, line.min_valid));
     if line.check {
         // Only the exit code speaks; why is told to those who ask for it.
@@ -56,14 +57,12 @@ pub(super) fn find(options: &Options, place: Option<&str>, min_valid_s: u64) -> 
 }
 
 fn for_host(options: &Options, host: Option<&str>) -> Result<Secret> {
-    let http = Http::new(options.trust())?;
-    let hostname = match (host, &options.mc_endpoint) {
-        (Some(host), None) => Some(real_name(host)?),
-        _ => None,
-    };
+    let hostname = host.map(real_name).transpose()?;
+    let http = context::http(options, hostname.as_deref())?;
     let service = context::find_service(&http, options, hostname.as_deref())?;
     let facts = service.info()?;
-    Ok(context::find_token(options, &Wishes::new(&service, &facts))?.secret)
+    let needs = Wishes::new(&service, &facts);
+    Ok(context::find_token(options, hostname.as_deref(), &needs)?.secret)
 }
 
 fn of_issuer(
@@ -73,23 +72,20 @@ fn of_issuer(
     min_valid_s: u64,
 ) -> Result<Secret> {
     let labels = logins.at(&issuer);
-    let stored = first_of(options, logins, &labels, min_valid_s);
-    match stored {
-        Some(Ok(token)) => Ok(token),
-        outcome => {
-            // oidc-agent may have it too.
-            let options = Options { iss: Some(issuer), ..options.clone() };
-            let other = context::find_token(&options, &NoService).map(|token| token.secret);
-            match (other, outcome) {
-                (Err(_), Some(Err(error))) => Err(error),
-                (other, _) => other,
-            }
-        }
-    }
+    let stored = match first_of(options, logins, &labels, min_valid_s) {
+        Some(Ok(token)) => return Ok(token),
+        Some(Err(error)) => Some(error),
+        None => None,
+    };
+    // oidc-agent may have it too.
+    let options = Options { iss: Some(issuer), ..options.clone() };
+    let other = context::find_token(&options, None, &NoService);
+    let other = other.and_then(|token| check(token.secret, min_valid_s));
+    other.map_err(|error| stored.unwrap_or(error))
 }
 
 fn of_anybody(options: &Options, logins: &Logins, min_valid_s: u64) -> Result<Secret> {
-    let error = match context::find_token(options, &NoService) {
+    let error = match context::find_token(options, None, &NoService) {
         Ok(token) => return Ok(token.secret),
         Err(error) => error,
     };

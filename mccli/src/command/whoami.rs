@@ -28,7 +28,9 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     let token = match host {
         Some(_) => Some(token::find(options, host, 0)?),
         // Without a host, other sources than the stored logins are a matter of luck.
-        None => context::find_token(options, &context::NoService).ok().map(|token| token.secret),
+        None => {
+            context::find_token(options, None, &context::NoService).ok().map(|token| token.secret)
+        }
     };
     if stored.is_empty() && token.is_none() {
         return Err(Error::NoToken(
