@@ -138,6 +138,15 @@ pub(crate) enum Error {
         /// Its exit code.
         code: u8,
     },
+    /// Logging in at a provider failed.
+    #[error(transparent)]
+    Login(#[from] crate::login::LoginError),
+    /// A stored login can't be read or written.
+    #[error(transparent)]
+    Store(#[from] crate::logins::StoreError),
+    /// A check that prints nothing found no valid token.
+    #[error("")]
+    NotValid,
     /// The user said no.
     #[error("not confirmed; nothing was changed")]
     NotConfirmed,
@@ -198,12 +207,14 @@ impl Error {
             Self::Broker(_) => ("broker", 1),
             Self::SshConfig { .. } => ("ssh_config", 1),
             Self::File { .. } => ("file", 1),
+            Self::Store(_) => ("store", 1),
             Self::NotConfirmed => ("not_confirmed", 1),
             Self::Checks { code, .. } => ("checks_failed", *code),
             Self::Output(_) => ("output", 1),
             Self::Usage(_) => ("usage", 2),
             Self::Config { .. } => ("configuration", 2),
-            Self::NoToken(_) => ("no_token", 3),
+            Self::NoToken(_) | Self::NotValid => ("no_token", 3),
+            Self::Login(_) => ("login", 3),
             Self::TokenRefused { .. } => ("token_refused", 4),
             Self::NotAuthorised { .. } => ("not_authorised", 5),
             Self::Pending(..) => ("pending", 6),

@@ -6,11 +6,12 @@ use crate::{
     error::{Error, Result},
 };
 use motley_proto::Secret;
-use reqwest::{Client, Method, Url, header, redirect};
+use reqwest::{Client, Method, RequestBuilder, Url, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
 use tokio::runtime::Runtime;
+use zeroize::Zeroizing;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -33,12 +34,11 @@ pub(crate) struct Trust {
 }
 
 /// Status and body of an answer.
-#[derive(Debug)]
 pub(crate) struct Answer {
     /// HTTP status code.
     pub(crate) status: u16,
-    /// The body.
-    pub(crate) body: Vec<u8>,
+    /// The body; a provider's may hold tokens.
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
@@ -62,7 +62,11 @@ impl Http {
     /// # Errors
     /// When the file of certificate authorities can't be used.
     pub(crate) fn new(trust: Trust) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // Resolver threads take no signals: the thread that calls decides when to be interrupted.
+            .on_thread_start(block_signals)
+            .build()?;
         let client = build(&trust)?;
         Ok(Self { trust, runtime, client, cache: None })
     }
@@ -83,7 +87,7 @@ impl Http {
     /// As [`Http::get`].
     pub(crate) fn get_public(&self, url: &str) -> Result<Answer> {
         if let Some(text) = self.cache().and_then(|cache| cache.recall(Key::Answer(url))) {
-            return Ok(Answer { status: 200, body: text.into_bytes() });
+            return Ok(Answer { status: 200, body: text.into_bytes().into() });
         }
         let answer = self.get(url, None)?;
         if let (Some(cache), 200, Ok(text)) =
@@ -123,15 +127,42 @@ impl Http {
         Ok(answer)
     }
 
+    /// Posts a form (RFC 6749 §4.1.3), with the client's name and secret where it has one.
+    ///
+    /// # Errors
+    /// As [`Http::get`].
+    pub(crate) fn post_form(
+        &self,
+        url: &str,
+        fields: &[(&str, &str)],
+        client: Option<(&str, &str)>,
+    ) -> Result<Answer> {
+        self.post(url, |request| {
+            let request = request.header(header::ACCEPT, "application/json").form(fields);
+            match client {
+                Some((name, secret)) => request.basic_auth(name, Some(secret)),
+                None => request,
+            }
+        })
+    }
+
     /// Posts JSON.
     ///
     /// # Errors
     /// As [`Http::get`].
     pub(crate) fn post_json(&self, url: &str, body: &serde_json::Value) -> Result<Answer> {
+        self.post(url, |request| request.json(body))
+    }
+
+    fn post(
+        &self,
+        url: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer> {
         let parsed = check_scheme(url, &self.trust)?;
         let limit = Duration::from_secs(self.trust.timeout_s);
         self.run(|client| {
-            let request = client.post(parsed).timeout(limit).json(body);
+            let request = fill(client.post(parsed).timeout(limit));
             async move { read(url, request).await }
         })
     }
@@ -166,6 +197,10 @@ impl Http {
     pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Client) -> F) -> F::Output {
         self.runtime.block_on(future(self.client.clone()))
     }
+}
+
+fn block_signals() {
+    let _ = nix::sys::signal::SigSet::all().thread_block();
 }
 
 fn build(trust: &Trust) -> Result<Client> {
@@ -265,10 +300,10 @@ async fn send(
     read(&url, request).await
 }
 
-async fn read(url: &str, request: reqwest::RequestBuilder) -> Result<Answer> {
+async fn read(url: &str, request: RequestBuilder) -> Result<Answer> {
     let mut answer = request.send().await.map_err(|error| classify(url, &error))?;
     let status = answer.status().as_u16();
-    let mut body = Vec::new();
+    let mut body = Zeroizing::new(Vec::new());
     while let Some(chunk) = answer.chunk().await.map_err(|error| classify(url, &error))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             let reason = format!("the answer is larger than {MAX_ANSWER_BYTES} bytes");
@@ -280,7 +315,7 @@ async fn read(url: &str, request: reqwest::RequestBuilder) -> Result<Answer> {
 }
 
 fn authorization(token: &Secret) -> Result<header::HeaderValue> {
-    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+    let text = Zeroizing::new(format!("Bearer {}", token.expose()));
     let mut value = header::HeaderValue::from_str(&text).map_err(|_| {
         Error::NoToken("the token has characters that no token can have (RFC 6750)".to_owned())
     })?;

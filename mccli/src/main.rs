@@ -23,8 +23,8 @@ mod files;
 mod folders;
 mod forwarding;
 mod http;
-#[allow(dead_code)]
 mod login;
+mod logins;
 mod master;
 mod programs;
 mod report;

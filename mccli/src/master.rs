@@ -223,11 +223,6 @@ impl Master {
         is_whole.then_some(it)
     }
 
-    /// Its socket.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// True if it answers.
     pub(crate) fn is_alive(&self) -> bool {
         self.is_socket_of_ours() && greets(&self.socket).unwrap_or(false)

@@ -76,11 +76,6 @@ impl<'a> Service<'a> {
         self.moved_to.get().unwrap_or(&self.endpoint)
     }
 
-    /// How it is asked.
-    pub(crate) fn http(&self) -> &Http {
-        self.http
-    }
-
     /// `/info`.
     pub(crate) fn info(&self) -> Result<Facts> {
         let answer = self.ask(|| self.http.get_public(&self.url("/info")))?;
@@ -240,7 +235,7 @@ fn reason(answer: &Answer) -> String {
 }
 
 /// Percent-encodes a query value (RFC 3986 §2.1).
-fn query(text: &str) -> String {
+pub(crate) fn query(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
@@ -269,7 +264,7 @@ mod tests {
 
     #[test]
     fn refusals_are_shown_in_one_line() {
-        let answer = |body: &str| Answer { status: 401, body: body.as_bytes().to_vec() };
+        let answer = |body: &str| Answer { status: 401, body: body.as_bytes().to_vec().into() };
         assert_eq!(
             reason(&answer(r#"{"error":"Unauthenticated","error_description":"no\n\u001b[31m"}"#)),
             "Unauthenticated - no\\u{a}\\u{1b}[31m"

@@ -64,7 +64,11 @@ pub(crate) fn name() -> Option<PathBuf> {
         .ok()
 }
 
-fn open() -> io::Result<File> {
+/// The controlling terminal.
+///
+/// # Errors
+/// When there is none, or nobody is to be asked.
+pub(crate) fn open() -> io::Result<File> {
     if SILENT.load(Ordering::Relaxed) {
         return Err(io::Error::new(io::ErrorKind::Unsupported, "--no-input: nobody is asked"));
     }

@@ -120,6 +120,24 @@ impl Browser {
         Ok(())
     }
 
+    /// Takes any certificate, for sites whose authority a test has made.
+    ///
+    /// # Errors
+    /// When the browser refuses.
+    pub fn trust_everybody(&mut self) -> Result<()> {
+        self.call("Security.setIgnoreCertificateErrors", json!({"ignore": true})).map(drop)
+    }
+
+    /// Clicks on the first element that the selector finds, once it is there.
+    ///
+    /// # Errors
+    /// When it does not come, or nothing can be done with it.
+    pub fn click(&mut self, selector: &str) -> Result<()> {
+        let element = format!("document.querySelector({})", json!(selector));
+        self.wait_for(&format!("{element} !== null"))?;
+        self.value(&format!("{element}.click()")).map(drop)
+    }
+
     /// Opens an address and waits until it is loaded.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! What each command takes besides the options of all.
 
 use super::Options;
+use crate::logins::Keeping;
 use clap::{Args, Subcommand, ValueEnum};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -84,17 +85,6 @@ pub(crate) struct LoginLine {
     /// Show no QR code
     #[arg(long)]
     pub(crate) no_qr: bool,
-}
-
-/// Where a login is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Keeping {
-    /// The Secret Service of the desktop.
-    Keyring,
-    /// An encrypted file of the user's.
-    File,
-    /// The kernel's key ring: gone when the last session ends.
-    Memory,
 }
 
 /// Which login to end.

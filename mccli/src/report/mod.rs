@@ -100,6 +100,11 @@ pub(crate) fn always(text: &str) {
     }
 }
 
+/// Facts for scripts that come while a command goes on; for `--json` only.
+pub(crate) fn event(word: &str, facts: Value) {
+    object(word, facts);
+}
+
 /// Why the program stops, and what to do about it.
 pub(crate) fn failure(error: &Error, exit_code: u8) {
     if manner().form == Form::Json {
@@ -121,6 +126,11 @@ pub(crate) fn error(text: &str) {
 /// Works, but not as it should.
 pub(crate) fn warning(text: &str) {
     tell(Level::Warning, "warning", AnsiColor::Yellow, text);
+}
+
+/// What could be better, without anything being wrong.
+pub(crate) fn hint(text: &str) {
+    tell(Level::Warning, "hint", AnsiColor::Cyan, text);
 }
 
 /// What was chosen.

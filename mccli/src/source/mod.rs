@@ -6,8 +6,7 @@ mod given;
 mod issuer;
 mod mytoken;
 mod order;
-#[allow(dead_code)]
-pub(crate) mod stored;
+mod stored;
 mod wlcg;
 
 pub(crate) use choose::{first_named_token, first_token};

@@ -5,8 +5,10 @@
 //   certificate  PEM files of the server certificate and of its key
 //   keys         where the signing keys are kept; made when the file is missing
 //   client       { client_id, client_secret, redirect_uris }
-//   people       claims by subject; `login_hint` of an authorisation request says who signs in
+//   people       claims by subject; `login_hint` of an authorisation request says who signs in,
+//                else a page asks
 //
+// Other clients register themselves (RFC 7591), and may use the device flow (RFC 8628).
 // A request without `resource` (RFC 8707) yields an opaque access token. `resource` AUDIENCE/ALG
 // yields a JWT for AUDIENCE, signed with ALG. Prints READY when it listens.
 
@@ -43,13 +45,17 @@ const provider = new Provider(settings.issuer, {
   interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
   loadExistingGrant: grantEverything,
   issueRefreshToken: (_context, _client, code) => code.scopes.has('offline_access'),
+  // Clients without a secret get a new refresh token with each use (RFC 9700 §4.14.2).
+  rotateRefreshToken: (context) => context.oidc.client.clientAuthMethod === 'none',
   ttl: {
     AccessToken: 600, AuthorizationCode: 60, Grant: 3600, IdToken: 600,
-    Interaction: 60, RefreshToken: 3600, Session: 3600,
+    DeviceCode: 300, Interaction: 60, RefreshToken: 3600, Session: 3600,
   },
   features: {
     devInteractions: { enabled: false },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
+    registration: { enabled: true },
     revocation: { enabled: true },
     userinfo: { enabled: true },
     resourceIndicators: {
@@ -90,10 +96,24 @@ function account(subject) {
 
 async function signIn(request, response) {
   const { params } = await provider.interactionDetails(request, response);
+  const chosen = new URL(request.url, settings.issuer).searchParams.get('person');
+  const person = params.login_hint ?? chosen;
+  if (!person) {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8');
+    response.end(askWho());
+    return;
+  }
   await provider.interactionFinished(request, response, {
-    login: { accountId: params.login_hint },
+    login: { accountId: person },
     consent: {},
   });
+}
+
+function askWho() {
+  const buttons = Object.keys(settings.people).map(
+    (subject) => `<button name="person" value="${subject}">${subject}</button>`,
+  );
+  return `<!doctype html><title>Sign in</title><form method="get">${buttons.join('')}</form>`;
 }
 
 async function grantEverything({ oidc }) {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::form::Form;
+use super::grants::answers;
 use super::state::{State, fresh, now};
 
 /// Seconds between two polls that a client must keep.
@@ -24,6 +25,8 @@ pub(crate) struct DeviceGrant {
     pub(crate) user_code: String,
     pub(crate) client: String,
     pub(crate) scope: String,
+    /// `S256` challenge, from clients that send one.
+    pub(crate) challenge: Option<String>,
     pub(crate) expires: i64,
     pub(crate) last_poll: i64,
     pub(crate) decision: Decision,
@@ -40,6 +43,7 @@ pub(crate) fn begin(state: &mut State, issuer: &str, client: &str, form: &Form) 
         user_code: user_code.clone(),
         client: client.to_owned(),
         scope: form.get("scope").cloned().unwrap_or_default(),
+        challenge: form.get("code_challenge").cloned(),
         expires: now() + LIFETIME,
         last_poll: 0,
         decision,
@@ -72,9 +76,10 @@ pub(crate) fn poll(
     state: &mut State,
     client: &str,
     device_code: &str,
+    verifier: Option<&String>,
 ) -> Result<(String, String), &'static str> {
     let grant = state.devices.get_mut(device_code).ok_or("invalid_grant")?;
-    if grant.client != client {
+    if grant.client != client || !answers(grant.challenge.as_deref(), verifier) {
         return Err("invalid_grant");
     }
     if grant.expires <= now() {

@@ -66,7 +66,7 @@ pub(crate) enum Spoiled {
 /// Applies a fault; `right` makes the right answer where that is still wanted.
 pub(crate) fn spoil(fault: Fault, right: impl FnOnce() -> Response<Body>) -> Spoiled {
     Spoiled::Answer(match fault {
-        Fault::DelayMs(_) => right(),
+        Fault::DelayMs(_) | Fault::LateMs(_) => right(),
         Fault::Hang | Fault::Close => return Spoiled::Closed,
         Fault::Patch(members) => return Spoiled::Patched(right(), members),
         Fault::Status(status) => error(status, "fault"),

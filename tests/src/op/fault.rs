@@ -30,6 +30,8 @@ pub enum Endpoint {
 pub enum Fault {
     /// The right answer, but this many milliseconds later.
     DelayMs(u64),
+    /// The right answer, made at once and sent this many milliseconds later.
+    LateMs(u64),
     /// No answer, and the connection stays open.
     Hang,
     /// The connection is closed without an answer.

@@ -45,7 +45,7 @@ pub(crate) fn exchange(op: &TestOp, call: &Call, form: &Form) -> Result<Value, R
         Some("authorization_code") => redeem_code(op, &client, form),
         Some("urn:ietf:params:oauth:grant-type:device_code") => {
             let code = form.get("device_code").ok_or((400, "invalid_request"))?;
-            let polled = device::poll(&mut op.state(), &client, code);
+            let polled = device::poll(&mut op.state(), &client, code, form.get("code_verifier"));
             let (user, scope) = polled.map_err(|error| (400, error))?;
             Ok(grant(op, &Grant::new(&user, &client, &scope), form))
         }
@@ -57,23 +57,32 @@ fn refresh(op: &TestOp, client: &str, form: &Form) -> Result<Value, Refusal> {
     let token = form.get("refresh_token").ok_or((400, "invalid_request"))?;
     let found = op.state().refresh.get(token).cloned();
     let mut found = found.filter(|found| found.client == client).ok_or((400, "invalid_grant"))?;
+    let rotates = op.state().rotates;
+    let rotated = rotates.then(|| {
+        // RFC 9700 §4.14.2: the old one is worth nothing as soon as the new one is made.
+        op.state().refresh.remove(token);
+        let new = fresh("refresh-");
+        op.state().refresh.insert(new.clone(), found.clone());
+        new
+    });
     if let Some(scope) = form.get("scope").filter(|scope| !scope.is_empty()) {
+        if scope.split(' ').any(|wanted| !found.scope.split(' ').any(|has| has == wanted)) {
+            return Err((400, "invalid_scope"));
+        }
         found.scope.clone_from(scope);
     }
-    Ok(grant(op, &found, form))
+    let mut answer = grant(op, &found, form);
+    if let (Some(new), Some(members)) = (rotated, answer.as_object_mut()) {
+        members.insert("refresh_token".into(), new.into());
+    }
+    Ok(answer)
 }
 
 fn redeem_code(op: &TestOp, client: &str, form: &Form) -> Result<Value, Refusal> {
     let code = form.get("code").ok_or((400, "invalid_request"))?;
     // RFC 6749 §4.1.2: a code is used once.
     let found = op.state().codes.remove(code).ok_or((400, "invalid_grant"))?;
-    let verified = match &found.challenge {
-        None => true,
-        Some(challenge) => form.get("code_verifier").is_some_and(|verifier| {
-            let hash = digest::digest(&digest::SHA256, verifier.as_bytes());
-            URL_SAFE_NO_PAD.encode(hash) == *challenge
-        }),
-    };
+    let verified = answers(found.challenge.as_deref(), form.get("code_verifier"));
     if !verified
         || found.client != client
         || found.redirect_uri.as_ref() != form.get("redirect_uri")
@@ -81,6 +90,14 @@ fn redeem_code(op: &TestOp, client: &str, form: &Form) -> Result<Value, Refusal>
         return Err((400, "invalid_grant"));
     }
     Ok(grant(op, &found, form))
+}
+
+/// Whether a verifier is that of a challenge, if there was one (RFC 7636 §4.6).
+pub(crate) fn answers(challenge: Option<&str>, verifier: Option<&String>) -> bool {
+    let hash = |verifier: &String| digest::digest(&digest::SHA256, verifier.as_bytes());
+    challenge.is_none_or(|challenge| {
+        verifier.is_some_and(|verifier| URL_SAFE_NO_PAD.encode(hash(verifier)) == challenge)
+    })
 }
 
 /// The successful answer of RFC 6749 §5.1.

@@ -189,6 +189,17 @@ impl TestOp {
         token
     }
 
+    /// From now on a refresh token is worth nothing once it was used, and another one comes for it.
+    pub fn rotate_refresh_tokens(&self) {
+        self.state().rotates = true;
+    }
+
+    /// How many refresh tokens are good.
+    #[must_use]
+    pub fn refresh_tokens(&self) -> usize {
+        self.state().refresh.len()
+    }
+
     /// From now on the token endpoint gives out tokens like this.
     pub fn grant_tokens(&self, like: GrantedToken) {
         self.state().granted = like;
@@ -344,6 +355,11 @@ impl Site for Provider {
             }
             Fault::Hang => std::future::pending().await,
             _ => {}
+        }
+        if let Fault::LateMs(milliseconds) = fault {
+            let right = answer(&op, endpoint, &call);
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            return Some(right);
         }
         match spoil(fault, || answer(&op, endpoint, &call)) {
             Spoiled::Answer(response) => Some(response),

@@ -128,6 +128,8 @@ pub(crate) struct State {
     /// Client id to secret; `None` for public clients.
     pub(crate) clients: BTreeMap<String, Option<String>>,
     pub(crate) refresh: BTreeMap<String, Grant>,
+    /// A refresh token is replaced whenever it is used.
+    pub(crate) rotates: bool,
     pub(crate) codes: BTreeMap<String, Grant>,
     pub(crate) devices: BTreeMap<String, DeviceGrant>,
     /// Who signs in at the authorization endpoint and approves device codes without being asked.

@@ -4,6 +4,7 @@ mod agent;
 mod browser;
 #[path = "../../partners/cache.rs"]
 mod cache;
+mod logins;
 mod provider;
 
 use std::path::Path;

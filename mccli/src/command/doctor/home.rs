@@ -103,7 +103,7 @@ fn forwarding(options: &Options, destination: Option<&Destination>) -> Check {
     }
     let rule = destination.and_then(|destination| {
         let config = context::configuration(options).ok()?;
-        Some(config.host(&destination.settings.hostname).agent_forward)
+        config.host(&destination.settings.hostname).agent_forward
     });
     let always =
         options.agent_forward || behaves_as_0_7(&environment) || rule == Some(Forwarding::Always);

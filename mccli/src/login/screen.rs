@@ -1,0 +1,165 @@
+//! What the user sees while a login goes on: link, code, QR picture, time left.
+
+use super::device::Code;
+use crate::{
+    cli::{Colour, Options},
+    report,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+/// Widest picture that is shown, in columns.
+const WIDEST_QR: u32 = 76;
+/// How often the time left is counted down.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Standard error, as a person or a program reads it.
+pub(super) struct Screen {
+    json: bool,
+    qr: bool,
+    colours: bool,
+    progress: bool,
+}
+
+impl Screen {
+    /// As the options want it.
+    pub(super) fn of(options: &Options, qr: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let never = options.color == Some(Colour::Never);
+        Self {
+            json: options.json,
+            qr: qr && !options.json && (terminal || crate::tty::is_there()),
+            colours: !never && terminal && crate::source::environment("NO_COLOR").is_none(),
+            progress: terminal && !never && !options.json && !options.quiet,
+        }
+    }
+
+    /// Link and code of the device flow. They are shown even with --quiet: nothing works without.
+    pub(super) fn show_code(&self, code: &Code<'_>) {
+        let best = code.complete.unwrap_or(code.link);
+        if self.json {
+            let facts = serde_json::json!({
+                "verification_uri": code.link,
+                "verification_uri_complete": code.complete,
+                "user_code": code.code,
+                "expires_in": code.lifetime.as_secs(),
+            });
+            report::event("login", facts);
+            return;
+        }
+        report::always(&format!("Open this link in any browser: {}", code.link));
+        report::always(&format!("and enter the code:            {}", code.code));
+        if code.complete.is_some() {
+            report::always(&format!("or open, with the code in it:   {best}"));
+        }
+        self.show_qr(best);
+    }
+
+    /// Link of the browser flow.
+    pub(super) fn show_link(&self, link: &str, opened: bool) {
+        if self.json {
+            report::event("login", serde_json::json!({ "authorization_uri": link }));
+            return;
+        }
+        report::always(match opened {
+            true => "A browser opens for the login. If it does not, open this link in one:",
+            false => "Open this link in a browser:",
+        });
+        report::always(link);
+    }
+
+    fn show_qr(&self, link: &str) {
+        if !self.qr {
+            return;
+        }
+        let Ok(code) = QrCode::with_error_correction_level(link.as_bytes(), EcLevel::L) else {
+            return;
+        };
+        let picture = code.render::<Dense1x2>();
+        let mut picture = picture;
+        if !self.colours {
+            // Terminals are dark as a rule: what is printed is light.
+            picture.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+        }
+        let text = picture.build();
+        let width = text.lines().next().map_or(0, |line| line.chars().count());
+        if width > WIDEST_QR as usize {
+            return;
+        }
+        let mut err = std::io::stderr().lock();
+        for line in text.lines() {
+            let _ = match self.colours {
+                // Black on white whatever the terminal's colours are: cameras want it so.
+                true => writeln!(err, "\x1b[30;107m{line}\x1b[0m"),
+                false => writeln!(err, "{line}"),
+            };
+        }
+    }
+
+    /// Shows that something is waited for, and how long it will be.
+    pub(super) fn wait(&self, limit: Duration) -> Waiting {
+        let end = Instant::now() + limit;
+        let bar = self.progress.then(|| {
+            let bar = ProgressBar::new_spinner();
+            let style =
+                ProgressStyle::with_template("{spinner} waiting for the browser, {msg} left");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        let waiting = Waiting { bar, end };
+        waiting.tick();
+        waiting
+    }
+}
+
+/// A wait that is shown.
+pub(super) struct Waiting {
+    bar: Option<ProgressBar>,
+    end: Instant,
+}
+
+impl Waiting {
+    /// Counts down.
+    pub(super) fn tick(&self) {
+        if let Some(bar) = &self.bar {
+            let left = self.end.saturating_duration_since(Instant::now()).as_secs();
+            bar.set_message(format!("{}:{:02}", left / 60, left % 60));
+            bar.tick();
+        }
+    }
+
+    /// How long to sleep before the next [`Waiting::tick`].
+    pub(super) fn step(&self) -> Duration {
+        TICK
+    }
+
+    /// Waits, counting down.
+    pub(super) fn sleep(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            std::thread::sleep(if self.bar.is_some() { left.min(TICK) } else { left });
+            self.tick();
+        }
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,9 @@
+//! `mccli login` and what follows from it, at the test provider.
+
+mod browser;
+mod desk;
+mod device;
+mod keeping;
+mod machine;
+mod refresh;
+mod stores;
