@@ -42,7 +42,8 @@ impl Accounts {
         }
         // Marks hold, whatever becomes of the promise.
         let marks = if behind { self.settle_marks(&record).await? } else { None };
-        if record.phase == Phase::Reserved {
+        // Where another node made the promise, its deployment may be under way.
+        if record.phase == Phase::Reserved && self.store.may_hold(identity).await? {
             done.extend(self.settle_reservation(&record).await?);
         }
         done.extend(marks);

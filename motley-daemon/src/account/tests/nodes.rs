@@ -353,6 +353,25 @@ async fn one_account_that_can_not_be_put_in_order_does_not_keep_others_waiting()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_under_way_on_one_node_is_not_settled_by_another_that_sees_its_entry() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    let (name, uid) = (UserName::new("jdoe").unwrap(), motley_proto::Uid::new(2000).unwrap());
+    let store = one.bench.accounts.store();
+    store.reserve(jane.identity(), &name, Some(uid), SystemClock.now()).await.unwrap();
+    let phase = async || store.account_of(jane.identity()).await.unwrap().unwrap().phase;
+    // The directory that both read has the entry already.
+    for node in [&one, &two] {
+        node.bench.backend.insert(by_hand(Some(&jane), "jdoe", 2000));
+    }
+    assert_eq!(two.bench.accounts.reconcile().await.unwrap(), Vec::<String>::new());
+    assert_eq!(phase().await, Phase::Reserved);
+    assert_eq!(one.bench.accounts.reconcile().await.unwrap().len(), 1);
+    assert_eq!(phase().await, Phase::Deployed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_clock_is_off_drops_nothing_for_all() {
     let Some(place) = Place::server() else { return };
     let node = Node::start(&place, "one", friendly()).await;
