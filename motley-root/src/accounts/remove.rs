@@ -188,7 +188,7 @@ impl Accounts {
         seen: &Snapshot,
     ) -> Result<bool, TaskRefusal> {
         let ours = match seen.users.named(name.as_str()) {
-            Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
+            Some(entry) => entry.uid == uid.get() && guard::names_identity(&entry, identity),
             None if require_alone(uid, name, seen).is_err() => false,
             None => {
                 self.require_unknown(name, uid)?;
@@ -212,7 +212,7 @@ impl Accounts {
         ended: SessionsEnded,
     ) -> Result<Removal, TaskRefusal> {
         let seen = self.read()?;
-        let entry = seen.users.named(name.as_str()).cloned();
+        let entry = seen.users.named(name.as_str());
         let ours = self.is_still_ours(identity, name, uid, &seen)?;
         let mut removal = Removal { ended, ..Removal::default() };
         if ours {
