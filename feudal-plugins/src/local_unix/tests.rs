@@ -3,10 +3,11 @@
 use super::*;
 use crate::groups::Groups;
 use crate::person::Person;
+use crate::root::Channel;
 use motley_proto::{
     Issuer, Subject,
     frame::{Cap, Decoder, encode},
-    task::{NewAccount, TaskAnswer},
+    task::{NewAccount, TaskAnswer, TaskRefusal},
 };
 use std::{
     collections::VecDeque,
@@ -115,9 +116,16 @@ fn bench(script: impl IntoIterator<Item = Act>) -> Bench {
     });
     tokio::spawn(Arc::clone(&helper).serve(UnixListener::bind(&socket).unwrap()));
     let config = LocalUnixConfig::standard().unwrap();
-    let mut backend = LocalUnix::with_sources(config, &socket, root.path(), Arc::new(Names));
-    backend.root.trust_server(uzers::get_current_uid());
-    Bench { root, helper, backend }
+    let backend = LocalUnix::with_sources(config, &socket, root.path(), Arc::new(Names));
+    let mut bench = Bench { root, helper, backend };
+    bench.channel().trust_server(uzers::get_current_uid());
+    bench
+}
+
+impl Bench {
+    fn channel(&mut self) -> &mut Channel {
+        Arc::get_mut(&mut self.backend.host).unwrap().channel()
+    }
 }
 
 fn name(text: &str) -> UserName {

@@ -1,6 +1,8 @@
 //! Making an intent true.
 
 use super::*;
+use crate::host::Host;
+use motley_proto::task::SessionsEnded;
 
 #[tokio::test]
 async fn a_new_account_is_created_with_everything_the_intent_says() {
@@ -147,7 +149,7 @@ async fn every_operation_sends_its_task() {
     bench.backend.resume(&id, &jdoe).await.unwrap();
     bench.backend.limit(&id, &jdoe).await.unwrap();
     bench.backend.unlimit(&id, &jdoe, &shell).await.unwrap();
-    assert_eq!(bench.backend.end_sessions(&id, &jdoe).await.unwrap(), ended);
+    assert_eq!(bench.backend.host.end_sessions(&id, &jdoe).await.unwrap(), ended);
     bench.backend.roll_back(&id, &jdoe).await.unwrap();
     bench.backend.check().await.unwrap();
     let set_shell = |path: &str| Task::SetShell {
