@@ -25,7 +25,11 @@ use feudal_plugins::{
     memory::MemoryBackend,
     names::{NameRules, ShadowVariant, Strategy},
 };
-use motley_proto::{Issuer, Subject, task::AccountPath};
+use motley_proto::{
+    Issuer, Subject,
+    rest::{AccountState, StateAnswer},
+    task::AccountPath,
+};
 use serde_json::json;
 use std::sync::Mutex;
 
