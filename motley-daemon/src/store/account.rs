@@ -157,7 +157,7 @@ pub(super) fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
     })
 }
 
-pub(super) type Query<'a> = sqlx::query::QueryAs<'a, sqlx::Any, Row, sqlx::any::AnyArguments>;
+pub(super) type Query<'a> = super::write::RowQuery<'a, Row>;
 
 impl Store {
     async fn one(&self, query: Query<'_>) -> Result<Option<AccountRecord>, StoreError> {
