@@ -199,6 +199,10 @@ impl Backend for MemoryBackend {
         "memory"
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
         let state = self.lock();
         let mut accounts = state.accounts.values().map(|kept| &kept.account);

@@ -130,6 +130,10 @@ impl Backend for LocalUnix {
         "local_unix"
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
         match self.files.snapshot().await?.find(identity)? {
             Some(account) => self.with_expiry(account).await.map(Some),

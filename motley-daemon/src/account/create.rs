@@ -159,13 +159,16 @@ impl Accounts {
             }
             Err(error) => return Err(error.into()),
         };
-        let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
+        let uid = match promise.uid {
+            Some(uid) => Some(uid),
+            None => done.account.personal_uid()?,
+        };
         // What the site made beforehand was there before.
         let created = done.created || self.backend.naming() != Naming::Known;
         if created {
             // The script works in the home as root, so nobody may be in it yet. Whoever made the account
             // may have ended before, so it is asked for also when the account is there already.
-            self.greet(wish.identity, &name, wish.request).await;
+            self.greet(wish.identity, &name, wish.request).await?;
         }
         self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
         self.store.set_tier(wish.identity, wish.tier).await?;

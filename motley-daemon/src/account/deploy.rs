@@ -8,7 +8,7 @@ use super::{
 use crate::{
     audit::Event,
     measure,
-    store::{AccountRecord, Ended, Engine, Phase, Use},
+    store::{AccountRecord, Ended, Engine, Phase, StoreError, Use},
     verified::Verified,
 };
 use feudal_plugins::{
@@ -18,7 +18,8 @@ use feudal_plugins::{
     names::NameRules,
 };
 use motley_proto::{
-    Uid, UserName, approval::ApprovalKind, rest::AccountState, task::AccountPath, text::escape,
+    Identity, Uid, UserName, approval::ApprovalKind, rest::AccountState, task::AccountPath,
+    text::escape,
 };
 use std::{collections::BTreeSet, time::Instant};
 
@@ -175,11 +176,17 @@ impl Accounts {
         }
     }
 
-    /// True when the tier changed while the person was on another node.
-    fn is_of_another_tier(&self, shell: &str, tier: Tier) -> bool {
-        self.store.engine() == Engine::Postgres
-            && self.rules.shells.is_of_a_tier(shell)
-            && self.shell(tier).as_str() != shell
+    /// The tier whose shell this account was given last: by this node, where each has its own accounts.
+    async fn applied_tier(
+        &self,
+        identity: &Identity,
+        record: Option<&AccountRecord>,
+    ) -> Result<Option<Tier>, StoreError> {
+        let here = match self.store.engine() == Engine::Postgres && !self.backend.is_shared() {
+            true => self.store.tier_here(identity).await?,
+            false => None,
+        };
+        Ok(here.or(record.and_then(|record| record.tier)))
     }
 
     fn shell(&self, tier: Tier) -> &AccountPath {
@@ -208,9 +215,7 @@ impl Accounts {
         account: Account,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
-        let uid = account.uid.map(Uid::new).transpose().map_err(|_| {
-            BackendError::Refused(format!("the account {} has a uid of the system", account.name))
-        })?;
+        let uid = account.personal_uid()?;
         let known = record
             .as_ref()
             .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
@@ -224,15 +229,12 @@ impl Accounts {
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
         let limited = record.as_ref().is_some_and(AccountRecord::is_limited);
-        let applied = record.as_ref().and_then(|record| record.tier);
+        let applied = self.applied_tier(wish.identity, record.as_ref()).await?;
         let follows =
             limited || applied.is_some_and(|tier| self.shell(tier).as_str() == account.shell);
         let shell = match applied {
             _ if limited => self.earned_shell(wish, record.as_ref()),
             Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
-            Some(tier) if tier == wish.tier && self.is_of_another_tier(&account.shell, tier) => {
-                self.shell(tier).clone()
-            }
             _ => AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
         };

@@ -3,7 +3,7 @@
 use super::{AccountError, Accounts, suspend::unchanged};
 use crate::store::{AccountRecord, Ended, Phase, StoreError};
 use feudal_plugins::Naming;
-use motley_proto::{Identity, Uid, rest::AccountState};
+use motley_proto::{Identity, rest::AccountState};
 
 impl Accounts {
     /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
@@ -66,10 +66,10 @@ impl Accounts {
         }
         match self.backend.find(&record.identity).await {
             Ok(Some(account)) if account.name == *name && record.agrees_with(account.uid) => {
-                let uid = record.uid.or_else(|| account.uid.and_then(|uid| Uid::new(uid).ok()));
+                let uid = account.personal_uid()?;
                 if self.backend.naming() != Naming::Known {
                     // Whoever made it may have ended before its script was run.
-                    self.greet(&record.identity, name, "reconcile").await;
+                    self.greet(&record.identity, name, "reconcile").await?;
                 }
                 self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
                 Ok(Some(format!("{name}: the account was complete; noted it")))

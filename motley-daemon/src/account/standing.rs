@@ -100,8 +100,9 @@ impl Accounts {
         Ok(Standing { state, account })
     }
 
-    /// True when a site has moved an account to this person that was promised to another one before:
-    /// what the first one left under it must not become the other's.
+    /// True when name or uid of this person's account were promised to another one: a site may have
+    /// moved the account, and what the first one left under it must not become the other's; or the
+    /// promise came from another node, or after a database was restored that knew nothing of the account.
     async fn is_foreign(
         &self,
         identity: &Identity,
@@ -109,12 +110,14 @@ impl Accounts {
         account: &Account,
     ) -> Result<bool, AccountError> {
         let is_own = record.is_some_and(|record| record.name.as_ref() == Some(&account.name));
-        if is_own || self.backend.naming() != Naming::Known {
+        if is_own {
             return Ok(false);
         }
         let uid = account.uid.and_then(|uid| Uid::new(uid).ok());
         match self.store.check_promises(identity, &account.name, uid).await {
             Ok(()) => Ok(false),
+            // Each host may have a person of that name, but no two may own the same files.
+            Err(StoreError::NamePromised(_)) if self.backend.naming() != Naming::Known => Ok(false),
             Err(error @ (StoreError::NamePromised(_) | StoreError::UidPromised(_))) => {
                 let (identity, name) = (identity.unique_id(), &account.name);
                 tracing::warn!(%identity, %name, %error, "an account counts as not deployed");

@@ -11,6 +11,7 @@ use feudal_plugins::Tier;
 use motley_proto::{
     GroupName, Identity, Issuer, Subject,
     approval::{ApprovalId, ApprovalKind, ApprovalRef, ApprovalStatus},
+    text::escape,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -214,7 +215,14 @@ impl Store {
                     .await?)
             })
             .await?;
-        rows.into_iter().map(read_row).collect()
+        // One that a newer release wrote, or that can't be read, must not hide the others.
+        let read = |row: Row| {
+            let id = escape(&row.2, 64);
+            read_row(row)
+                .inspect_err(|error| tracing::error!(id, %error, "a request is left out"))
+                .ok()
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
     }
 
     /// How many requests nobody has decided yet.

@@ -1,7 +1,8 @@
 //! The nodes that share the database, and which marks each of them has carried out.
 
-use super::{Engine, Store, StoreError};
+use super::{Engine, Store, StoreError, account::read_tier};
 use crate::clock::Timestamp;
+use feudal_plugins::Tier;
 use motley_proto::{
     Identity, NodeName,
     admin::{NodeOutcome, NodeRow},
@@ -103,6 +104,22 @@ impl Store {
             sessions: ended(sessions, processes),
         };
         Ok(row.map(read).unwrap_or_default())
+    }
+
+    /// Which tier's shell this node gave an account last, if it is known.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tier_here(&self, identity: &Identity) -> Result<Option<Tier>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT tier FROM carried_out WHERE node = $1 AND issuer = $2 AND subject = $3",
+        )
+        .bind(self.node.to_string())
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string());
+        let asked = self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) });
+        let row: Option<Option<String>> = asked.await?;
+        row.flatten().map(|text| read_tier(&text)).transpose()
     }
 
     /// True unless it is known that this node never made or found the account of an identity.

@@ -9,14 +9,18 @@ use crate::{
     },
 };
 use motley_proto::{
-    Identity, Issuer,
-    approval::{ApprovalKind, ApprovalRef, ApprovalStatus},
+    Identity,
+    approval::{ApprovalKind, ApprovalRef},
 };
 
 /// Most requests and rejections that are kept; further ones are not taken.
 pub const MAX_APPROVALS: i64 = 10_000;
 /// Most of them of people of one provider, so that none keeps those of others out.
 pub const MAX_APPROVALS_OF_ISSUER: i64 = MAX_APPROVALS / 10;
+/// Most bytes of them: they lie on the disk that suspensions are written to.
+const MAX_BYTES: i64 = 64 * 1024 * 1024;
+/// Most bytes of those of one provider.
+const MAX_BYTES_OF_ISSUER: i64 = MAX_BYTES / 8;
 /// Seconds between two mails about requests of one person.
 const BETWEEN_MAILS: i64 = 600;
 
@@ -50,18 +54,27 @@ pub struct NewApproval<'a> {
     pub expires_at: Timestamp,
 }
 
+/// Looks at all requests but the one of this person, in whose place the new one comes.
 async fn has_room(
     connection: &mut sqlx::AnyConnection,
-    issuer: &Issuer,
+    identity: &Identity,
+    bytes: usize,
 ) -> Result<bool, StoreError> {
-    let (all, own): (i64, i64) = sqlx::query_as(
-        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN issuer = $1 THEN 1 ELSE 0 END), 0)
-         FROM approval WHERE status <> 'accepted'",
+    let (all, own, bytes_of_all, bytes_of_own): (i64, i64, i64, i64) = sqlx::query_as(
+        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN issuer = $1 THEN 1 ELSE 0 END), 0),
+           CAST(COALESCE(SUM(LENGTH(intent)), 0) AS BIGINT),
+           CAST(COALESCE(SUM(CASE WHEN issuer = $1 THEN LENGTH(intent) ELSE 0 END), 0) AS BIGINT)
+         FROM approval WHERE status <> 'accepted' AND NOT (issuer = $1 AND subject = $2)",
     )
-    .bind(issuer.to_string())
+    .bind(identity.issuer.to_string())
+    .bind(identity.subject.to_string())
     .fetch_one(connection)
     .await?;
-    Ok(all < MAX_APPROVALS && own < MAX_APPROVALS_OF_ISSUER)
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    Ok(all < MAX_APPROVALS
+        && own < MAX_APPROVALS_OF_ISSUER
+        && bytes_of_all.saturating_add(bytes) <= MAX_BYTES
+        && bytes_of_own.saturating_add(bytes) <= MAX_BYTES_OF_ISSUER)
 }
 
 /// Writes the mails about a request, some time after the last ones about the same person: who changes
@@ -111,12 +124,11 @@ impl Store {
         let mut noted = Ok(());
         let submitted = self.in_time(async {
         let mut write = self.write().await?;
-        let is_open = seen.is_some_and(|seen| seen.status != ApprovalStatus::Accepted);
-        if !is_open && !has_room(&mut write, &new.identity.issuer).await? {
-            return Ok(Submitted::Full);
-        }
         let intent =
             serde_json::to_string(new.intent).map_err(|_| StoreError::Corrupt("approval"))?;
+        if !has_room(&mut write, new.identity, intent.len()).await? {
+            return Ok(Submitted::Full);
+        }
         // Without a row that was seen there is none whose id this could be.
         let (id, revision, status) = seen.map_or_else(
             || (String::new(), 0, "pending"),
