@@ -14,6 +14,7 @@ mod deployment;
 mod equip;
 mod idle;
 mod import;
+mod jobs;
 mod join;
 mod limit;
 mod lock_out;
