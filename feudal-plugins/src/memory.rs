@@ -313,6 +313,10 @@ impl Backend for MemoryBackend {
         })
     }
 
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        Ok(self.lock().accounts.get(name).and_then(|kept| kept.primary.clone()))
+    }
+
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {
         Ok(self.lock().accounts.get(name).map(|kept| kept.managed.clone()).unwrap_or_default())
     }
