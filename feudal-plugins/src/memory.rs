@@ -35,6 +35,8 @@ struct State {
     /// Names of removed accounts, with their owners.
     retired: BTreeMap<UserName, Identity>,
     failures: VecDeque<BackendError>,
+    /// Failures of one operation each.
+    failures_of: Vec<(String, BackendError)>,
     sessions: BTreeMap<UserName, u32>,
     jobs: BTreeMap<UserName, u32>,
     calls: Vec<String>,
@@ -80,6 +82,11 @@ impl MemoryBackend {
         self.lock().failures.push_back(error);
     }
 
+    /// The next operation of this name, as [`MemoryBackend::calls`] has it, fails like this.
+    pub fn fail_next_of(&self, call: &str, error: BackendError) {
+        self.lock().failures_of.push((call.to_owned(), error));
+    }
+
     /// So many sessions are running on the account.
     pub fn open_sessions(&self, name: &UserName, count: u32) {
         self.lock().sessions.insert(name.clone(), count);
@@ -88,6 +95,11 @@ impl MemoryBackend {
     /// So many jobs of cron and at wait for the account.
     pub fn give_jobs(&self, name: &UserName, count: u32) {
         self.lock().jobs.insert(name.clone(), count);
+    }
+
+    /// True while the jobs of the account are held.
+    pub fn is_held(&self, name: &UserName) -> bool {
+        self.lock().held.contains(name)
     }
 
     /// The accounts for which the script was asked for, oldest first.
@@ -107,6 +119,9 @@ impl MemoryBackend {
     fn begin(&self, call: &str, name: &UserName) -> Result<MutexGuard<'_, State>, BackendError> {
         let mut state = self.lock();
         state.calls.push(format!("{call} {name}"));
+        if let Some(at) = state.failures_of.iter().position(|(of, _)| of == call) {
+            return Err(state.failures_of.remove(at).1);
+        }
         match state.failures.pop_front() {
             Some(error) => Err(error),
             None => Ok(state),
@@ -300,6 +315,10 @@ impl Backend for MemoryBackend {
             kept.account.shell = shell.as_str().to_owned();
             kept.show_shell();
         })
+    }
+
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        Ok(self.lock().accounts.get(name).and_then(|kept| kept.primary.clone()))
     }
 
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {

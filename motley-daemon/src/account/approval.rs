@@ -4,7 +4,7 @@
 
 use super::{
     AccountError, Accounts,
-    ask::{ApprovalRules, Asked, Asking, keep_claims},
+    ask::{ApprovalRules, Asked, Asking, Brought, keep_claims},
     deployment::{Consent, DeployError, Wish},
 };
 use crate::store::{AccountRecord, Approval, StoreError};
@@ -86,6 +86,10 @@ impl Accounts {
                 && intent.tier == wish.tier.as_str()
         };
         let status = seen.as_ref().map(|seen| (seen.status, is_same(seen)));
+        // What another stack had noted is replaced by what the provider says.
+        let again = status == Some((ApprovalStatus::Pending, true))
+            && wish.verified.is_whole()
+            && seen.as_ref().is_some_and(|seen| seen.intent.taken_over);
         match status {
             // Accepted for another node. A primary group that nobody accepted is asked for all the same.
             Some((ApprovalStatus::Accepted, _)) => {
@@ -101,15 +105,18 @@ impl Accounts {
                 let text = "User deployment was rejected. No new deployment request will be sent.";
                 return waits(AccountState::Rejected, text);
             }
-            Some((ApprovalStatus::Accepting, _) | (ApprovalStatus::Pending, true)) => {
+            Some((ApprovalStatus::Accepting, _) | (ApprovalStatus::Pending, true)) if !again => {
                 return waits(AccountState::Pending, ALREADY);
             }
-            Some((ApprovalStatus::Pending, false)) | None => {}
+            Some(_) | None => {}
         }
+        let brought = if again { Brought::Again } else { Brought::New };
         let name = self.name_to_be(wish, record).await?;
-        let asking = Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name };
+        let asking =
+            Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name, brought };
         let is_new = seen.as_ref().is_none_or(|seen| seen.status == ApprovalStatus::Accepted);
         match self.ask(wish, asking).await? {
+            Asked::Written if again => waits(AccountState::Pending, ALREADY),
             Asked::Written if is_new => {
                 waits(AccountState::Pending, "Request for deployment was submitted for approval.")
             }
@@ -158,7 +165,7 @@ impl Accounts {
 
     /// Groups of an account for which nobody has to be asked: those that it has, those that the
     /// configuration gives to everybody, and those that were accepted.
-    async fn groups_without_asking(
+    pub(super) async fn groups_without_asking(
         &self,
         account: &Account,
         accepted: &BTreeSet<GroupName>,
@@ -201,11 +208,17 @@ impl Accounts {
         if is_known {
             return Ok(Asked::Nothing);
         }
+        let again = open.is_some_and(|open| {
+            open.intent.taken_over
+                && (open.kind, open.status) == (ApprovalKind::Groups, ApprovalStatus::Pending)
+                && open.intent.groups == asked
+        });
         let asking = Asking {
             kind: ApprovalKind::Groups,
             groups: asked,
             seen: seen.as_ref(),
             name: Some(name.clone()),
+            brought: if again { Brought::Again } else { Brought::New },
         };
         self.ask(wish, asking).await
     }

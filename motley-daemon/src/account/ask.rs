@@ -50,12 +50,26 @@ pub(super) enum Asked {
     NotNow,
 }
 
+/// By whom a request comes, and whether admins hear of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// By the person; admins and person are mailed.
+    New,
+    /// By the person, whom a request that was taken over told of: nobody is mailed again.
+    Again,
+    /// From another stack that had mailed nobody; the admins are.
+    LeftUntold,
+    /// From another stack that had mailed the admins.
+    LeftTold,
+}
+
 /// What is asked for.
 pub(super) struct Asking<'a> {
     pub(super) kind: ApprovalKind,
     pub(super) groups: BTreeSet<GroupName>,
     pub(super) seen: Option<&'a Approval>,
     pub(super) name: Option<UserName>,
+    pub(super) brought: Brought,
 }
 
 impl Accounts {
@@ -75,13 +89,19 @@ impl Accounts {
             },
             None => ApprovalRef { id: self.draw_id(rules)?, revision: 1 },
         };
-        let intent = intent(rules, wish, asking.groups.clone())?;
+        let mut intent = intent(rules, wish, asking.groups.clone())?;
+        intent.taken_over = matches!(asking.brought, Brought::LeftTold | Brought::LeftUntold);
         let occasion = match (asking.kind, open.is_some()) {
             (ApprovalKind::Groups, _) => Occasion::Update,
             (ApprovalKind::Account, false) => Occasion::Deploy,
             (ApprovalKind::Account, true) => Occasion::DeployUpdate,
         };
-        let letters = self.letters(rules, occasion, wish, &asking, (&reference, &intent));
+        let letters = match asking.brought {
+            Brought::New | Brought::LeftUntold => {
+                self.letters(rules, occasion, wish, &asking, (&reference, &intent))
+            }
+            Brought::Again | Brought::LeftTold => Vec::new(),
+        };
         // A request that ended is still there until it is swept; this one takes its place.
         let seen = match asking.seen {
             Some(seen) => Some(seen.clone()),
@@ -199,6 +219,7 @@ fn intent(
         groups,
         tier: wish.tier.as_str().to_owned(),
         claims,
+        taken_over: false,
     })
 }
 

@@ -172,6 +172,9 @@ impl Accounts {
         }
         self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
         self.store.set_tier(wish.identity, wish.tier).await?;
+        if !done.created {
+            self.follow_shell(&done.account, wish, promise.is_limited()).await;
+        }
         let message = message::deployed(created, &done.joined, &done.left);
         self.audit_deployment(wish, &name, &message)?;
         self.equip(wish.identity, &name, &intent.person, wish.request).await;

@@ -250,6 +250,7 @@ impl Accounts {
             self.keep_groups(&mut intent.groups, &account).await?;
         }
         let done = self.backend.deploy(&intent).await?;
+        self.follow_shell(&done.account, wish, limited).await;
         if applied != Some(wish.tier) && (applied.is_none() || follows) {
             self.store.set_tier(wish.identity, wish.tier).await?;
         }

@@ -14,6 +14,7 @@ mod deployment;
 mod equip;
 mod idle;
 mod import;
+mod jobs;
 mod join;
 mod limit;
 mod lock_out;
@@ -24,6 +25,7 @@ mod preview;
 mod reconcile;
 mod standing;
 mod suspend;
+mod take_over;
 mod undeploy;
 
 pub use ask::ApprovalRules;
@@ -39,6 +41,7 @@ pub use order::{Order, Suspender};
 pub use preview::Preview;
 pub use standing::Standing;
 pub use suspend::SuspendError;
+pub use take_over::Apply;
 
 use crate::{
     audit::Audit,

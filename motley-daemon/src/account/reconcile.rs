@@ -1,7 +1,7 @@
 //! Repair at start and from time to time: what lies between two states is finished or taken back.
 
 use super::{AccountError, Accounts, suspend::unchanged};
-use crate::store::{AccountRecord, Ended, Phase, StoreError};
+use crate::store::{AccountRecord, Ended, LowerJobs, Phase, StoreError};
 use feudal_plugins::Naming;
 use motley_proto::{Identity, rest::AccountState};
 
@@ -35,7 +35,8 @@ impl Accounts {
         let _held = self.locks.hold(identity).await;
         // Somebody may have finished it while this waited for the lock.
         let Some(record) = self.store.account_of(identity).await? else { return Ok(done) };
-        let behind = self.store.carried_out(identity).await?.version < record.mark_version;
+        let own = self.store.carried_out(identity).await?;
+        let behind = own.version < record.mark_version || own.jobs == LowerJobs::Changing;
         if record.is_leaving() {
             done.extend(self.settle_removal(&record, behind).await);
             return Ok(done);

@@ -10,7 +10,7 @@ use feudal_plugins::{
     message::{self, Change},
 };
 use motley_proto::{
-    Identity, UserName,
+    Identity,
     admin::Receipt,
     rest::{AccountState, StateAnswer},
     task::SessionsEnded,
@@ -186,23 +186,6 @@ impl Accounts {
             }
         }
         Ok(receipt)
-    }
-
-    /// Puts back what was held. The person is in again by now: a job that can't be put back keeps
-    /// nobody out.
-    pub(super) async fn release(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-        pending: &mut Vec<String>,
-    ) {
-        match self.host.release(identity, name).await {
-            Ok(held) if held.left > 0 => {
-                tracing::warn!(%name, left = held.left, "jobs stay aside in /var/spool/cron/.motley-held, for others stand in their place");
-            }
-            Ok(_) | Err(BackendError::NoAccount) => {}
-            Err(error) => pending.push(format!("put jobs and services back: {error}")),
-        }
     }
 }
 

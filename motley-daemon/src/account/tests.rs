@@ -6,6 +6,7 @@ mod importing;
 mod known;
 mod leaving;
 mod limited;
+mod lower;
 mod membership;
 mod nodes;
 mod states;

@@ -36,6 +36,10 @@ pub struct ApprovalIntent {
     pub tier: String,
     /// Claims that rules read, by source.
     pub claims: KeptClaims,
+    /// True when another stack left it: the claims are what that one had noted, until the person comes
+    /// by with others.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub taken_over: bool,
 }
 
 /// Verified claims that are kept for the moment of the decision.

@@ -122,7 +122,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "last use", include_str!("../../migrations/0008_last_use.sql")),
     (9, "whose promises", include_str!("../../migrations/0009_whose_promises.sql")),
     (10, "mails about requests", include_str!("../../migrations/0010_mails_about_requests.sql")),
-    (11, "tier of nodes", include_str!("../../migrations/0011_tier_of_nodes.sql")),
+    (11, "jobs of lower shells", include_str!("../../migrations/0011_jobs_of_lower_shells.sql")),
+    (12, "tier of nodes", include_str!("../../migrations/0012_tier_of_nodes.sql")),
 ];
 
 /// The migrations as this database reads them.

@@ -36,7 +36,7 @@ pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;
 pub use knock::MAX_KNOCKS;
 pub use mark::Ended;
-pub use node::{CarriedOut, DEAD_AFTER};
+pub use node::{CarriedOut, DEAD_AFTER, LowerJobs};
 pub use notice::{Lease, Notice};
 pub use one_time_password::{Bounds, Put, SealedToken};
 pub use outbox::Letter;

@@ -216,8 +216,9 @@ impl Accounts {
         let ours = self.is_still_ours(identity, name, uid, &seen)?;
         let mut removal = Removal { ended, ..Removal::default() };
         if ours {
-            self.require_nobody_there(name, uid)?;
+            // Also what came since, so that nothing starts behind the look at processes.
             self.archive_jobs(name, uid, &plan.archive)?;
+            self.require_nobody_there(name, uid)?;
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
@@ -239,6 +240,7 @@ impl Accounts {
     }
 
     fn end_all(&self, name: &UserName, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+        self.keep_from_starting(name, uid)?;
         let ended = self.end_sessions(name, uid)?;
         require_none(ended.remaining)?;
         Ok(ended)

@@ -310,6 +310,23 @@ async fn nodes_are_seen_by_the_clock_of_the_database_whatever_their_own_says() {
     assert!(!right.nodes(now).await.unwrap()[1].lives);
 }
 
+#[tokio::test]
+async fn a_lease_is_held_by_the_clock_of_the_database_whatever_those_of_the_nodes_say() {
+    let Some(place) = Place::server() else { return };
+    let [right, fast] = two(&place).await;
+    let now = SystemClock.now();
+    assert!(right.beat("one", now).await.unwrap());
+    assert!(fast.beat("two", now.plus(600)).await.unwrap());
+    let [one, two] = ["one", "two"].map(|holder| Lease { kind: "digest", holder });
+    assert!(right.take_lease(one, now, now.plus(60)).await.unwrap());
+    let theirs = now.plus(600);
+    assert!(!fast.take_lease(two, theirs, theirs.plus(60)).await.unwrap(), "it has not ended");
+    let later = theirs.plus(120);
+    assert!(fast.take_lease(two, later, later.plus(60)).await.unwrap(), "it ended");
+    let after = now.plus(240);
+    assert!(right.take_lease(one, after, after.plus(60)).await.unwrap(), "this one did too");
+}
+
 async fn removal_on_two(place: &Place) -> ([Store; 2], Identity, i64) {
     let stores = two(place).await;
     let who = identity("a");

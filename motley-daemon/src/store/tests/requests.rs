@@ -24,6 +24,7 @@ fn reference(id: &str, revision: u32) -> ApprovalRef {
 fn intent(names: &[&str]) -> ApprovalIntent {
     let claims = serde_json::json!({"groups": names, "name": "Zoë 'quoted' \"twice\""});
     ApprovalIntent {
+        taken_over: false,
         full_name: Some("Zoë".to_owned()),
         email: None,
         email_verified: false,
