@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     backend::{BackendError, Deployed, GroupChanges, Intent},
-    local_unix::ask_names,
+    local_unix::{NameService, ask_names},
 };
 use motley_proto::{GroupName, rest::AccountState};
 use std::collections::BTreeSet;
@@ -82,9 +82,12 @@ impl BwIdm {
         let named = self.records_named(&intent.name).await?;
         let foreign = named.iter().any(|record| record.external_id != own.as_str());
         let has_name = record.is_some_and(|it| it.name(&self.config.organisation).is_some());
-        let name = intent.name.clone();
-        let taken = foreign
-            || (!has_name && ask_names(&self.names, move |names| names.has_user(&name)).await?);
+        // What groups of the host say of the name is this person's who had it before.
+        let (name, is_own) = (intent.name.clone(), intent.uid.is_some());
+        let look = move |names: &dyn NameService| {
+            Ok(names.has_user(&name)? || (!is_own && names.is_member(&name)?))
+        };
+        let taken = foreign || (!has_name && ask_names(&self.names, look).await?);
         if taken { Err(BackendError::NameTaken(intent.name.clone())) } else { Ok(()) }
     }
 

@@ -11,7 +11,7 @@ mod tests;
 
 pub(crate) use account_files::AccountFiles;
 pub use config::LocalUnixConfig;
-pub(crate) use name_service::ask_names;
+pub(crate) use name_service::{ask_names, is_unknown};
 pub use name_service::{HostEntry, NameService, SystemNames};
 
 use crate::{

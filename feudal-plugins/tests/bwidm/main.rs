@@ -16,20 +16,27 @@ use feudal_plugins::{
 };
 use motley_proto::{GroupName, Identity, Secret, Uid, UniqueId, UserName, rest::AccountState};
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 /// Names that this host has besides those of the service.
 #[derive(Default)]
-struct HostNames(Mutex<Vec<UserName>>);
+struct HostNames {
+    users: Mutex<Vec<UserName>>,
+    members: Mutex<Vec<UserName>>,
+}
 
 impl NameService for HostNames {
-    fn has_user(&self, name: &UserName) -> bool {
-        self.0.lock().unwrap().contains(name)
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.users.lock().unwrap().contains(name))
     }
-    fn has_uid(&self, _: Uid) -> bool {
-        false
+    fn has_uid(&self, _: Uid) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn is_member(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.members.lock().unwrap().contains(name))
     }
 }
 
@@ -84,7 +91,12 @@ impl Rig for Bench {
     }
 
     async fn foreign_account(&self, name: &UserName) -> bool {
-        self.host.0.lock().unwrap().push(name.clone());
+        self.host.users.lock().unwrap().push(name.clone());
+        true
+    }
+
+    async fn list_in_group(&self, name: &UserName) -> bool {
+        self.host.members.lock().unwrap().push(name.clone());
         true
     }
 
@@ -343,4 +355,14 @@ async fn r22_with_a_prefix_or_a_list_such_groups_are_joined_and_no_others() {
     intent.groups.supplementary.push(GroupName::new("lab").unwrap());
     let error = bench.backend.deploy(&intent).await.unwrap_err();
     assert!(matches!(error, BackendError::GroupRefused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn r23_who_comes_back_gets_a_name_that_groups_list() {
+    let bench = bench().await;
+    let ada = someone("back");
+    bench.list_in_group(&ada.name).await;
+    assert!(bench.backend.is_taken(&ada.name).await.unwrap());
+    let intent = feudal_plugins::Intent { uid: Some(ada.uid), ..ada.intent(&bench) };
+    assert_eq!(bench.backend.deploy(&intent).await.unwrap().account.name, ada.name);
 }
