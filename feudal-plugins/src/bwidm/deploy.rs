@@ -9,7 +9,15 @@ use crate::{
     local_unix::{NameService, ask_names},
 };
 use motley_proto::{GroupName, rest::AccountState};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
 
 impl BwIdm {
     pub(super) async fn make_true(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -129,18 +137,32 @@ impl BwIdm {
         let service = &self.config.service;
         let group = match self.group_named(name).await? {
             // What a crash cut off.
-            Some(group) if record.is_making(service, name) => group,
+            Some(group) if record.is_making(service, name, now()) => group,
             Some(group) => return self.check_group(group, record).await,
-            None => {
-                // First, so that a crash leaves no group that nobody may join.
-                record.note_making(service, name);
-                self.write(record).await?;
-                self.create_group(name).await?
-            }
+            None => self.make_group(name, record).await?,
         };
         record.note_made(service, &group);
         self.write(record).await?;
         Ok(group)
+    }
+
+    async fn make_group(
+        &self,
+        name: &GroupName,
+        record: &mut Record,
+    ) -> Result<RegGroup, BackendError> {
+        let service = &self.config.service;
+        // First, so that a crash leaves no group that nobody may join.
+        record.note_making(service, name, now());
+        self.write(record).await?;
+        if let Err(refusal) = self.create_group(name).await? {
+            // A group that others make of that name must not pass for this one.
+            record.forget_making(service, name);
+            self.write(record).await?;
+            return Err(refusal);
+        }
+        let missing = || self.rest.unavailable("does not know a group that it has just made");
+        self.group_named(name).await?.ok_or_else(missing)
     }
 
     async fn check_group(

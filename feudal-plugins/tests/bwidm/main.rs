@@ -366,3 +366,45 @@ async fn r23_who_comes_back_gets_a_name_that_groups_list() {
     let intent = feudal_plugins::Intent { uid: Some(ada.uid), ..ada.intent(&bench) };
     assert_eq!(bench.backend.deploy(&intent).await.unwrap().account.name, ada.name);
 }
+
+/// Writes into the record of a person that we were about to make a group.
+fn note_making(bench: &Bench, who: &Someone, group: &str, note: &str) {
+    let mut service = bench.service.lock().unwrap();
+    let user = service.users.get_mut(&key(&who.identity)).unwrap();
+    user["attributeStore"][&format!("motley_made_sshtest_{group}")] = note.into();
+}
+
+#[tokio::test]
+async fn r22_a_note_that_outlived_its_attempt_opens_no_group_that_others_made() {
+    let bench = bench().await;
+    let ada = someone("stale");
+    ada.deploy(&bench).await;
+    foreign_group(&bench, "operators");
+    let intent = ada.intent_with_groups(&bench, &["operators"]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for note in
+        ["making".to_owned(), format!("making {}", now - 3600), format!("making {}", now + 3600)]
+    {
+        note_making(&bench, &ada, "operators", &note);
+        let error = bench.backend.deploy(&intent).await.unwrap_err();
+        assert!(matches!(error, BackendError::GroupRefused { .. }), "{note}: {error}");
+    }
+    // One of this very moment is what a crash leaves.
+    note_making(&bench, &ada, "operators", &format!("making {now}"));
+    bench.backend.deploy(&intent).await.unwrap();
+}
+
+#[tokio::test]
+async fn r22_a_group_that_the_service_would_not_make_leaves_no_note() {
+    let bench = bench().await;
+    let ada = someone("unmade");
+    ada.deploy(&bench).await;
+    bench.service.lock().unwrap().makes_no_groups = true;
+    let group = behaviour::new_group("unmade");
+    let intent = ada.intent_with_groups(&bench, &[&group]);
+    let error = bench.backend.deploy(&intent).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable { .. }), "{error}");
+    foreign_group(&bench, &group);
+    let error = bench.backend.deploy(&intent).await.unwrap_err();
+    assert!(matches!(error, BackendError::GroupRefused { .. }), "{error}");
+}
