@@ -298,6 +298,19 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::set_groups`].
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
 
+    /// Takes back only the lock that [`Backend::suspend`] set, where it can be told from others: what an
+    /// admin or another stack has locked stays.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        self.resume(identity, name).await
+    }
+
     /// Gives the account the shell of tier limited, in which little or nothing can be done.
     ///
     /// # Errors

@@ -52,6 +52,8 @@ struct Kept {
     primary: Option<GroupName>,
     managed: Vec<GroupName>,
     shell_before: Option<String>,
+    /// An admin has locked it by hand.
+    by_hand: bool,
 }
 
 impl MemoryBackend {
@@ -73,8 +75,22 @@ impl MemoryBackend {
             kept.account = account;
             return;
         }
-        let kept = Kept { primary: None, managed: Vec::new(), shell_before: None, account };
+        let kept = Kept {
+            primary: None,
+            managed: Vec::new(),
+            shell_before: None,
+            by_hand: false,
+            account,
+        };
         state.accounts.insert(kept.account.name.clone(), kept);
+    }
+
+    /// An admin locks the account on the host.
+    pub fn lock_by_hand(&self, name: &UserName) {
+        if let Some(kept) = self.lock().accounts.get_mut(name) {
+            kept.by_hand = true;
+            kept.account.state = AccountState::Suspended;
+        }
     }
 
     /// The next operation that changes something fails like this.
@@ -197,7 +213,8 @@ fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
     };
     let primary = Some(intent.groups.primary.clone());
     let wanted = supplementary(intent, primary.as_ref());
-    let mut kept = Kept { account, primary, managed: Vec::new(), shell_before: None };
+    let mut kept =
+        Kept { account, primary, managed: Vec::new(), shell_before: None, by_hand: false };
     let changes = regroup(&mut kept, &wanted);
     let account = kept.account.clone();
     state.accounts.insert(intent.name.clone(), kept);
@@ -293,7 +310,20 @@ impl Backend for MemoryBackend {
 
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         self.change("resume", identity, name, |kept| {
+            kept.by_hand = false;
             kept.account.state = state_of(&kept.account.shell);
+        })
+    }
+
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        self.change("lift_own_lock", identity, name, |kept| {
+            if !kept.by_hand {
+                kept.account.state = state_of(&kept.account.shell);
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{Held, Task, TaskAnswer, TaskDone, TaskRefusal};
+use motley_proto::task::{ExpiryMarks, Held, Task, TaskAnswer, TaskDone, TaskRefusal};
 use motley_root::{
     accounts::{Accounts, Asker},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
@@ -208,7 +208,7 @@ fn r28_a_task_whose_asker_has_gone_when_its_turn_comes_changes_nothing() {
     accounts.carry_out(&expire).unwrap();
     for task in [
         Task::Release { identity: identity.clone(), name: name.clone() },
-        Task::Unexpire { identity, name },
+        Task::Unexpire { identity, name, marks: ExpiryMarks::OfSuspensions },
     ] {
         assert_eq!(gone(&task), Err(TaskRefusal::Busy), "{task:?}");
     }

@@ -11,8 +11,8 @@ mod tests;
 
 pub(crate) use account_files::AccountFiles;
 pub use config::LocalUnixConfig;
-pub(crate) use name_service::ask_names;
 pub use name_service::{HostEntry, NameService, SystemNames};
+pub(crate) use name_service::{ask_names, is_unknown};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent},
@@ -24,7 +24,7 @@ use facts::{owner, without};
 use motley_proto::{
     GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{AccountFacts, AccountPath, Removal, Task, TaskDone},
+    task::{AccountFacts, AccountPath, ExpiryMarks, Removal, Task, TaskDone},
 };
 use std::{
     collections::HashMap,
@@ -217,7 +217,21 @@ impl Backend for LocalUnix {
     }
 
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
-        let task = Task::Unexpire { identity: identity.clone(), name: name.clone() };
+        let task = Task::Unexpire {
+            identity: identity.clone(),
+            name: name.clone(),
+            marks: ExpiryMarks::OfSuspensions,
+        };
+        self.host.change(identity, name, &task).await.map(|_| ())
+    }
+
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        let (identity_, name_, marks) = (identity.clone(), name.clone(), ExpiryMarks::Own);
+        let task = Task::Unexpire { identity: identity_, name: name_, marks };
         self.host.change(identity, name, &task).await.map(|_| ())
     }
 

@@ -144,7 +144,7 @@ impl Accounts {
                 continue;
             };
             if before.suspended {
-                match self.backend.resume(&spelling, &name).await {
+                match self.backend.lift_own_lock(&spelling, &name).await {
                     // Who has no means of unlocking has locked nothing.
                     Ok(()) | Err(BackendError::NoAccount | BackendError::Unsupported(_)) => {}
                     Err(error) => receipt.pending.push(format!("resume the account: {error}")),

@@ -140,7 +140,12 @@ impl Accounts {
         for spelling in &resumed {
             self.store.renew_marks(spelling).await?;
             if let Some(name) = self.local_name(spelling, &mut pending).await {
-                match self.backend.resume(spelling, &name).await {
+                let lifted = match lifting {
+                    Lifting::Whatever => self.backend.resume(spelling, &name).await,
+                    // An admin may have locked the account on this host meanwhile.
+                    Lifting::Idleness => self.backend.lift_own_lock(spelling, &name).await,
+                };
+                match lifted {
                     Ok(()) | Err(BackendError::NoAccount) => {}
                     Err(error @ BackendError::Unsupported(_)) => {
                         note_once(&mut not_done, format!("unlock the account: {error}"));

@@ -211,12 +211,13 @@ impl Accounts {
         }
         self.reached(Step::UserAdded);
         let gid = self.verify_entry(plan)?;
-        self.make_home(plan, home, gid)?;
+        let is_new_home = self.make_home(plan, home, gid)?;
         self.reached(Step::HomeMade);
         self.join_groups(&plan.name, &plan.groups)?;
         self.note_expiry_ahead(&plan.name)?;
         let day = Some((self.world.today)());
-        let hook = self.world.wishes.hook.is_some();
+        // Links that its owner left in a home that came back would lead the script anywhere, as root.
+        let hook = is_new_home && self.world.wishes.hook.is_some();
         self.record(Event::Created { name: plan.name.clone(), day, hook })?;
         self.reached(Step::Completed);
         Ok(())
@@ -285,14 +286,16 @@ impl Accounts {
         }
     }
 
-    fn make_home(&self, plan: &NewAccount, home: HomePlan, gid: u32) -> Result<(), TaskRefusal> {
+    /// Makes the home where it is to be made; true if it was, now or before a crash.
+    fn make_home(&self, plan: &NewAccount, home: HomePlan, gid: u32) -> Result<bool, TaskRefusal> {
         let base = self.home_base(&plan.home_base)?;
         let (name, uid) = (plan.name.as_str(), plan.uid.get());
         if home == HomePlan::Keep && base.look(name)? == Seen::Directory(uid) {
-            return Ok(());
+            return Ok(false);
         }
         let site = &self.world.site;
-        Ok(base.make(name, &NewHome { uid, gid, mode: site.home_mode, skel: &site.skel })?)
+        base.make(name, &NewHome { uid, gid, mode: site.home_mode, skel: &site.skel })?;
+        Ok(true)
     }
 
     pub(super) fn home_base(&self, path: &AccountPath) -> Result<HomeBase, TaskRefusal> {

@@ -232,7 +232,7 @@ impl Accounts {
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
             Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys),
             Task::Expire { identity, name } => self.expire(identity, name),
-            Task::Unexpire { identity, name } => self.unexpire(identity, name),
+            Task::Unexpire { identity, name, marks } => self.unexpire(identity, name, *marks),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
         }
     }

@@ -1,7 +1,8 @@
 //! Names that are known on this host by whatever source, and whom the host itself asks about them.
 
 use super::UserEntry;
-use std::{io, path::Path};
+use motley_proto::name_service::answered;
+use std::io;
 
 /// Names that are known on this host by whatever source (files, SSSD, LDAP, systemd).
 pub trait NameService: Send + Sync {
@@ -36,27 +37,6 @@ pub trait NameService: Send + Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemNames;
 
-/// Files of clients of a directory. Where one exists, names may be missing because it does not run.
-const DIRECTORY_CLIENTS: [&str; 2] = ["/etc/sssd/sssd.conf", "/etc/nslcd.conf"];
-
-/// An answer of the C library. `getpwnam(3)` counts ENOENT and ESRCH as "not found", and so answers
-/// a host that lists a source of names of which nothing but the library is installed. A client that
-/// is configured and does not run answers alike, and then nobody knows whether the name is taken.
-fn answered<T>(answer: nix::Result<Option<T>>) -> io::Result<Option<T>> {
-    use nix::errno::Errno;
-    match answer {
-        Err(Errno::ENOENT | Errno::ESRCH) => {
-            let client = DIRECTORY_CLIENTS.iter().find(|file| Path::new(file).exists());
-            client.map_or(Ok(None), |file| {
-                let what =
-                    format!("the directory of {file} does not answer; is its client running?");
-                Err(io::Error::new(io::ErrorKind::NotConnected, what))
-            })
-        }
-        answer => Ok(answer?),
-    }
-}
-
 impl NameService for SystemNames {
     fn user_named(&self, name: &str) -> io::Result<Option<UserEntry>> {
         Ok(answered(nix::unistd::User::from_name(name))?.map(from_system))
@@ -80,8 +60,8 @@ impl NameService for SystemNames {
     }
 
     fn group_with(&self, gid: u32) -> io::Result<Option<String>> {
-        let found = nix::unistd::Group::from_gid(nix::unistd::Gid::from_raw(gid))?;
-        Ok(found.map(|group| group.name))
+        let gid = nix::unistd::Gid::from_raw(gid);
+        Ok(answered(nix::unistd::Group::from_gid(gid))?.map(|group| group.name))
     }
 }
 

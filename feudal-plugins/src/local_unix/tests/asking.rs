@@ -53,7 +53,7 @@ async fn a_helper_that_comes_back_in_a_moment_is_waited_for() {
 #[tokio::test]
 async fn r02_a_server_under_another_uid_is_not_the_helper() {
     let mut bench = bench([]);
-    bench.channel().trust_server(uzers::get_current_uid() + 1);
+    bench.channel().trust_server(nix::unistd::getuid().as_raw() + 1);
     let error = bench.backend.check().await.unwrap_err();
     assert!(error.to_string().contains("and not as root"), "{error}");
     assert!(bench.helper.asked().is_empty());

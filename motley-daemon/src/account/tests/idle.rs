@@ -348,3 +348,18 @@ async fn r41_while_the_database_is_away_a_return_lifts_nothing_and_keeps_nobody_
     place.stop();
     bench.accounts.reactivate(jane.identity(), "login").await.unwrap();
 }
+
+#[tokio::test]
+async fn r28_a_lock_that_an_admin_set_on_the_host_outlasts_the_persons_return() {
+    let years = years(LifecycleConfig { limit_after: None, ..ALL }).await;
+    let jane = years.account("1").await;
+    years.used(&jane, None).await;
+    years.later(90);
+    assert_eq!(years.look().await, look(0, 0, 1));
+    years.bench.backend.lock_by_hand(&UserName::new("user1").unwrap());
+    years.bench.accounts.reactivate(jane.identity(), "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Suspended);
+    // An admin who resumes means that lock, too.
+    years.bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Deployed);
+}
