@@ -80,6 +80,18 @@ pub struct Account {
     pub groups: Vec<String>,
 }
 
+impl Account {
+    /// The uid, as one that a person may have; `None` when the back end tells none.
+    ///
+    /// # Errors
+    /// [`BackendError::Refused`] for a uid of the system.
+    pub fn personal_uid(&self) -> Result<Option<Uid>, BackendError> {
+        self.uid.map(Uid::new).transpose().map_err(|_| {
+            BackendError::Refused(format!("the account {} has a uid of the system", self.name))
+        })
+    }
+}
+
 /// What a deployment did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployed {
@@ -286,6 +298,19 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::set_groups`].
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError>;
 
+    /// Takes back only the lock that [`Backend::suspend`] set, where it can be told from others: what an
+    /// admin or another stack has locked stays.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`].
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        self.resume(identity, name).await
+    }
+
     /// Gives the account the shell of tier limited, in which little or nothing can be done.
     ///
     /// # Errors
@@ -316,6 +341,11 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn primary_group(&self, _name: &UserName) -> Result<Option<GroupName>, BackendError> {
         Ok(None)
+    }
+
+    /// True when all nodes of a service see the same accounts.
+    fn is_shared(&self) -> bool {
+        true
     }
 
     /// True when [`Backend::remove`] ends the account's sessions; else the caller does, on its host.

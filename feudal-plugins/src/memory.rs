@@ -35,6 +35,8 @@ struct State {
     /// Names of removed accounts, with their owners.
     retired: BTreeMap<UserName, Identity>,
     failures: VecDeque<BackendError>,
+    /// Failures of one operation each.
+    failures_of: Vec<(String, BackendError)>,
     sessions: BTreeMap<UserName, u32>,
     jobs: BTreeMap<UserName, u32>,
     calls: Vec<String>,
@@ -50,6 +52,8 @@ struct Kept {
     primary: Option<GroupName>,
     managed: Vec<GroupName>,
     shell_before: Option<String>,
+    /// An admin has locked it by hand.
+    by_hand: bool,
 }
 
 impl MemoryBackend {
@@ -71,13 +75,32 @@ impl MemoryBackend {
             kept.account = account;
             return;
         }
-        let kept = Kept { primary: None, managed: Vec::new(), shell_before: None, account };
+        let kept = Kept {
+            primary: None,
+            managed: Vec::new(),
+            shell_before: None,
+            by_hand: false,
+            account,
+        };
         state.accounts.insert(kept.account.name.clone(), kept);
+    }
+
+    /// An admin locks the account on the host.
+    pub fn lock_by_hand(&self, name: &UserName) {
+        if let Some(kept) = self.lock().accounts.get_mut(name) {
+            kept.by_hand = true;
+            kept.account.state = AccountState::Suspended;
+        }
     }
 
     /// The next operation that changes something fails like this.
     pub fn fail_next(&self, error: BackendError) {
         self.lock().failures.push_back(error);
+    }
+
+    /// The next operation of this name, as [`MemoryBackend::calls`] has it, fails like this.
+    pub fn fail_next_of(&self, call: &str, error: BackendError) {
+        self.lock().failures_of.push((call.to_owned(), error));
     }
 
     /// So many sessions are running on the account.
@@ -88,6 +111,11 @@ impl MemoryBackend {
     /// So many jobs of cron and at wait for the account.
     pub fn give_jobs(&self, name: &UserName, count: u32) {
         self.lock().jobs.insert(name.clone(), count);
+    }
+
+    /// True while the jobs of the account are held.
+    pub fn is_held(&self, name: &UserName) -> bool {
+        self.lock().held.contains(name)
     }
 
     /// The accounts for which the script was asked for, oldest first.
@@ -107,6 +135,9 @@ impl MemoryBackend {
     fn begin(&self, call: &str, name: &UserName) -> Result<MutexGuard<'_, State>, BackendError> {
         let mut state = self.lock();
         state.calls.push(format!("{call} {name}"));
+        if let Some(at) = state.failures_of.iter().position(|(of, _)| of == call) {
+            return Err(state.failures_of.remove(at).1);
+        }
         match state.failures.pop_front() {
             Some(error) => Err(error),
             None => Ok(state),
@@ -182,7 +213,8 @@ fn make(state: &mut State, intent: &Intent) -> Result<Deployed, BackendError> {
     };
     let primary = Some(intent.groups.primary.clone());
     let wanted = supplementary(intent, primary.as_ref());
-    let mut kept = Kept { account, primary, managed: Vec::new(), shell_before: None };
+    let mut kept =
+        Kept { account, primary, managed: Vec::new(), shell_before: None, by_hand: false };
     let changes = regroup(&mut kept, &wanted);
     let account = kept.account.clone();
     state.accounts.insert(intent.name.clone(), kept);
@@ -197,6 +229,10 @@ fn state_of(shell: &str) -> AccountState {
 impl Backend for MemoryBackend {
     fn name(&self) -> &'static str {
         "memory"
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
@@ -274,7 +310,20 @@ impl Backend for MemoryBackend {
 
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         self.change("resume", identity, name, |kept| {
+            kept.by_hand = false;
             kept.account.state = state_of(&kept.account.shell);
+        })
+    }
+
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        self.change("lift_own_lock", identity, name, |kept| {
+            if !kept.by_hand {
+                kept.account.state = state_of(&kept.account.shell);
+            }
         })
     }
 
@@ -296,6 +345,10 @@ impl Backend for MemoryBackend {
             kept.account.shell = shell.as_str().to_owned();
             kept.show_shell();
         })
+    }
+
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        Ok(self.lock().accounts.get(name).and_then(|kept| kept.primary.clone()))
     }
 
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {

@@ -37,6 +37,12 @@ impl Shells {
         }
     }
 
+    /// True for the shell of a lower tier, in which one may do less than in that of tier full.
+    pub fn is_lower(&self, shell: &str) -> bool {
+        shell != self.full.as_str()
+            && (shell == self.limited.as_str() || shell == self.restricted.as_str())
+    }
+
     /// True for the shell of a tier. Another shell was set by the operator, and stays.
     pub fn is_of_a_tier(&self, shell: &str) -> bool {
         [&self.full, &self.limited, &self.restricted].iter().any(|tier| tier.as_str() == shell)
@@ -59,5 +65,13 @@ mod tests {
         assert_eq!(shells.of(Tier::Limited).as_str(), "/sbin/nologin");
         assert_eq!(shells.of(Tier::Restricted).as_str(), "/sbin/nologin");
         assert!(shells.is_of_a_tier("/bin/sh") && !shells.is_of_a_tier("/bin/zsh"));
+        assert!(shells.is_lower("/sbin/nologin") && !shells.is_lower("/bin/zsh"));
+    }
+
+    #[test]
+    fn a_tier_whose_shell_is_that_of_tier_full_is_not_lower() {
+        let mut shells = Shells::standard().unwrap();
+        shells.limited = shells.full.clone();
+        assert!(!shells.is_lower("/bin/sh") && shells.is_lower("/sbin/nologin"));
     }
 }

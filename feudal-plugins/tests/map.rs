@@ -14,7 +14,7 @@ use motley_proto::{Identity, Uid, UserName};
 use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -33,16 +33,16 @@ impl Host {
 }
 
 impl NameService for Host {
-    fn has_user(&self, name: &UserName) -> bool {
-        self.0.lock().unwrap().contains_key(name)
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.0.lock().unwrap().contains_key(name))
     }
-    fn has_uid(&self, uid: Uid) -> bool {
-        self.0.lock().unwrap().values().any(|known| *known == uid.get())
+    fn has_uid(&self, uid: Uid) -> io::Result<bool> {
+        Ok(self.0.lock().unwrap().values().any(|known| *known == uid.get()))
     }
-    fn entry(&self, name: &UserName) -> Option<HostEntry> {
-        let uid = *self.0.lock().unwrap().get(name)?;
+    fn entry(&self, name: &UserName) -> io::Result<Option<HostEntry>> {
+        let Some(uid) = self.0.lock().unwrap().get(name).copied() else { return Ok(None) };
         let (home, shell) = (format!("/home/{name}"), "/bin/bash".to_owned());
-        Some(HostEntry { uid, gid: uid, home, shell })
+        Ok(Some(HostEntry { uid, gid: uid, home, shell }))
     }
 }
 

@@ -319,18 +319,31 @@ impl Admission {
         if let Decision::Refuse(refusal) = self.authorise_identified(&identified) {
             return Err(Refusal::NotAuthorised(refusal.reason));
         }
-        if identified.verified().is_some() {
-            self.accounts.reactivate(identified.identity(), "login").await?;
-        }
-        let standing = self.accounts.standing(identified.identity()).await?;
-        check_name(&standing, name)?;
+        let identity = identified.identity();
+        check_name(&self.accounts.standing(identity).await?, name)?;
         if let Some(only) = identified.only.as_ref().filter(|only| only.as_str() != name.as_str()) {
             return Err(Refusal::OtherAccount(only.clone()));
         }
-        if let (Some(guard), Who::Verified { verified, mark: Some(mark) }) =
-            (&self.replay, &identified.who)
-        {
-            guard.use_up(*mark, verified)?;
+        let guarded = match (&self.replay, &identified.who) {
+            (Some(guard), Who::Verified { verified, mark: Some(mark) }) => {
+                Some((guard, *mark, verified))
+            }
+            _ => None,
+        };
+        // What can't open the prompt must not lift what idleness led to either.
+        if guarded.is_some_and(|(guard, mark, _)| guard.knows(mark)) {
+            return Err(Refusal::Replayed(Replayed::Used));
+        }
+        if identified.verified().is_some() {
+            self.accounts.reactivate(identity, "login").await?;
+        }
+        let standing = self.accounts.standing(identity).await?;
+        check_name(&standing, name)?;
+        if !standing.admits() {
+            return Err(Refusal::State(standing.state));
+        }
+        if let Some((guard, mark, verified)) = guarded {
+            guard.use_up(mark, verified)?;
         }
         Ok(identified)
     }
@@ -338,10 +351,11 @@ impl Admission {
 
 fn check_name(standing: &Standing, name: &LoginName) -> Result<(), Refusal> {
     let own = standing.name().map(|own| own.as_str());
-    if own != Some(name.as_str()) {
-        return Err(Refusal::OtherName(own.map(str::to_owned)));
+    if own == Some(name.as_str()) {
+        Ok(())
+    } else {
+        Err(Refusal::OtherName(own.map(str::to_owned)))
     }
-    if standing.admits() { Ok(()) } else { Err(Refusal::State(standing.state)) }
 }
 
 #[cfg(test)]

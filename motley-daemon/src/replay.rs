@@ -84,6 +84,13 @@ impl ReplayGuard {
         Ok(())
     }
 
+    /// True for a token that was used up before.
+    pub fn knows(&self, mark: Mark) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.drop_ended(self.clock.now());
+        used.owners.contains_key(&mark)
+    }
+
     /// How many tokens are remembered.
     pub fn len(&self) -> usize {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).owners.len()

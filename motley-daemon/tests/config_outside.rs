@@ -135,6 +135,22 @@ fn r33_a_map_names_what_is_wrong_by_line_and_is_for_us_alone_to_write() {
 }
 
 #[test]
+fn r08_where_comments_do_not_name_people_the_site_is_told_what_the_pam_module_needs() {
+    let (_folder, path) = file("https://op.example ada ada\n", 0o644);
+    let map = format!("[ldf_adapter]\nbackend = map\n[backend.map]\nfile = {}\n", path.display());
+    let ldap = "[ldf_adapter]\nbackend = ldap\nfallback_group = people\n[backend.ldap]\n\
+                host = localhost\nuser_base = ou=p\ngroup_base = ou=g\n";
+    let elsewhere = format!("{ldap}attribute_oidc_uid = employeeNumber\n");
+    for (adapter, told) in [(map.as_str(), true), (&elsewhere, true), (ldap, false), ("", false)] {
+        let (_, warnings) = read("", adapter).unwrap();
+        let is_told = warnings
+            .iter()
+            .any(|it| it.cure.contains("account_on_error = deny into /etc/pam_oidc.toml"));
+        assert_eq!(is_told, told, "{adapter}: {warnings:?}");
+    }
+}
+
+#[test]
 fn where_several_providers_can_share_groups_the_site_is_told() {
     let two = "[authorisation.a]\nop_url = https://a.example\nauthorise_all = yes\n\
                [authorisation.b]\nop_url = https://b.example\nauthorise_all = yes\n";

@@ -8,7 +8,7 @@ mod people;
 mod token;
 mod trail;
 
-pub use import::{ImportOutcome, ImportPage, ImportRow};
+pub use import::{ImportOutcome, ImportPage, ImportRow, LeftRequest, LeftState, RequestOutcome};
 pub use node::{NodeOutcome, NodeRow};
 pub use people::{
     AccountDetails, AccountPage, AccountQuery, AccountRow, LoginFact, Mark, SessionsPage,
@@ -162,6 +162,13 @@ pub enum AdminRequest {
         apply: bool,
         /// Behind this one, in the order of issuer and subject.
         after: Option<Identity>,
+    },
+    /// Take requests over that another stack kept for its admins.
+    ImportRequests {
+        /// Whether it is done, or only told what would be done.
+        apply: bool,
+        /// Which.
+        requests: Vec<LeftRequest>,
     },
     /// Load the configuration anew.
     Reload,
@@ -330,6 +337,8 @@ pub enum AdminAnswer {
     Reconciled(Vec<String>),
     /// To [`AdminRequest::Import`].
     Imported(ImportPage),
+    /// To [`AdminRequest::ImportRequests`]: what becomes of each, in their order.
+    RequestsImported(Vec<RequestOutcome>),
     /// To [`AdminRequest::Reload`].
     Reloaded(ReloadReport),
     /// To [`AdminRequest::IssueCode`].

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod identity;
 pub mod knock;
 pub mod login;
+pub mod name_service;
 pub mod names;
 pub mod node;
 pub mod peer;

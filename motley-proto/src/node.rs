@@ -17,7 +17,7 @@ pub enum NodeNameError {
     TooLong,
     /// It has other characters.
     #[error(
-        "has characters other than letters, digits, dots, - and _, or begins with one of those"
+        "has characters other than ASCII letters, digits, dots, - and _, or begins with a dot, - or _"
     )]
     Character,
 }

@@ -99,6 +99,7 @@ impl WhoMay for AdminRequest {
             | AdminRequest::RotateTrail
             | AdminRequest::Reconcile
             | AdminRequest::Import { .. }
+            | AdminRequest::ImportRequests { .. }
             | AdminRequest::Reload
             | AdminRequest::Knocks { .. }
             | AdminRequest::ClearKnocks

@@ -42,6 +42,17 @@ text_type! {
     AccountPath, check_path, PathError
 }
 
+/// Expiry dates that [`Task::Unexpire`] takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpiryMarks {
+    /// Those that [`Task::Expire`] set.
+    Own,
+    /// These, and a date as another stack's suspension leaves it: the day on which it was done, while
+    /// the ledger held the account. A local admin who expires an account leaves the same.
+    OfSuspensions,
+}
+
 /// An account that shall exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,14 +120,15 @@ pub enum Task {
         /// Its name.
         name: UserName,
     },
-    /// Takes that mark back and restores an expiry date that was there before. An expiry date as
-    /// another stack's suspension leaves it (the day on which it was done, while the ledger held the
-    /// account) is taken back too; dates that the local admin set ahead are not.
+    /// Takes that mark back and restores an expiry date that was there before. Dates that the local
+    /// admin set ahead stay.
     Unexpire {
         /// Whose account it is.
         identity: Identity,
         /// Its name.
         name: UserName,
+        /// Which dates are taken back.
+        marks: ExpiryMarks,
     },
     /// Ends all sessions and processes of the account.
     EndSessions {

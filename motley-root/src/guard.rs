@@ -191,9 +191,7 @@ pub fn is_abandoned(
     limits: &Limits,
 ) -> bool {
     let Some(gid) = groups.gid(group.as_str()) else { return false };
-    is_to_go(group, gid, book, limits)
-        && groups.members(group.as_str()).is_empty()
-        && !users.uses_gid(gid)
+    is_to_go(group, gid, book, limits) && groups.is_empty(group.as_str()) && !users.uses_gid(gid)
 }
 
 fn is_to_go(group: &GroupName, gid: u32, book: &Book, limits: &Limits) -> bool {

@@ -307,7 +307,7 @@ fn describe_task(task: &Task) -> (&'static str, String, Option<&Identity>) {
             ("set shell", format!("{name} {shell}"), Some(identity))
         }
         Task::Expire { identity, name } => ("expire", name.to_string(), Some(identity)),
-        Task::Unexpire { identity, name } => ("unexpire", name.to_string(), Some(identity)),
+        Task::Unexpire { identity, name, .. } => ("unexpire", name.to_string(), Some(identity)),
         Task::EndSessions { identity, name } => ("end sessions", name.to_string(), Some(identity)),
         Task::Hold { identity, name } => ("hold", name.to_string(), Some(identity)),
         Task::Release { identity, name } => ("release", name.to_string(), Some(identity)),

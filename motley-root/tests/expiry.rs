@@ -3,7 +3,7 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{NewAccount, Task};
+use motley_proto::task::{ExpiryMarks, NewAccount, Task};
 use motley_root::accounts::Accounts;
 use std::fs;
 use support::*;
@@ -44,7 +44,17 @@ fn expire(accounts: &Accounts) -> (bool, String) {
 }
 
 fn unexpire(accounts: &Accounts) -> (bool, String) {
-    let task = Task::Unexpire { identity: identity(NAME), name: user(NAME) };
+    let task = Task::Unexpire {
+        identity: identity(NAME),
+        name: user(NAME),
+        marks: ExpiryMarks::OfSuspensions,
+    };
+    (account(accounts.carry_out(&task)).expired, date())
+}
+
+fn lift_own(accounts: &Accounts) -> (bool, String) {
+    let marks = ExpiryMarks::Own;
+    let task = Task::Unexpire { identity: identity(NAME), name: user(NAME), marks };
     (account(accounts.carry_out(&task)).expired, date())
 }
 
@@ -129,7 +139,11 @@ fn r21_a_contract_end_that_any_task_saw_ahead_is_never_lifted() {
     }
     let accounts = created();
     let expire = Task::Expire { identity: identity(NAME), name: user(NAME) };
-    let unexpire_task = Task::Unexpire { identity: identity(NAME), name: user(NAME) };
+    let unexpire_task = Task::Unexpire {
+        identity: identity(NAME),
+        name: user(NAME),
+        marks: ExpiryMarks::OfSuspensions,
+    };
     let seen_by =
         [adopt(), Task::Create(plan(NAME, 5001)), set_groups(), set_shell(), unexpire_task, expire];
     for (round, task) in (0..).zip(&seen_by) {
@@ -221,5 +235,45 @@ fn an_account_that_is_made_again_counts_from_its_new_day() {
     shell("chage -E 20050 jdoe");
     assert_eq!(unexpire(&accounts), expired("20050"));
     shell("chage -E 20100 jdoe");
+    assert_eq!(unexpire(&accounts), active());
+}
+
+#[test]
+fn r28_of_several_suspensions_only_ours_is_lifted_where_only_ours_shall_be() {
+    if !enter() {
+        return;
+    }
+    let accounts = created();
+    set_today(20_005);
+    // Ours alone.
+    expire(&accounts);
+    assert_eq!(lift_own(&accounts), active());
+    // An admin's alone, above ours, and below.
+    shell("chage -E 20005 jdoe");
+    assert_eq!(lift_own(&accounts), expired("20005"));
+    assert_eq!(unexpire(&accounts), active());
+    expire(&accounts);
+    shell("chage -E 20005 jdoe");
+    assert_eq!(lift_own(&accounts), expired("20005"));
+    assert_eq!(unexpire(&accounts), active());
+    shell("chage -E 20005 jdoe");
+    expire(&accounts);
+    assert_eq!(lift_own(&accounts), expired("20005"));
+    assert_eq!(unexpire(&accounts), active());
+    // A date to come comes back.
+    shell("chage -E 30000 jdoe");
+    expire(&accounts);
+    assert_eq!(lift_own(&accounts), (false, "30000".to_owned()));
+}
+
+#[test]
+fn r28_a_suspension_of_the_former_keeper_is_not_ours() {
+    if !enter() {
+        return;
+    }
+    shell("useradd -M -g nogroup -u 1700 -e 19500 -c 'jdoe@https%3A%2F%2Fop.example%2F' jdoe");
+    let accounts = open(Setup::default());
+    accounts.carry_out(&adopt()).unwrap();
+    assert!(lift_own(&accounts).0);
     assert_eq!(unexpire(&accounts), active());
 }

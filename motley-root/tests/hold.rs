@@ -3,14 +3,15 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{Held, Task, TaskAnswer, TaskDone, TaskRefusal};
+use motley_proto::task::{ExpiryMarks, Held, Task, TaskAnswer, TaskDone, TaskRefusal};
 use motley_root::{
     accounts::{Accounts, Asker},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
 };
 use std::{
     fs,
-    os::unix::fs::chown,
+    io::Read,
+    os::unix::{fs::chown, process::CommandExt},
     path::Path,
     sync::{
         Arc,
@@ -207,7 +208,7 @@ fn r28_a_task_whose_asker_has_gone_when_its_turn_comes_changes_nothing() {
     accounts.carry_out(&expire).unwrap();
     for task in [
         Task::Release { identity: identity.clone(), name: name.clone() },
-        Task::Unexpire { identity, name },
+        Task::Unexpire { identity, name, marks: ExpiryMarks::OfSuspensions },
     ] {
         assert_eq!(gone(&task), Err(TaskRefusal::Busy), "{task:?}");
     }
@@ -269,4 +270,34 @@ fn jobs_of_a_removed_account_are_gone_and_do_not_come_back_with_the_person() {
     assert_eq!(there(), [false; 3]);
     let archive = "/var/spool/cron/.motley-held/jdoe-5001-20270115T080000Z";
     assert_eq!(fs::read_dir(archive).unwrap().count(), 2);
+}
+
+#[test]
+fn r28_when_an_account_is_taken_away_nothing_waits_any_more_when_its_sessions_are_told_to_end() {
+    if !enter() {
+        return;
+    }
+    let (accounts, _) = account_with_jobs();
+    fs::write("/home/jdoe/seen", "").unwrap();
+    chown("/home/jdoe/seen", Some(5001), Some(5001)).unwrap();
+    let look = "trap 'ls -d /var/spool/cron/*/* /var/lib/systemd/linger/* >/home/jdoe/seen 2>/dev/null; exit' TERM
+        echo ready; while :; do sleep 0.05; done";
+    let mut session = std::process::Command::new("/bin/sh")
+        .args(["-c", look])
+        .stdout(std::process::Stdio::piped())
+        .uid(5001)
+        .gid(5001)
+        .spawn()
+        .unwrap();
+    let mut ready = [0; 6];
+    session.stdout.take().unwrap().read_exact(&mut ready).unwrap();
+    let done = accounts.carry_out(&Task::Remove { identity: identity("jdoe"), name: user("jdoe") });
+    assert!(matches!(done, Ok(TaskDone::Removed(_))), "{done:?}");
+    session.wait().unwrap();
+    let home = fs::read_dir("/home/.removed").unwrap().next().unwrap().unwrap().path();
+    let seen = fs::read_to_string(home.join("seen")).unwrap();
+    assert_eq!(seen, "/var/spool/cron/crontabs/localadmin\n");
+    let held = "/var/spool/cron/.motley-held";
+    let shelves: Vec<_> = fs::read_dir(held).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(shelves, [home.file_name().unwrap()], "where nothing is put back from");
 }

@@ -4,7 +4,11 @@
 mod support;
 
 use motley_proto::task::{HookRun, Task, TaskDone};
-use motley_root::{accounts::Accounts, adapter::Wishes};
+use motley_root::{
+    accounts::Accounts,
+    adapter::{LeavingHomes, Wishes},
+    guard::ExistingHomes,
+};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 use support::{directory::Directory, *};
 
@@ -188,4 +192,30 @@ fn r27_the_daemons_word_alone_runs_no_script_for_accounts_of_a_directory() {
         "{refused:?}"
     );
     assert_eq!(said(), "");
+}
+
+#[test]
+fn r25_the_script_is_not_run_in_a_home_that_came_back_or_was_there_before() {
+    if !enter() {
+        return;
+    }
+    write(SCRIPT, "ln -s /etc/shadow /home/$1/link; echo \"$1\" >> /run/said\n", 0o644);
+    let mut setup = with_hook(SCRIPT);
+    setup.wishes.homes = LeavingHomes::Keep;
+    setup.limits.existing_homes = ExistingHomes::Keep;
+    let accounts = open(setup);
+    create(&accounts, "jdoe", 5001);
+    assert_eq!(run(&accounts, "jdoe"), HookRun::Ended(Some(0)));
+    accounts.carry_out(&Task::Remove { identity: identity("jdoe"), name: user("jdoe") }).unwrap();
+    create(&accounts, "jdoe", 5001);
+    assert_eq!(run(&accounts, "jdoe"), HookRun::NotDue);
+    shell("mkdir /home/kim && chown 5002 /home/kim");
+    create(&accounts, "kim", 5002);
+    assert_eq!(run(&accounts, "kim"), HookRun::NotDue);
+    // A home that is gone is made anew, and so is greeted.
+    accounts.carry_out(&Task::Remove { identity: identity("kim"), name: user("kim") }).unwrap();
+    shell("rm -r /home/kim");
+    create(&accounts, "kim", 5002);
+    assert_eq!(run(&accounts, "kim"), HookRun::Ended(Some(0)));
+    assert_eq!(said(), "jdoe\nkim\n");
 }

@@ -3,7 +3,9 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{HomeFate, NewAccount, Removal, Task, TaskAnswer, TaskDone, TaskRefusal};
+use motley_proto::task::{
+    ExpiryMarks, HomeFate, NewAccount, Removal, Task, TaskAnswer, TaskDone, TaskRefusal,
+};
 use motley_root::{
     accounts::{Accounts, Outcome},
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
@@ -170,7 +172,8 @@ fn r24_a_person_who_comes_back_in_the_middle_of_a_removal_gets_a_whole_account()
         let refused = accounts.carry_out(&other);
         assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
     }
-    let unexpire = Task::Unexpire { identity: id(), name: user("jdoe") };
+    let unexpire =
+        Task::Unexpire { identity: id(), name: user("jdoe"), marks: ExpiryMarks::OfSuspensions };
     assert_eq!(accounts.carry_out(&unexpire), Err(TaskRefusal::NotManaged(user("jdoe"))));
     let facts = account(accounts.carry_out(&Task::Create(plan("jdoe", 5001))));
     assert!(!facts.expired && fs::exists("/home/jdoe").unwrap() && fs::exists(ASIDE).unwrap());

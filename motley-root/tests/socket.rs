@@ -3,7 +3,7 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{Task, TaskDone};
+use motley_proto::task::{ExpiryMarks, Task, TaskDone};
 use std::{
     fs,
     io::{Read, Write},
@@ -328,7 +328,7 @@ fn r36_a_handful_of_capabilities_is_enough_for_every_task() {
         },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
-        Task::Unexpire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
     ] {
         let answer = ask(&task).unwrap();
         assert!(answer.is_ok(), "{task:?}: {answer:?}");

@@ -3,7 +3,9 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{AccountFacts, NewAccount, SessionsEnded, Task, TaskDone, TaskRefusal};
+use motley_proto::task::{
+    AccountFacts, ExpiryMarks, NewAccount, SessionsEnded, Task, TaskDone, TaskRefusal,
+};
 use motley_root::{
     accounts::Accounts,
     runner::{CommandRunner, Finished, Program, RunError, SystemRunner},
@@ -100,7 +102,7 @@ fn r21_accounts_that_motley_did_not_make_are_never_touched() {
         },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
-        Task::Unexpire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
         Task::EndSessions { identity: i(), name: n() },
     ] {
         assert_eq!(accounts.carry_out(&task), Err(TaskRefusal::NotManaged(n())), "{task:?}");
@@ -148,7 +150,7 @@ fn r21_an_account_that_was_made_anew_by_hand_belongs_to_nobody_else() {
         Task::Adopt { identity: i(), name: n() },
         Task::SetGroups { identity: i(), name: n(), join, leave },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/bash") },
-        Task::Unexpire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
     ] {
         assert_eq!(accounts.carry_out(&task), Err(TaskRefusal::NotManaged(n())), "{task:?}");
     }
@@ -237,7 +239,7 @@ fn r26_every_program_gets_the_name_behind_two_dashes() {
         Task::SetGroups { identity: i(), name: n(), join: vec![], leave: vec![group("atlas")] },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
-        Task::Unexpire { identity: i(), name: n() },
+        Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
     ] {
         accounts.carry_out(&task).unwrap();
     }
@@ -264,7 +266,7 @@ fn an_expired_account_says_so_and_gets_its_old_date_back() {
         let (identity, name) = (identity("jdoe"), user("jdoe"));
         let task = match expire {
             "expire" => Task::Expire { identity, name },
-            _ => Task::Unexpire { identity, name },
+            _ => Task::Unexpire { identity, name, marks: ExpiryMarks::OfSuspensions },
         };
         account(accounts.carry_out(&task)).expired
     };
@@ -346,7 +348,14 @@ fn an_account_that_was_suspended_when_it_was_adopted_can_be_resumed() {
     let accounts = open(Setup::default());
     let (i, n) = (|| identity("sub-1"), || user("legacy"));
     assert!(account(accounts.carry_out(&Task::Adopt { identity: i(), name: n() })).expired);
-    assert!(!account(accounts.carry_out(&Task::Unexpire { identity: i(), name: n() })).expired);
+    assert!(
+        !account(accounts.carry_out(&Task::Unexpire {
+            identity: i(),
+            name: n(),
+            marks: ExpiryMarks::OfSuspensions
+        }))
+        .expired
+    );
 }
 
 #[test]

@@ -4,22 +4,10 @@
 //! these words; the program at that path is started with these arguments, and, where the line ends
 //! in `...`, with the words that were typed behind. The longest list of words that fits counts.
 
-use crate::line::words;
+use crate::{line::words, rsync};
 
 /// What `...` at the end of a line stands for.
 const FURTHER: &str = "...";
-
-/// Its options as a daemon name a configuration, which can name programs.
-const RSYNC: &str = "rsync";
-/// First argument without which rsync(1) starts whatever it is told to.
-const RSYNC_SERVER: &str = "--server";
-/// With it rsync(1) reads only.
-const RSYNC_SENDER: &str = "--sender";
-/// Options of rsync(1) that start programs or write where nothing is copied to. No client sends them.
-const RSYNC_WAYS_OUT: &[&str] =
-    &["--daemon", "--config", "--dparam", "--log-file", "--write-batch", "--only-write-batch"];
-/// Options of rsync(1) by which it deletes what it only has to read.
-const RSYNC_DELETIONS: &[&str] = &["--remove-source-files", "--remove-sent-files"];
 
 /// A listed command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,35 +81,13 @@ fn parse_line(line: &str) -> Result<Command, String> {
         return Err("`...` stands elsewhere than at the end".to_owned());
     }
     let command = Command { typed, program, arguments, further };
-    if command.is_rsync() && further && !command.fixed(RSYNC_SERVER) {
-        return Err(format!("rsync with `...` starts any program; write {RSYNC_SERVER} before it"));
+    if rsync::is_started_by(&command) && further && !rsync::is_fixed(&command, rsync::SERVER) {
+        return Err(format!(
+            "rsync with `...` starts any program; write {} before it",
+            rsync::SERVER
+        ));
     }
     Ok(command)
-}
-
-impl Command {
-    fn is_rsync(&self) -> bool {
-        self.program.rsplit('/').next() == Some(RSYNC)
-    }
-
-    /// True if the list gives this argument, and none before it that is no such switch.
-    fn fixed(&self, argument: &str) -> bool {
-        let mut switches = self
-            .arguments
-            .iter()
-            .take_while(|given| [RSYNC_SERVER, RSYNC_SENDER].contains(&given.as_str()));
-        self.arguments.first().is_some_and(|first| first == RSYNC_SERVER)
-            && switches.any(|given| given == argument)
-    }
-
-    /// True if these words, typed behind, make the program something else than what is listed.
-    fn is_led_astray_by(&self, behind: &[String]) -> bool {
-        let refuses = |options: &[&str]| {
-            behind.iter().any(|word| options.contains(&word.split('=').next().unwrap_or_default()))
-        };
-        self.is_rsync()
-            && (refuses(RSYNC_WAYS_OUT) || (self.fixed(RSYNC_SENDER) && refuses(RSYNC_DELETIONS)))
-    }
 }
 
 /// The program and arguments that the words stand for; `None` when they are not listed.
@@ -131,7 +97,7 @@ pub fn choose(commands: &[Command], typed: &[String]) -> Option<(String, Vec<Str
     };
     let command = commands.iter().filter(fits).max_by_key(|command| command.typed.len())?;
     let behind = typed.get(command.typed.len()..).unwrap_or_default();
-    if command.is_led_astray_by(behind) {
+    if rsync::is_started_by(command) && !rsync::allows(command, behind) {
         return None;
     }
     let arguments = command.arguments.iter().chain(behind).cloned().collect();
@@ -199,6 +165,19 @@ mod tests {
             "rsync --server --sender --log-file=.forward . x",
             "rsync --server --sender --remove-source-files . x",
             "rsync --server --write-batch=.forward . x",
+            "rsync --server -s",
+            "rsync --server -slogDtpre.iLsfxC",
+            "rsync --server --sender -logDtprse.LsfxC",
+            "rsync --server --sender --secluded-args",
+            "rsync --server --protect-args . x",
+            "rsync --server . x -s",
+            "rsync --server -e sh . x",
+            "rsync --server -esh . x",
+            "rsync --server -logM--daemon . x",
+            "rsync --server -B7s . x",
+            "rsync --server - . x",
+            "rsync --server -- . x",
+            "rsync --server --sender --suffix -s . x",
             "scp -S /bin/sh x:y .",
             "scp",
             "/usr/lib/openssh/sftp-server -d /tmp",

@@ -13,6 +13,7 @@ pub mod environment;
 pub mod ffi;
 pub mod line;
 pub mod owned;
+mod rsync;
 
 /// The commands of the limited shell.
 pub const COMMANDS_FILE: &str = "/etc/motley_cue/limited_commands";

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use motley_tests::op::User;
 use motley_tests::sandbox::{
     PamStack, Sandbox, Service, Ssh, SshKey, World, built, check_run, until,
 };
@@ -174,6 +175,73 @@ sandbox_test! {
         until("the job of cron", SOON, || ran("cron").then_some(()))?;
         let owner = check_run("stat", &["-c", "%U:%G %a", &crontabs.join(&alice).to_string_lossy()])?;
         assert_eq!(owner.trim(), format!("{alice}:crontab 600"));
+        Ok(())
+    }
+}
+
+/// Whether `NAME` has a crontab that cron finds.
+fn has_crontab(name: &str) -> bool {
+    Path::new("/var/spool/cron/crontabs").join(name).exists()
+}
+
+sandbox_test! {
+    fn r28_jobs_of_a_limited_person_wait_also_through_a_suspension(sb) {
+        let (world, alice, key) = world(sb)?;
+        let home = sb.user(&alice)?.context("no user")?.home;
+        for line in ["echo '@reboot echo ran >> ran-by-cron' | crontab -", "echo 'echo ran >> ran-by-at' | at now"] {
+            let done = Ssh::to(&alice).key(&key).keys_only().command(line).with_askpass(sb, &[])?;
+            ensure!(done.is_success(), "{line}: {}", done.stderr);
+        }
+        let receipt = ctl(&["users", "limit", &alice])?;
+        ensure!(fact(&receipt, "jobs") == Some("2 held"), "{receipt}");
+        ensure!(fact(&receipt, "STILL TO BE DONE").is_none() && !has_crontab(&alice), "{receipt}");
+        // Neither a deployment nor the end of a suspension is the end of the limit.
+        world.daemon.rest()?.get("/user/deploy", Some(&world.op.token("alice").sign()))?;
+        ctl(&["users", "suspend", &alice])?;
+        ctl(&["users", "resume", &alice])?;
+        let mut at = Command::new("/usr/sbin/atd");
+        at.args(["-f", "-l", "100", "-b", "1"]);
+        let _at = Service::start(sb, "atd", at)?;
+        let cron = start_cron(sb, "cron-1")?;
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(!home.join("ran-by-cron").exists() && !home.join("ran-by-at").exists());
+        drop(cron);
+
+        // The limit ends while the person is suspended: nothing is put back before that ends too.
+        ctl(&["users", "suspend", &alice])?;
+        ctl(&["users", "unlimit", &alice])?;
+        assert!(!has_crontab(&alice), "released while suspended");
+        let receipt = ctl(&["users", "resume", &alice])?;
+        ensure!(fact(&receipt, "STILL TO BE DONE").is_none() && has_crontab(&alice), "{receipt}");
+        until("the job of at", SOON, || home.join("ran-by-at").exists().then_some(()))
+    }
+}
+
+sandbox_test! {
+    fn r28_jobs_wait_while_somebody_has_the_shell_of_a_lower_tier(sb) {
+        let pam = PamStack::token_only().argument("fail_floor_ms=300");
+        let rules = "authorise_all = yes\nassurance_based_shell_tier_full = high";
+        let world = World::with(sb, rules, pam, |daemon| daemon)?;
+        let deploy = |assurance: &str| {
+            let ada = User::new("ada").claim("preferred_username", "ada");
+            world.op.add_user(ada.claim("eduperson_assurance", assurance));
+            world.daemon.rest()?.get("/user/deploy", Some(&world.op.token("ada").sign()))
+        };
+        let shell = || check_run("getent", &["passwd", "ada"]).map(|line| line.trim().to_owned());
+        let high = "https://refeds.org/high";
+        deploy(high)?;
+        ensure!(!shell()?.ends_with("nologin"), "{}", shell()?);
+        fs::write("/var/spool/cron/crontabs/ada", "@reboot echo ran >> ran-by-cron\n")?;
+        check_run("chown", &["ada:crontab", "/var/spool/cron/crontabs/ada"])?;
+        check_run("chmod", &["600", "/var/spool/cron/crontabs/ada"])?;
+        for _ in 0..2 {
+            deploy("https://refeds.org/low")?;
+            ensure!(shell()?.ends_with("nologin") && !has_crontab("ada"), "{}", shell()?);
+        }
+        for _ in 0..2 {
+            deploy(high)?;
+            ensure!(!shell()?.ends_with("nologin") && has_crontab("ada"), "{}", shell()?);
+        }
         Ok(())
     }
 }

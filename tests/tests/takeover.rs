@@ -5,8 +5,9 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use motley_proto::identity::quote_plus;
 use motley_tests::op::{Alg, User};
-use motley_tests::sandbox::{World, built, check_run};
+use motley_tests::sandbox::{PamStack, World, built, check_run};
 use motley_tests::sandbox_test;
+use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 
 fn ctl(words: &[&str]) -> Result<Output> {
     Ok(Command::new(built("motleyctl")?).args(words).output()?)
@@ -64,6 +65,77 @@ sandbox_test! {
         let report: serde_json::Value = serde_json::from_str(&told).context("JSON")?;
         let oddity = report["oddities"][0].as_str().unwrap_or_default();
         ensure!(oddity.contains("the accounts jdoe and jdoe2 carry one identity"), "{told}");
+        Ok(())
+    }
+}
+
+/// Requests as feudalAdapter 2.0.4 wrote them.
+const WAITING: &str = include_str!("../vectors/pending_users.sql");
+
+/// Leaves them where the Python stack keeps them, about people of this provider.
+fn leave_requests(world: &World) -> Result<&'static str> {
+    let folder = "/var/lib/feudal";
+    std::fs::create_dir_all(folder)?;
+    check_run("chmod", &["700", folder])?;
+    let of_this = quote_plus(world.op.issuer());
+    let script = WAITING.replace("https%3A%2F%2Fop.example%2F", &of_this);
+    let script = script.replace("https://op.example/", world.op.issuer());
+    let file = "/var/lib/feudal/pending_users.db";
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(script))).await?;
+        connection.close().await.map_err(anyhow::Error::from)
+    })?;
+    Ok(file)
+}
+
+sandbox_test! {
+    fn r40_requests_of_the_python_stack_wait_here_and_are_decided_here(sb) {
+        let adapter = "[ldf_adapter]\nbackend = local_unix\nfallback_group = nogroup\n\
+            [backend.local_unix]\nhome_base = /home\nshell = /bin/bash\n\
+            [login_info]\nssh_host = localhost\n[approval]\nenabled = yes\nnotifier = off\n";
+        let pam = PamStack::token_only();
+        let world = World::with(sb, "authorise_all = yes", pam, |daemon| daemon.adapter(adapter))?;
+        leave_requests(&world)?;
+        let told = text(&ctl(&["import", "--requests"])?);
+        ensure!(told.contains("4 to be taken over, 0 are known, 1 can't be"), "{told}");
+        ensure!(told.contains("fay") && told.contains("no account that could join"), "{told}");
+        let page = text(&ctl(&["--json", "approvals"])?);
+        ensure!(!page.contains("subject"), "something was changed: {page}");
+        let done = text(&ctl(&["import", "--requests", "--apply"])?);
+        ensure!(done.contains("4 taken over, 0 were known, 1 could not be"), "{done}");
+        let again = text(&ctl(&["import", "--requests", "--apply"])?);
+        ensure!(again.contains("0 taken over, 4 were known, 1 could not be"), "{again}");
+
+        let waiting = |whose: &str| -> Result<(String, String)> {
+            let page: serde_json::Value = serde_json::from_str(&text(&ctl(&["--json", "approvals"])?))?;
+            let rows = page.as_array().context("no rows")?;
+            let row = rows.iter().find(|row| row["identity"]["subject"] == whose);
+            let row = row.with_context(|| format!("{whose} does not wait: {page}"))?;
+            let word = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            Ok((word("reference"), word("status")))
+        };
+        assert_eq!(waiting("dan")?.1, "rejected");
+        // ann comes by: her request gets the claims of her token, and she is told what she knows.
+        let user = User::new("ann").subject("ann").claim("preferred_username", "ann");
+        world.op.add_user(user.claim("groups", serde_json::json!(["wlcg", "lab"])));
+        let token = world.op.token("ann").alg(Alg::Es256).sign();
+        let (before, _) = waiting("ann")?;
+        let reply = world.daemon.rest()?.get("/user/deploy", Some(&token))?;
+        ensure!(reply.text.contains("already submitted"), "{}", reply.text);
+        let (after, _) = waiting("ann")?;
+        ensure!(before.ends_with(".1") && after.ends_with(".2"), "{before} {after}");
+        let old = ctl(&["approvals", "accept", &before])?;
+        ensure!(!old.status.success(), "nobody accepts what he has not seen: {old:?}");
+        // bob has not come by; what was noted of him is enough for these rules.
+        for (whose, reference) in [("ann", after), ("bob", waiting("bob")?.0)] {
+            let accepted = ctl(&["approvals", "accept", &reference])?;
+            ensure!(accepted.status.success(), "{whose}: {accepted:?}");
+            ensure!(sb.user(whose)?.is_some(), "{whose} has no account");
+        }
+        let run = world.paste(sb, "ann", &token)?;
+        ensure!(run.is_success() && run.stdout.contains("ann"), "{run:?}");
         Ok(())
     }
 }

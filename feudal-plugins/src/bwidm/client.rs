@@ -125,12 +125,17 @@ impl BwIdm {
         Ok(())
     }
 
-    /// Makes a group of the service.
-    pub(super) async fn create_group(&self, name: &GroupName) -> Result<RegGroup, BackendError> {
+    /// Has a group of the service made. In `Ok(Err(_))` is why it was not.
+    ///
+    /// # Errors
+    /// When the service gives no answer: then nobody knows.
+    pub(super) async fn create_group(
+        &self,
+        name: &GroupName,
+    ) -> Result<Result<(), BackendError>, BackendError> {
         let ssn = self.config.service.as_str();
-        self.rest.get(&["group-admin", "create", ssn, name.as_str()]).await?;
-        let missing = || self.rest.unavailable("does not know a group that it has just made");
-        self.group_named(name).await?.ok_or_else(missing)
+        let answer = self.rest.answer_to(&["group-admin", "create", ssn, name.as_str()]).await?;
+        Ok(answer.map(|_| ()))
     }
 
     /// True when some record notes that we made this group.

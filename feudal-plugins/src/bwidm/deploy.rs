@@ -6,10 +6,18 @@ use super::{
 };
 use crate::{
     backend::{BackendError, Deployed, GroupChanges, Intent},
-    local_unix::ask_names,
+    local_unix::{NameService, ask_names},
 };
 use motley_proto::{GroupName, rest::AccountState};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
 
 impl BwIdm {
     pub(super) async fn make_true(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -82,9 +90,12 @@ impl BwIdm {
         let named = self.records_named(&intent.name).await?;
         let foreign = named.iter().any(|record| record.external_id != own.as_str());
         let has_name = record.is_some_and(|it| it.name(&self.config.organisation).is_some());
-        let name = intent.name.clone();
-        let taken = foreign
-            || (!has_name && ask_names(&self.names, move |names| names.has_user(&name)).await?);
+        // What groups of the host say of the name is this person's who had it before.
+        let (name, is_own) = (intent.name.clone(), intent.uid.is_some());
+        let look = move |names: &dyn NameService| {
+            Ok(names.has_user(&name)? || (!is_own && names.is_member(&name)?))
+        };
+        let taken = foreign || (!has_name && ask_names(&self.names, look).await?);
         if taken { Err(BackendError::NameTaken(intent.name.clone())) } else { Ok(()) }
     }
 
@@ -126,18 +137,32 @@ impl BwIdm {
         let service = &self.config.service;
         let group = match self.group_named(name).await? {
             // What a crash cut off.
-            Some(group) if record.is_making(service, name) => group,
+            Some(group) if record.is_making(service, name, now()) => group,
             Some(group) => return self.check_group(group, record).await,
-            None => {
-                // First, so that a crash leaves no group that nobody may join.
-                record.note_making(service, name);
-                self.write(record).await?;
-                self.create_group(name).await?
-            }
+            None => self.make_group(name, record).await?,
         };
         record.note_made(service, &group);
         self.write(record).await?;
         Ok(group)
+    }
+
+    async fn make_group(
+        &self,
+        name: &GroupName,
+        record: &mut Record,
+    ) -> Result<RegGroup, BackendError> {
+        let service = &self.config.service;
+        // First, so that a crash leaves no group that nobody may join.
+        record.note_making(service, name, now());
+        self.write(record).await?;
+        if let Err(refusal) = self.create_group(name).await? {
+            // A group that others make of that name must not pass for this one.
+            record.forget_making(service, name);
+            self.write(record).await?;
+            return Err(refusal);
+        }
+        let missing = || self.rest.unavailable("does not know a group that it has just made");
+        self.group_named(name).await?.ok_or_else(missing)
     }
 
     async fn check_group(

@@ -14,7 +14,7 @@ pub use config::{BaseUrl, BwIdmConfig, BwIdmError, Organisation, ServiceName};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
-    local_unix::{NameService, SystemNames, ask_names},
+    local_unix::{NameService, SystemNames, ask_names, is_unknown},
 };
 use async_trait::async_trait;
 use motley_proto::{
@@ -154,7 +154,7 @@ impl Backend for BwIdm {
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         let owned = name.clone();
-        if ask_names(&self.names, move |names| names.has_user(&owned)).await? {
+        if !ask_names(&self.names, move |names| is_unknown(names, &owned)).await? {
             return Ok(true);
         }
         Ok(!self.records_named(name).await?.is_empty())

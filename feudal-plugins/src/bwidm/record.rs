@@ -15,8 +15,10 @@ const ACTIVE: &str = "ACTIVE";
 /// What people without an address have in its place: the service demands one.
 const NO_ADDRESS: &str = "no@email.provided";
 
-/// Note about a group in the place of its id, while it is made.
-const MAKING: &str = "making";
+/// Note about a group in the place of its id, while it is made; the time follows, in seconds since 1970.
+const MAKING: &str = "making ";
+/// How long such a note holds, in seconds: whoever makes a group of that name later is somebody else.
+const MAKING_HOLDS: u64 = 300;
 
 /// A group of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,12 +100,21 @@ impl Record {
     }
 
     /// Notes that we are about to make a group that there is not.
-    pub(super) fn note_making(&mut self, service: &ServiceName, group: &GroupName) {
-        self.set("attributeStore", &made_key(service, group.as_str()), MAKING);
+    pub(super) fn note_making(&mut self, service: &ServiceName, group: &GroupName, now: u64) {
+        let note = format!("{MAKING}{now}");
+        self.set("attributeStore", &made_key(service, group.as_str()), &note);
     }
 
-    pub(super) fn is_making(&self, service: &ServiceName, group: &GroupName) -> bool {
-        self.attribute("attributeStore", &made_key(service, group.as_str())) == Some(MAKING)
+    /// Takes that note back: the group was not made.
+    pub(super) fn forget_making(&mut self, service: &ServiceName, group: &GroupName) {
+        self.set("attributeStore", &made_key(service, group.as_str()), "");
+    }
+
+    /// True if a crash can have come between the note and the group.
+    pub(super) fn is_making(&self, service: &ServiceName, group: &GroupName, now: u64) -> bool {
+        let note = self.attribute("attributeStore", &made_key(service, group.as_str()));
+        let begun = note.and_then(|note| note.strip_prefix(MAKING)?.parse::<u64>().ok());
+        begun.and_then(|begun| now.checked_sub(begun)).is_some_and(|age| age <= MAKING_HOLDS)
     }
 
     /// Notes that we made a group. It is kept with the person for whom we did, where it can be searched

@@ -54,6 +54,15 @@ impl Rest {
         self.send(Method::GET, path, None).await
     }
 
+    /// As [`Rest::get`], with an error that was the answer told from no answer at all.
+    pub(super) async fn answer_to(
+        &self,
+        path: &[&str],
+    ) -> Result<Result<Answer, BackendError>, BackendError> {
+        let (status, bytes) = self.exchange(Method::GET, path, None).await?;
+        Ok(self.read(status, &bytes))
+    }
+
     /// Hands over a record.
     pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, BackendError> {
         self.send(Method::POST, path, Some(body)).await
@@ -65,6 +74,16 @@ impl Rest {
         path: &[&str],
         body: Option<&Value>,
     ) -> Result<Answer, BackendError> {
+        let (status, bytes) = self.exchange(method, path, body).await?;
+        self.read(status, &bytes)
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Vec<u8>), BackendError> {
         let mut url = self.config.url.text().to_owned();
         for element in path {
             url.push('/');
@@ -90,7 +109,7 @@ impl Rest {
             }
             bytes.extend_from_slice(&chunk);
         }
-        self.read(status, &bytes)
+        Ok((status, bytes))
     }
 
     fn read(&self, status: StatusCode, bytes: &[u8]) -> Result<Answer, BackendError> {

@@ -9,7 +9,7 @@ mod protocol;
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
-    local_unix::{NameService, SystemNames, ask_names},
+    local_unix::{NameService, SystemNames, ask_names, is_unknown},
     person::Person,
 };
 use async_trait::async_trait;
@@ -163,7 +163,7 @@ impl Backend for External {
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
         let owned = name.clone();
-        if ask_names(&self.names, move |names| names.has_user(&owned)).await? {
+        if !ask_names(&self.names, move |names| is_unknown(names, &owned)).await? {
             return Ok(true);
         }
         Ok(self.ask::<Taken>(&Operation::IsTaken { name }).await?.taken)

@@ -99,12 +99,19 @@ impl LdapDirectory {
         }
         let name = intent.name.clone();
         let (exists, uid) = crate::local_unix::ask_names(&self.names, move |names| {
-            (names.has_user(&name), names.uid_of(&name))
+            Ok((names.has_user(&name)?, names.uid_of(&name)?))
         })
         .await?;
         // A cache of the host may remember the account that this person had.
         let is_own = intent.uid.is_some_and(|own| uid == Some(own.get()));
-        if exists && !is_own { Err(taken()) } else { Ok(()) }
+        if exists && !is_own {
+            return Err(taken());
+        }
+        // What groups say of the name is this person's who had it before.
+        if intent.uid.is_none() && self.is_member_somewhere(&intent.name).await? {
+            return Err(taken());
+        }
+        Ok(())
     }
 
     async fn is_uid_free(&self, uid: u32) -> Result<bool, BackendError> {

@@ -3,7 +3,7 @@
 use super::{
     LdapDirectory, Mode,
     directory::Query,
-    entry::{all_of, any_of, equals},
+    entry::{all_of, any_of, dn_below, equals},
     fault::code,
     lock::{add, delete},
     look::GROUP,
@@ -52,6 +52,25 @@ impl LdapDirectory {
             Some(Group { dn: entry.dn, name, gid })
         });
         Ok(groups.collect())
+    }
+
+    /// True when a group lists somebody of this name, in the directory or on this host. Groups go on
+    /// listing people who are gone, and whoever got such a name would get their memberships.
+    pub(super) async fn is_member_somewhere(&self, name: &UserName) -> Result<bool, BackendError> {
+        let config = self.config();
+        let dn = dn_below(&config.user_base, &config.attributes.name, name.as_str());
+        let listed = any_of(&[
+            equals("memberUid", name.as_str()),
+            equals("member", &dn),
+            equals("uniqueMember", &dn),
+        ]);
+        if !self.groups(&listed).await?.is_empty()
+            || self.files.snapshot().await?.is_member(name.as_str())
+        {
+            return Ok(true);
+        }
+        let name = name.clone();
+        ask_names(&self.names, move |names| names.is_member(&name)).await
     }
 
     pub(super) async fn groups_noting(&self, note: &Note) -> Result<Vec<Group>, BackendError> {

@@ -161,7 +161,9 @@ impl Backend for LdapDirectory {
     }
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {
-        Ok(self.has_entry(name).await? || self.host_has_user(name).await?)
+        Ok(self.has_entry(name).await?
+            || self.host_has_user(name).await?
+            || self.is_member_somewhere(name).await?)
     }
 
     async fn is_uid_taken(&self, uid: Uid) -> Result<bool, BackendError> {

@@ -216,7 +216,7 @@ impl LdapDirectory {
         let is_uid = numbers.attribute == "uidNumber";
         ask_names(&self.names, move |names| match Uid::new(number) {
             Ok(uid) if is_uid => names.has_uid(uid),
-            Err(_) if is_uid => true,
+            Err(_) if is_uid => Ok(true),
             _ => names.has_gid(number),
         })
         .await

@@ -28,7 +28,7 @@ impl LocalUnix {
             shell: intent.shell.clone(),
             home_base: intent.home_base.clone(),
         });
-        let facts = account_facts(self.root.run(&task).await?)?;
+        let facts = account_facts(self.host.run(&task).await?)?;
         let joined = without(&intent.groups.supplementary, facts.primary_group.as_deref());
         let account = account_of(facts, Some(intent.identity.clone()));
         Ok(Deployed { account, created: true, joined, left: Vec::new() })
@@ -41,7 +41,7 @@ impl LocalUnix {
     ) -> Result<Deployed, BackendError> {
         let owner = Some(intent.identity.clone());
         if facts.identity.is_none() {
-            self.adopt(&intent.identity, &intent.name).await?;
+            self.host.adopt(&intent.identity, &intent.name).await?;
         }
         if facts.expired {
             let account = account_of(facts, owner);
@@ -72,7 +72,7 @@ impl LocalUnix {
         }
         let (identity_, name) = (identity.clone(), facts.name.clone());
         let task = Task::SetGroups { identity: identity_, name, join, leave };
-        match self.change(identity, &facts.name, &task).await? {
+        match self.host.change(identity, &facts.name, &task).await? {
             TaskDone::Groups { joined, left, account } => {
                 Ok((account, GroupChanges { joined, left }))
             }

@@ -11,24 +11,20 @@ mod tests;
 
 pub(crate) use account_files::AccountFiles;
 pub use config::LocalUnixConfig;
-pub(crate) use name_service::ask_names;
 pub use name_service::{HostEntry, NameService, SystemNames};
+pub(crate) use name_service::{ask_names, is_unknown};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent},
-    host::Host,
-    root::{Channel, unexpected},
+    root::{RootHost, unexpected},
 };
 use account_files::Stamp;
 use async_trait::async_trait;
 use facts::{owner, without};
 use motley_proto::{
-    GroupName, Identity, SshKey, Uid, UserName,
+    GroupName, Identity, Uid, UserName,
     rest::AccountState,
-    task::{
-        AccountFacts, AccountPath, AccountSessions, Held, HookRun, KeysKept, Removal,
-        SessionsEnded, Task, TaskDone, TaskRefusal,
-    },
+    task::{AccountFacts, AccountPath, ExpiryMarks, Removal, Task, TaskDone},
 };
 use std::{
     collections::HashMap,
@@ -48,7 +44,7 @@ pub struct LocalUnix {
     config: LocalUnixConfig,
     files: AccountFiles,
     names: Arc<dyn NameService>,
-    root: Channel,
+    host: Arc<RootHost>,
     expiry: Mutex<HashMap<UserName, Expiry>>,
 }
 
@@ -77,9 +73,14 @@ impl LocalUnix {
             config,
             files: AccountFiles::under(file_system),
             names,
-            root: Channel::new(socket),
+            host: Arc::new(RootHost::adopting(socket)),
             expiry: Mutex::default(),
         }
+    }
+
+    /// The host of these accounts.
+    pub fn host(&self) -> Arc<RootHost> {
+        Arc::clone(&self.host)
     }
 
     /// The options it works by.
@@ -89,7 +90,7 @@ impl LocalUnix {
 
     async fn inspect(&self, name: &UserName) -> Result<Option<AccountFacts>, BackendError> {
         let shadow = self.files.shadow_stamp();
-        match self.root.run(&Task::Inspect { name: name.clone() }).await? {
+        match self.host.run(&Task::Inspect { name: name.clone() }).await? {
             TaskDone::Inspected(facts) => {
                 let mut kept = self.expiry.lock().unwrap_or_else(PoisonError::into_inner);
                 if let (Some(facts), Some(shadow)) = (&facts, shadow) {
@@ -121,34 +122,16 @@ impl LocalUnix {
         }
         Ok(account)
     }
-
-    /// Has root change an account, and take it into its ledger first if it is not there yet.
-    async fn change(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-        task: &Task,
-    ) -> Result<TaskDone, BackendError> {
-        match self.root.ask(task).await? {
-            Ok(done) => Ok(done),
-            Err(TaskRefusal::NotManaged(_)) => {
-                self.adopt(identity, name).await?;
-                self.root.run(task).await
-            }
-            Err(refusal) => Err(refusal.into()),
-        }
-    }
-
-    async fn adopt(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
-        let task = Task::Adopt { identity: identity.clone(), name: name.clone() };
-        self.root.run(&task).await.map(|_| ())
-    }
 }
 
 #[async_trait]
 impl Backend for LocalUnix {
     fn name(&self) -> &'static str {
         "local_unix"
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn find(&self, identity: &Identity) -> Result<Option<Account>, BackendError> {
@@ -225,17 +208,31 @@ impl Backend for LocalUnix {
     ) -> Result<(), BackendError> {
         let task =
             Task::SetShell { identity: identity.clone(), name: name.clone(), shell: shell.clone() };
-        self.change(identity, name, &task).await.map(|_| ())
+        self.host.change(identity, name, &task).await.map(|_| ())
     }
 
     async fn suspend(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         let task = Task::Expire { identity: identity.clone(), name: name.clone() };
-        self.change(identity, name, &task).await.map(|_| ())
+        self.host.change(identity, name, &task).await.map(|_| ())
     }
 
     async fn resume(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
-        let task = Task::Unexpire { identity: identity.clone(), name: name.clone() };
-        self.change(identity, name, &task).await.map(|_| ())
+        let task = Task::Unexpire {
+            identity: identity.clone(),
+            name: name.clone(),
+            marks: ExpiryMarks::OfSuspensions,
+        };
+        self.host.change(identity, name, &task).await.map(|_| ())
+    }
+
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        let (identity_, name_, marks) = (identity.clone(), name.clone(), ExpiryMarks::Own);
+        let task = Task::Unexpire { identity: identity_, name: name_, marks };
+        self.host.change(identity, name, &task).await.map(|_| ())
     }
 
     async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
@@ -262,7 +259,7 @@ impl Backend for LocalUnix {
 
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         let task = Task::Remove { identity: identity.clone(), name: name.clone() };
-        match self.change(identity, name, &task).await {
+        match self.host.change(identity, name, &task).await {
             Ok(TaskDone::Removed(removal)) => Ok(removal),
             Ok(other) => Err(unexpected(&other)),
             Err(BackendError::NoAccount) => Ok(Removal::default()),
@@ -272,10 +269,10 @@ impl Backend for LocalUnix {
 
     async fn roll_back(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         let task = Task::RollBack { identity: identity.clone(), name: name.clone() };
-        match self.root.run(&task).await {
+        match self.host.run(&task).await {
             // The helper removes nothing that was completed, and adopts it again if it is ours.
             Err(BackendError::Refused(reason)) => {
-                self.adopt(identity, name).await.map_err(|_| BackendError::Refused(reason))
+                self.host.adopt(identity, name).await.map_err(|_| BackendError::Refused(reason))
             }
             done => done.map(|_| ()),
         }
@@ -286,72 +283,6 @@ impl Backend for LocalUnix {
         match UserName::new(PROBE) {
             Ok(name) => self.inspect(&name).await.map(|_| ()),
             Err(_) => Ok(()),
-        }
-    }
-}
-
-#[async_trait]
-impl Host for LocalUnix {
-    async fn sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<AccountSessions, BackendError> {
-        let task = Task::Sessions { identity: identity.clone(), name: name.clone() };
-        // Asking adopts nobody: an account that was never taken over is left as it is.
-        match self.root.run(&task).await? {
-            TaskDone::SessionList(list) => Ok(list),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn end_sessions(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<SessionsEnded, BackendError> {
-        let task = Task::EndSessions { identity: identity.clone(), name: name.clone() };
-        match self.change(identity, name, &task).await? {
-            TaskDone::Sessions(ended) => Ok(ended),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn hold(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
-        let task = Task::Hold { identity: identity.clone(), name: name.clone() };
-        match self.change(identity, name, &task).await? {
-            TaskDone::Held(held) => Ok(held),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn release(&self, identity: &Identity, name: &UserName) -> Result<Held, BackendError> {
-        let task = Task::Release { identity: identity.clone(), name: name.clone() };
-        match self.change(identity, name, &task).await? {
-            TaskDone::Released(held) => Ok(held),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn created(&self, identity: &Identity, name: &UserName) -> Result<HookRun, BackendError> {
-        let task = Task::RunHook { identity: identity.clone(), name: name.clone() };
-        match self.root.run(&task).await? {
-            TaskDone::Hook(run) => Ok(run),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    async fn set_keys(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-        keys: &[SshKey],
-    ) -> Result<KeysKept, BackendError> {
-        let (identity_, keys) = (identity.clone(), keys.to_vec());
-        let task = Task::SetKeys { identity: identity_, name: name.clone(), keys };
-        match self.change(identity, name, &task).await? {
-            TaskDone::Keys(kept) => Ok(kept),
-            other => Err(unexpected(&other)),
         }
     }
 }

@@ -146,6 +146,11 @@ impl Snapshot {
         lines(&self.group).any(|(place, _)| until(from(&self.group, place), [':'; 3]) == name)
     }
 
+    /// True when a group lists a member of that name.
+    pub(crate) fn is_member(&self, name: &str) -> bool {
+        !self.groups_of(name).is_empty()
+    }
+
     pub(crate) fn has_uid(&self, uid: u32) -> bool {
         self.uids.binary_search(&uid).is_ok()
     }

@@ -3,14 +3,15 @@
 use super::*;
 use crate::groups::Groups;
 use crate::person::Person;
+use crate::root::Channel;
 use motley_proto::{
     Issuer, Subject,
     frame::{Cap, Decoder, encode},
-    task::{NewAccount, TaskAnswer},
+    task::{NewAccount, TaskAnswer, TaskRefusal},
 };
 use std::{
     collections::VecDeque,
-    fs,
+    fs, io,
     sync::atomic::{AtomicU32, Ordering},
 };
 use tempfile::TempDir;
@@ -73,15 +74,21 @@ async fn read_task(stream: &mut UnixStream) -> Option<Task> {
     Some(decoder.finish().unwrap())
 }
 
-/// Nobody but those in passwd, and one name in a directory elsewhere.
+/// Nobody but those in passwd, one name in a directory elsewhere, and one of which it does not tell.
 struct Names;
 
 impl NameService for Names {
-    fn has_user(&self, name: &UserName) -> bool {
-        name.as_str() == "ldapuser"
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        match name.as_str() {
+            "unsure" => Err(io::ErrorKind::NotConnected.into()),
+            text => Ok(text == "ldapuser"),
+        }
     }
-    fn has_uid(&self, uid: Uid) -> bool {
-        uid.get() == 5000
+    fn has_uid(&self, uid: Uid) -> io::Result<bool> {
+        match uid.get() {
+            5999 => Err(io::ErrorKind::NotConnected.into()),
+            number => Ok(number == 5000),
+        }
     }
 }
 
@@ -115,9 +122,16 @@ fn bench(script: impl IntoIterator<Item = Act>) -> Bench {
     });
     tokio::spawn(Arc::clone(&helper).serve(UnixListener::bind(&socket).unwrap()));
     let config = LocalUnixConfig::standard().unwrap();
-    let mut backend = LocalUnix::with_sources(config, &socket, root.path(), Arc::new(Names));
-    backend.root.trust_server(uzers::get_current_uid());
-    Bench { root, helper, backend }
+    let backend = LocalUnix::with_sources(config, &socket, root.path(), Arc::new(Names));
+    let mut bench = Bench { root, helper, backend };
+    bench.channel().trust_server(nix::unistd::getuid().as_raw());
+    bench
+}
+
+impl Bench {
+    fn channel(&mut self) -> &mut Channel {
+        Arc::get_mut(&mut self.backend.host).unwrap().channel()
+    }
 }
 
 fn name(text: &str) -> UserName {

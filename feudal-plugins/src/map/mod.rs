@@ -18,7 +18,7 @@ use motley_proto::{
     rest::AccountState,
     task::{AccountPath, Removal},
 };
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 /// Accounts that are looked up in one go.
 const LOOKED_UP: usize = 100;
@@ -124,11 +124,12 @@ impl Backend for Mapped {
         let mut found = Vec::new();
         for some in all.chunks(LOOKED_UP) {
             let some = some.to_vec();
-            let look_up = move |names: &dyn NameService| -> Vec<Account> {
+            let look_up = move |names: &dyn NameService| {
                 let known = some.iter().filter_map(|(identity, name)| {
-                    names.entry(name).map(|entry| account_of(Some(identity), name, entry))
+                    let entry = names.entry(name).transpose()?;
+                    Some(entry.map(|entry| account_of(Some(identity), name, entry)))
                 });
-                known.collect()
+                known.collect::<io::Result<Vec<Account>>>()
             };
             found.extend(ask_names(&self.names, look_up).await?);
         }

@@ -49,6 +49,16 @@ pub async fn r23_a_name_of_somebody_else_is_taken(rig: &dyn Rig) {
     assert_eq!(bob.found(rig).await, None);
 }
 
+pub async fn r23_a_name_that_a_group_still_lists_goes_to_nobody_new(rig: &dyn Rig) {
+    let ada = Someone::new(rig, "listed");
+    if !rig.list_in_group(&ada.name).await {
+        return;
+    }
+    let error = rig.backend().deploy(&ada.intent(rig)).await.unwrap_err();
+    assert_eq!(error, BackendError::NameTaken(ada.name.clone()));
+    assert_eq!(ada.found(rig).await, None);
+}
+
 pub async fn r23_a_uid_of_somebody_else_is_taken(rig: &dyn Rig) {
     if rig.backend().naming() != Naming::Offered {
         return;

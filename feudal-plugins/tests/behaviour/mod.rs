@@ -34,6 +34,7 @@ macro_rules! with_behaviour_cases {
             deploying_twice_is_the_same_as_once,
             an_account_of_another_stack_is_adopted,
             r23_a_name_of_somebody_else_is_taken,
+            r23_a_name_that_a_group_still_lists_goes_to_nobody_new,
             r23_a_uid_of_somebody_else_is_taken,
             r23_an_identity_has_one_account,
             r24_two_people_at_once_never_get_one_name,

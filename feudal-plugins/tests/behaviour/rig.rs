@@ -92,6 +92,11 @@ pub trait Rig: Send + Sync {
         false
     }
 
+    /// Lists a name as member of a group though there is no such account, as one that is gone leaves it.
+    async fn list_in_group(&self, _name: &UserName) -> bool {
+        false
+    }
+
     /// Everything that is kept under a name, as text, to see whether anything was touched.
     async fn picture(&self, name: &UserName) -> String {
         format!("{:?}", self.backend().by_name(name).await)

@@ -36,6 +36,8 @@ pub(crate) struct Service {
     pub calls: Vec<String>,
     /// After how many polls a registration holds.
     pub slowness: u32,
+    /// Refuses to make groups.
+    pub makes_no_groups: bool,
     next: i64,
 }
 
@@ -140,6 +142,9 @@ impl Service {
                 Some(id) => Json(json!({ "id": id, "name": name })).into_response(),
                 None => (StatusCode::NOT_FOUND, "no such group").into_response(),
             },
+            ["group-admin", "create", SSN, _] if self.makes_no_groups => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "not possible").into_response()
+            }
             ["group-admin", "create", SSN, name] => {
                 let id = self.new_id();
                 self.groups.insert((*name).to_owned(), id);

@@ -16,20 +16,27 @@ use feudal_plugins::{
 };
 use motley_proto::{GroupName, Identity, Secret, Uid, UniqueId, UserName, rest::AccountState};
 use std::{
+    io,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 /// Names that this host has besides those of the service.
 #[derive(Default)]
-struct HostNames(Mutex<Vec<UserName>>);
+struct HostNames {
+    users: Mutex<Vec<UserName>>,
+    members: Mutex<Vec<UserName>>,
+}
 
 impl NameService for HostNames {
-    fn has_user(&self, name: &UserName) -> bool {
-        self.0.lock().unwrap().contains(name)
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.users.lock().unwrap().contains(name))
     }
-    fn has_uid(&self, _: Uid) -> bool {
-        false
+    fn has_uid(&self, _: Uid) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn is_member(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.members.lock().unwrap().contains(name))
     }
 }
 
@@ -84,7 +91,12 @@ impl Rig for Bench {
     }
 
     async fn foreign_account(&self, name: &UserName) -> bool {
-        self.host.0.lock().unwrap().push(name.clone());
+        self.host.users.lock().unwrap().push(name.clone());
+        true
+    }
+
+    async fn list_in_group(&self, name: &UserName) -> bool {
+        self.host.members.lock().unwrap().push(name.clone());
         true
     }
 
@@ -341,6 +353,58 @@ async fn r22_with_a_prefix_or_a_list_such_groups_are_joined_and_no_others() {
     bench.backend.deploy(&intent).await.unwrap();
     assert_eq!(ada.account(&bench).await.groups, ["operators", "vo-lab"]);
     intent.groups.supplementary.push(GroupName::new("lab").unwrap());
+    let error = bench.backend.deploy(&intent).await.unwrap_err();
+    assert!(matches!(error, BackendError::GroupRefused { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn r23_who_comes_back_gets_a_name_that_groups_list() {
+    let bench = bench().await;
+    let ada = someone("back");
+    bench.list_in_group(&ada.name).await;
+    assert!(bench.backend.is_taken(&ada.name).await.unwrap());
+    let intent = feudal_plugins::Intent { uid: Some(ada.uid), ..ada.intent(&bench) };
+    assert_eq!(bench.backend.deploy(&intent).await.unwrap().account.name, ada.name);
+}
+
+/// Writes into the record of a person that we were about to make a group.
+fn note_making(bench: &Bench, who: &Someone, group: &str, note: &str) {
+    let mut service = bench.service.lock().unwrap();
+    let user = service.users.get_mut(&key(&who.identity)).unwrap();
+    user["attributeStore"][&format!("motley_made_sshtest_{group}")] = note.into();
+}
+
+#[tokio::test]
+async fn r22_a_note_that_outlived_its_attempt_opens_no_group_that_others_made() {
+    let bench = bench().await;
+    let ada = someone("stale");
+    ada.deploy(&bench).await;
+    foreign_group(&bench, "operators");
+    let intent = ada.intent_with_groups(&bench, &["operators"]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for note in
+        ["making".to_owned(), format!("making {}", now - 3600), format!("making {}", now + 3600)]
+    {
+        note_making(&bench, &ada, "operators", &note);
+        let error = bench.backend.deploy(&intent).await.unwrap_err();
+        assert!(matches!(error, BackendError::GroupRefused { .. }), "{note}: {error}");
+    }
+    // One of this very moment is what a crash leaves.
+    note_making(&bench, &ada, "operators", &format!("making {now}"));
+    bench.backend.deploy(&intent).await.unwrap();
+}
+
+#[tokio::test]
+async fn r22_a_group_that_the_service_would_not_make_leaves_no_note() {
+    let bench = bench().await;
+    let ada = someone("unmade");
+    ada.deploy(&bench).await;
+    bench.service.lock().unwrap().makes_no_groups = true;
+    let group = behaviour::new_group("unmade");
+    let intent = ada.intent_with_groups(&bench, &[&group]);
+    let error = bench.backend.deploy(&intent).await.unwrap_err();
+    assert!(matches!(error, BackendError::Unavailable { .. }), "{error}");
+    foreign_group(&bench, &group);
     let error = bench.backend.deploy(&intent).await.unwrap_err();
     assert!(matches!(error, BackendError::GroupRefused { .. }), "{error}");
 }

@@ -15,22 +15,25 @@ use feudal_plugins::{
 use motley_proto::{GroupName, Identity, Uid, UserName};
 use serde_json::{Value, json};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 use tempfile::TempDir;
 
-/// A host on which nobody lives.
+/// A host on which nobody lives, and whose groups list somebody who is gone.
 struct Nobody;
 
 impl NameService for Nobody {
-    fn has_user(&self, _: &UserName) -> bool {
-        false
+    fn has_user(&self, _: &UserName) -> io::Result<bool> {
+        Ok(false)
     }
-    fn has_uid(&self, _: Uid) -> bool {
-        false
+    fn has_uid(&self, _: Uid) -> io::Result<bool> {
+        Ok(false)
+    }
+    fn is_member(&self, name: &UserName) -> io::Result<bool> {
+        Ok(name.as_str() == "gone")
     }
 }
 
@@ -125,4 +128,13 @@ async fn accounts_come_in_pages() {
     names.sort();
     let listed = rig.backend.accounts().await.unwrap();
     assert_eq!(listed.into_iter().map(|account| account.name).collect::<Vec<_>>(), names);
+}
+
+#[tokio::test]
+async fn r23_a_name_that_a_group_of_the_host_still_lists_is_taken() {
+    let example = documented_example().await;
+    for (text, taken) in [("gone", true), ("free", false)] {
+        let name = UserName::new(text).unwrap();
+        assert_eq!(example.backend.is_taken(&name).await.unwrap(), taken, "{text}");
+    }
 }

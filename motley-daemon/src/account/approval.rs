@@ -4,59 +4,20 @@
 
 use super::{
     AccountError, Accounts,
-    deploy::{DeployError, Wish},
+    ask::{ApprovalRules, Asked, Asking, Brought, keep_claims},
+    deployment::{Consent, DeployError, Wish},
 };
-use crate::{
-    audit::Event,
-    chance::Chance,
-    clock::Timestamp,
-    notify::{Addressee, Letters, Mail, Occasion, Told},
-    store::{
-        AccountRecord, Approval, ApprovalIntent, KeptClaims, Letter, NewApproval, StoreError,
-        Submitted,
-    },
-    verified::{ClaimMap, Verified},
-};
-use feudal_plugins::{Account, Claims, Naming, Person, groups::groups, names::candidates};
+use crate::store::{AccountRecord, Approval, StoreError};
+use feudal_plugins::{Account, Claims, Naming, groups::groups, names::candidates};
 use motley_proto::{
     GroupName, Identity, UserName,
-    approval::{ApprovalId, ApprovalKind, ApprovalRef, ApprovalStatus},
+    approval::{ApprovalKind, ApprovalStatus},
     rest::AccountState,
-    text::escape,
 };
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-/// How much of a name or address is kept, in characters before escaping.
-const NAME_CHARACTERS: usize = 200;
-/// Most bytes of claims that are kept with a request.
-const CLAIMS_BYTES: usize = 128 * 1024;
 /// Most names that are tried to tell which one would be given.
 const TRIED_NAMES: usize = 200;
-
-/// How admins are asked.
-pub struct ApprovalRules {
-    /// Names of the claims that any rule reads; they are kept with a request.
-    pub claims: BTreeSet<String>,
-    /// Seconds after which a request, or its rejection, ends by itself.
-    pub expires_seconds: i64,
-    /// Mails are written.
-    pub by_mail: bool,
-    /// Their texts.
-    pub letters: Letters,
-    /// For the names of requests.
-    pub chance: Arc<dyn Chance>,
-}
-
-/// Whether a deployment needs an admin's word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Consent<'a> {
-    /// Nobody is asked.
-    NotNeeded,
-    /// What is new is asked for.
-    Ask,
-    /// An admin has accepted this request.
-    Given(&'a Approval),
-}
 
 /// Groups of an account that is there, by whether they need an admin's word.
 #[derive(Debug, Default)]
@@ -67,25 +28,6 @@ pub(super) struct Sorted {
     pub(super) asked: BTreeSet<GroupName>,
     /// What was asked before.
     pub(super) seen: Option<Approval>,
-}
-
-/// Whether admins were asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
-    /// The request is written.
-    Written,
-    /// There was nothing to ask, or somebody was faster.
-    Nothing,
-    /// Too many requests wait.
-    NotNow,
-}
-
-/// What is asked for.
-struct Asking<'a> {
-    kind: ApprovalKind,
-    groups: BTreeSet<GroupName>,
-    seen: Option<&'a Approval>,
-    name: Option<UserName>,
 }
 
 impl Accounts {
@@ -161,6 +103,10 @@ impl Accounts {
                 && intent.tier == wish.tier.as_str()
         };
         let status = seen.as_ref().map(|seen| (seen.status, is_same(seen)));
+        // What another stack had noted is replaced by what the provider says.
+        let again = status == Some((ApprovalStatus::Pending, true))
+            && wish.verified.is_whole()
+            && seen.as_ref().is_some_and(|seen| seen.intent.taken_over);
         match status {
             // Accepted for another node. A primary group that nobody accepted is asked for all the same.
             Some((ApprovalStatus::Accepted, _)) => {
@@ -176,15 +122,18 @@ impl Accounts {
                 let text = "User deployment was rejected. No new deployment request will be sent.";
                 return waits(AccountState::Rejected, text);
             }
-            Some((ApprovalStatus::Accepting, _) | (ApprovalStatus::Pending, true)) => {
+            Some((ApprovalStatus::Accepting, _) | (ApprovalStatus::Pending, true)) if !again => {
                 return waits(AccountState::Pending, ALREADY);
             }
-            Some((ApprovalStatus::Pending, false)) | None => {}
+            Some(_) | None => {}
         }
+        let brought = if again { Brought::Again } else { Brought::New };
         let name = self.name_to_be(wish, record).await?;
-        let asking = Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name };
+        let asking =
+            Asking { kind: ApprovalKind::Account, groups, seen: seen.as_ref(), name, brought };
         let is_new = seen.as_ref().is_none_or(|seen| seen.status == ApprovalStatus::Accepted);
         match self.ask(wish, asking).await? {
+            Asked::Written if again => waits(AccountState::Pending, ALREADY),
             Asked::Written if is_new => {
                 waits(AccountState::Pending, "Request for deployment was submitted for approval.")
             }
@@ -233,7 +182,7 @@ impl Accounts {
 
     /// Groups of an account for which nobody has to be asked: those that it has, those that the
     /// configuration gives to everybody, and those that were accepted.
-    async fn groups_without_asking(
+    pub(super) async fn groups_without_asking(
         &self,
         account: &Account,
         accepted: &BTreeSet<GroupName>,
@@ -276,11 +225,17 @@ impl Accounts {
         if is_known {
             return Ok(Asked::Nothing);
         }
+        let again = open.is_some_and(|open| {
+            open.intent.taken_over
+                && (open.kind, open.status) == (ApprovalKind::Groups, ApprovalStatus::Pending)
+                && open.intent.groups == asked
+        });
         let asking = Asking {
             kind: ApprovalKind::Groups,
             groups: asked,
             seen: seen.as_ref(),
             name: Some(name.clone()),
+            brought: if again { Brought::Again } else { Brought::New },
         };
         self.ask(wish, asking).await
     }
@@ -298,113 +253,6 @@ impl Accounts {
         intent.groups == *asked
             && intent.tier == wish.tier.as_str()
             && claims.is_some_and(|claims| claims == intent.claims)
-    }
-
-    /// Writes the request down together with the mails about it.
-    async fn ask(&self, wish: &Wish<'_>, asking: Asking<'_>) -> Result<Asked, DeployError> {
-        let Some(rules) = &self.approval else { return Ok(Asked::Nothing) };
-        let now = self.clock.now();
-        let open = asking.seen.filter(|seen| seen.status == ApprovalStatus::Pending);
-        let reference = match open {
-            Some(open) => ApprovalRef {
-                id: open.reference.id.clone(),
-                revision: open.reference.revision.saturating_add(1),
-            },
-            None => ApprovalRef { id: self.draw_id(rules)?, revision: 1 },
-        };
-        let intent = intent(rules, wish, asking.groups.clone())?;
-        let occasion = match (asking.kind, open.is_some()) {
-            (ApprovalKind::Groups, _) => Occasion::Update,
-            (ApprovalKind::Account, false) => Occasion::Deploy,
-            (ApprovalKind::Account, true) => Occasion::DeployUpdate,
-        };
-        let letters = self.letters(rules, occasion, wish, &asking, (&reference, &intent));
-        // A request that ended is still there until it is swept; this one takes its place.
-        let seen = match asking.seen {
-            Some(seen) => Some(seen.clone()),
-            None => self.store.approval_of(wish.identity).await?,
-        };
-        let event = Event::ApprovalRequested {
-            request: wish.request.to_owned(),
-            identity: wish.identity.clone(),
-            approval: reference.to_string(),
-            what: format!("{}: {}", asking.kind.as_str(), list(&asking.groups)),
-        };
-        let note = || self.record(event);
-        let new = NewApproval {
-            identity: wish.identity,
-            reference: &reference,
-            kind: asking.kind,
-            intent: &intent,
-            requested_at: open.map_or(now, |open| open.requested_at),
-            now,
-            expires_at: now.plus(rules.expires_seconds),
-        };
-        let identity = wish.identity.unique_id();
-        Ok(match self.store.submit(&new, seen.as_ref(), &letters, note).await? {
-            Submitted::Written => {
-                crate::measure::approval("requested");
-                tracing::info!(request = wish.request, %identity, approval = %reference, "an admin was asked");
-                Asked::Written
-            }
-            Submitted::Full => {
-                tracing::warn!(
-                    request = wish.request, %identity,
-                    "a request was not taken, for too many wait; decide about some, `motleyctl approvals`"
-                );
-                Asked::NotNow
-            }
-            Submitted::Changed => Asked::Nothing,
-        })
-    }
-
-    fn letters(
-        &self,
-        rules: &ApprovalRules,
-        occasion: Occasion,
-        wish: &Wish<'_>,
-        asking: &Asking<'_>,
-        (reference, intent): (&ApprovalRef, &ApprovalIntent),
-    ) -> Vec<Letter> {
-        if !rules.by_mail {
-            return Vec::new();
-        }
-        let told = Told {
-            identity: wish.identity,
-            reference,
-            kind: asking.kind,
-            full_name: intent.full_name.as_deref(),
-            email: intent.email.as_deref(),
-            email_verified: intent.email_verified,
-            name: asking.name.as_ref(),
-            groups: asking.groups.iter().collect(),
-        };
-        let admins = rules.letters.to_admins(occasion, &told);
-        let person = rules.letters.to_person(occasion, &told);
-        let letter = |mail| self.letter(wish.identity, "approval", mail);
-        std::iter::once(admins).chain(person).map(letter).collect()
-    }
-
-    /// A mail of which one waits at a time for each person: what it tells of replaces what came before.
-    pub(super) fn letter(&self, identity: &Identity, about: &str, mail: Mail) -> Letter {
-        let (reader, addressee) = match mail.to {
-            Addressee::Person(address) => ("person", Some(address)),
-            Addressee::Admins | Addressee::Watchers => ("admins", None),
-        };
-        Letter {
-            id: format!("{about}-{reader}-{}", identity.unique_id()),
-            addressee,
-            subject: mail.subject,
-            body: mail.body,
-            created_at: self.clock.now(),
-            failures: 0,
-        }
-    }
-
-    fn draw_id(&self, rules: &ApprovalRules) -> Result<ApprovalId, DeployError> {
-        let mut bytes = [0; 5];
-        rules.chance.fill(&mut bytes).map_err(AccountError::from)?;
-        Ok(ApprovalId::from_bytes(bytes))
     }
 
     /// The name that this person would get now, for the admins to see; it is not promised.
@@ -448,68 +296,3 @@ const ALREADY: &str =
 
 const NOT_NOW: &str =
     "Request for deployment can't be taken now: too many are waiting already. Try again later.";
-
-fn list(groups: &BTreeSet<GroupName>) -> String {
-    groups.iter().map(GroupName::as_str).collect::<Vec<_>>().join(",")
-}
-
-fn intent(
-    rules: &ApprovalRules,
-    wish: &Wish<'_>,
-    groups: BTreeSet<GroupName>,
-) -> Result<ApprovalIntent, DeployError> {
-    let claims = keep_claims(&rules.claims, wish.verified);
-    let bytes = serde_json::to_vec(&claims).map_or(usize::MAX, |text| text.len());
-    if bytes > CLAIMS_BYTES {
-        return Err(DeployError::Rejected(
-            "what the provider says of this person is too long to be kept for an approval"
-                .to_owned(),
-        ));
-    }
-    let person = Person::from_claims(wish.claims);
-    let short = |text: Option<String>| text.map(|text| escape(text.trim(), NAME_CHARACTERS));
-    Ok(ApprovalIntent {
-        full_name: short(person.full_name),
-        email: short(person.email),
-        email_verified: person.email_verified,
-        preferred_username: short(person.preferred_username),
-        primary_group: wish.groups.primary.clone(),
-        groups,
-        tier: wish.tier.as_str().to_owned(),
-        claims,
-    })
-}
-
-fn keep_claims(names: &BTreeSet<String>, verified: &Verified) -> KeptClaims {
-    let keep = |source: &Option<ClaimMap>| {
-        let source = source.as_ref()?;
-        let kept = source.iter().filter(|(name, _)| names.contains(*name));
-        Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
-    };
-    let sources = verified.sources();
-    KeptClaims {
-        userinfo: keep(&sources.userinfo),
-        introspection: keep(&sources.introspection),
-        token: keep(&sources.token),
-    }
-}
-
-/// The person of a request, as the provider described him when he asked.
-pub(crate) fn recall(approval: &Approval) -> (Verified, Claims) {
-    let kept = &approval.intent.claims;
-    let sources = crate::verified::ClaimSources {
-        userinfo: kept.userinfo.clone(),
-        introspection: kept.introspection.clone(),
-        token: kept.token.clone(),
-    };
-    let claims =
-        Claims::merge(kept.userinfo.as_ref(), kept.introspection.as_ref(), kept.token.as_ref());
-    // These claims were verified before they were kept. They let nobody in: they only help to decide
-    // about a request.
-    (Verified::attest(approval.identity.clone(), sources, None), claims)
-}
-
-/// When a rejection, or a request, ends.
-pub(super) fn ends(rules: &ApprovalRules, now: Timestamp) -> Timestamp {
-    now.plus(rules.expires_seconds)
-}

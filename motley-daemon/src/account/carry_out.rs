@@ -100,18 +100,23 @@ impl Accounts {
         } else {
             self.let_in(identity, &before).await
         };
-        let mut done = CarriedOut {
-            version: record.mark_version,
-            suspended,
-            limited_shell: before.limited_shell.clone(),
-            // The account may have been found meanwhile.
-            holds: self.store.carried_out(identity).await?.holds,
-            sessions: receipt.sessions,
+        let limited_shell = match self.show_limit(record, &before).await {
+            Ok(shell) => shell,
+            Err(unapplied) => {
+                unapplied.tell(&mut receipt);
+                before.limited_shell.clone()
+            }
         };
-        match self.show_limit(record, &before).await {
-            Ok(shell) => done.limited_shell = shell,
-            Err(unapplied) => unapplied.tell(&mut receipt),
+        for spelling in spellings(identity) {
+            match suspended {
+                true => self.keep_jobs_held(&spelling, &mut receipt).await,
+                false => self.settle_jobs(&spelling, before.suspended, &mut receipt).await,
+            }
         }
+        // The account may have been found meanwhile.
+        let CarriedOut { holds, jobs, .. } = self.store.carried_out(identity).await?;
+        let (version, sessions) = (record.mark_version, receipt.sessions);
+        let done = CarriedOut { version, suspended, limited_shell, holds, sessions, jobs };
         if receipt.pending.is_empty() {
             if let Err(error) = self.store.note_carried_out(identity, &done).await {
                 receipt.pending.push(format!("note that all is done: {error}"));
@@ -139,17 +144,11 @@ impl Accounts {
                 continue;
             };
             if before.suspended {
-                match self.backend.resume(&spelling, &name).await {
+                match self.backend.lift_own_lock(&spelling, &name).await {
                     // Who has no means of unlocking has locked nothing.
                     Ok(()) | Err(BackendError::NoAccount | BackendError::Unsupported(_)) => {}
                     Err(error) => receipt.pending.push(format!("resume the account: {error}")),
                 }
-                self.release(&spelling, &name, &mut receipt.pending).await;
-            } else {
-                // Answered at once where nothing is held. Where it is refused, nothing was held before.
-                let mut none = Vec::new();
-                self.release(&spelling, &name, &mut none).await;
-                tracing::debug!(%name, ?none, "nothing was known to be held");
             }
             receipt.name.get_or_insert(name);
         }

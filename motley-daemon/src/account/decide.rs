@@ -2,8 +2,8 @@
 
 use super::{
     AccountError, Accounts, Order,
-    approval::{Consent, ends, recall},
-    deploy::{DeployError, Deployment},
+    ask::{ends, recall},
+    deployment::{Consent, DeployError, Deployment},
 };
 use crate::{
     audit::Event,

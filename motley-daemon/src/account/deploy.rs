@@ -2,25 +2,23 @@
 
 use super::{
     AccountError, Accounts,
-    approval::{Asked, Consent},
+    ask::Asked,
+    deployment::{Consent, DeployError, Deployment, Wish},
 };
 use crate::{
     audit::Event,
     measure,
-    store::{AccountRecord, Ended, Engine, Phase, Reservation, StoreError, Use},
+    store::{AccountRecord, Ended, Engine, Phase, StoreError, Use},
     verified::Verified,
 };
 use feudal_plugins::{
-    Account, BackendError, Claims, Intent, LoginInfo, Naming, Person, Shells, Tier,
-    groups::{GroupRules, Groups, groups_without},
+    Account, BackendError, Claims, Intent, LoginInfo, Person, Shells, Tier,
+    groups::{GroupRules, groups_without},
     message,
-    names::{NameRules, candidates},
+    names::NameRules,
 };
 use motley_proto::{
-    Identity, Uid, UserName,
-    approval::ApprovalKind,
-    rest::{AccountState, StateAnswer},
-    task::AccountPath,
+    Identity, Uid, UserName, approval::ApprovalKind, rest::AccountState, task::AccountPath,
     text::escape,
 };
 use std::{collections::BTreeSet, time::Instant};
@@ -43,93 +41,6 @@ pub struct AccountRules {
     /// First uid to be given.
     pub first_uid: u32,
 }
-
-/// Outcome of a deployment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deployment {
-    /// State of the account afterwards.
-    pub state: AccountState,
-    /// What was done, in the established words.
-    pub message: String,
-    /// The local name.
-    pub name: UserName,
-}
-
-impl Deployment {
-    /// The answer of `/user/deploy`.
-    pub fn answer(&self, info: &LoginInfo) -> StateAnswer {
-        StateAnswer {
-            state: self.state,
-            message: self.message.clone(),
-            credentials: info.credentials(&self.name),
-        }
-    }
-}
-
-/// Why there is no account now.
-#[derive(Debug, thiserror::Error)]
-pub enum DeployError {
-    /// No name can be given to this identity.
-    #[error("{0}")]
-    Rejected(String),
-    /// An admin has to say so first, or has said no.
-    #[error("{message}")]
-    Waits {
-        /// `Pending` or `Rejected`; `NotDeployed` when no request can be taken now.
-        state: AccountState,
-        /// The sentence for the person.
-        message: String,
-    },
-    /// Account work failed.
-    #[error(transparent)]
-    Account(#[from] AccountError),
-}
-
-impl DeployError {
-    /// The back end has nothing for this person.
-    pub(super) fn nothing_prepared() -> Self {
-        let text =
-            "no account is prepared for this identity; ask the administrators of this service";
-        Self::Rejected(text.to_owned())
-    }
-}
-
-impl From<StoreError> for DeployError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::NamePromised(name) => Self::Rejected(format!(
-                "the account {name} was somebody else's; ask the administrators of this service for a new one"
-            )),
-            StoreError::UidPromised(uid) => Self::Rejected(format!(
-                "the account has the uid {uid}, which was somebody else's; ask the administrators of this service for a new one"
-            )),
-            error => Self::Account(error.into()),
-        }
-    }
-}
-
-impl From<BackendError> for DeployError {
-    fn from(error: BackendError) -> Self {
-        Self::Account(error.into())
-    }
-}
-
-/// What a deployment works with.
-pub(super) struct Wish<'a> {
-    pub(super) identity: &'a Identity,
-    pub(super) verified: &'a Verified,
-    pub(super) claims: &'a Claims,
-    pub(super) person: Person,
-    pub(super) groups: Groups,
-    pub(super) tier: Tier,
-    pub(super) request: &'a str,
-    pub(super) consent: Consent<'a>,
-}
-
-/// How many uids in a row may turn out to be taken by others before the attempt ends.
-const UID_ATTEMPTS: u32 = 100_000;
-/// How many names that were tried are told to the user.
-const SHOWN_CANDIDATES: usize = 32;
 
 impl Accounts {
     /// Gives a verified and authorised identity its account, or updates the one it has.
@@ -254,18 +165,28 @@ impl Accounts {
     }
 
     /// The shell that this person's account shall have: its tier's, unless an admin keeps it limited.
-    fn earned_shell(&self, wish: &Wish<'_>, record: Option<&AccountRecord>) -> AccountPath {
+    pub(super) fn earned_shell(
+        &self,
+        wish: &Wish<'_>,
+        record: Option<&AccountRecord>,
+    ) -> AccountPath {
         match record.is_some_and(AccountRecord::is_limited) {
             true => self.rules.shells.limited.clone(),
             false => self.shell(wish.tier).clone(),
         }
     }
 
-    /// True when the tier changed while the person was on another node.
-    fn is_of_another_tier(&self, shell: &str, tier: Tier) -> bool {
-        self.store.engine() == Engine::Postgres
-            && self.rules.shells.is_of_a_tier(shell)
-            && self.shell(tier).as_str() != shell
+    /// The tier whose shell this account was given last: by this node, where each has its own accounts.
+    async fn applied_tier(
+        &self,
+        identity: &Identity,
+        record: Option<&AccountRecord>,
+    ) -> Result<Option<Tier>, StoreError> {
+        let here = match self.store.engine() == Engine::Postgres && !self.backend.is_shared() {
+            true => self.store.tier_here(identity).await?,
+            false => None,
+        };
+        Ok(here.or(record.and_then(|record| record.tier)))
     }
 
     fn shell(&self, tier: Tier) -> &AccountPath {
@@ -294,9 +215,7 @@ impl Accounts {
         account: Account,
         record: Option<AccountRecord>,
     ) -> Result<Deployment, DeployError> {
-        let uid = account.uid.map(Uid::new).transpose().map_err(|_| {
-            BackendError::Refused(format!("the account {} has a uid of the system", account.name))
-        })?;
+        let uid = account.personal_uid()?;
         let known = record
             .as_ref()
             .is_some_and(|r| r.phase == Phase::Deployed && r.name.as_ref() == Some(&account.name));
@@ -310,15 +229,12 @@ impl Accounts {
         }
         // The tier acts when it changes; a shell that an admin set in between stays.
         let limited = record.as_ref().is_some_and(AccountRecord::is_limited);
-        let applied = record.as_ref().and_then(|record| record.tier);
+        let applied = self.applied_tier(wish.identity, record.as_ref()).await?;
         let follows =
             limited || applied.is_some_and(|tier| self.shell(tier).as_str() == account.shell);
         let shell = match applied {
             _ if limited => self.earned_shell(wish, record.as_ref()),
             Some(tier) if tier != wish.tier && follows => self.shell(wish.tier).clone(),
-            Some(tier) if tier == wish.tier && self.is_of_another_tier(&account.shell, tier) => {
-                self.shell(tier).clone()
-            }
             _ => AccountPath::new(account.shell.clone())
                 .unwrap_or_else(|_| self.shell(wish.tier).clone()),
         };
@@ -334,6 +250,7 @@ impl Accounts {
             self.keep_groups(&mut intent.groups, &account).await?;
         }
         let done = self.backend.deploy(&intent).await?;
+        self.follow_shell(&done.account, wish, limited).await;
         if applied != Some(wish.tier) && (applied.is_none() || follows) {
             self.store.set_tier(wish.identity, wish.tier).await?;
         }
@@ -360,7 +277,7 @@ impl Accounts {
         Ok(Deployment { state, message, name: account.name })
     }
 
-    fn intent(
+    pub(super) fn intent(
         &self,
         wish: &Wish<'_>,
         name: UserName,
@@ -377,168 +294,5 @@ impl Accounts {
             home_base: self.rules.home_base.clone(),
             uid_floor: None,
         }
-    }
-
-    /// There is no account: go on with a promise that a crash left, or try the names in turn.
-    async fn create(
-        &self,
-        wish: &Wish<'_>,
-        record: Option<AccountRecord>,
-    ) -> Result<Deployment, DeployError> {
-        if self.backend.naming() == Naming::Known {
-            return self.create_prepared(wish, record).await;
-        }
-        if let Some(record) = self.promised_before(wish, record).await? {
-            match self.fulfil(wish, record).await? {
-                Some(deployment) => return Ok(deployment),
-                None => {
-                    tracing::info!(request = wish.request, "the promised name was taken meanwhile")
-                }
-            }
-        }
-        let promised = self.store.promised_names().await?;
-        let mut tried = Vec::new();
-        for candidate in candidates(&self.rules.names, wish.claims, wish.groups.primary.as_str()) {
-            if tried.len() < SHOWN_CANDIDATES {
-                tried.push(candidate.wanted);
-            }
-            let name = candidate.name;
-            if promised.contains(name.as_str()) || self.backend.is_taken(&name).await? {
-                continue;
-            }
-            let Some(promise) = self.promise(wish.identity, &name).await? else { continue };
-            if let Some(deployment) = self.fulfil(wish, promise).await? {
-                return Ok(deployment);
-            }
-        }
-        let list = tried.join(", ");
-        Err(DeployError::Rejected(format!(
-            "I cannot create usernames. The list of tried ones is: {list}."
-        )))
-    }
-
-    /// The back end knows what everybody is called: the account of that name becomes this person's.
-    async fn create_prepared(
-        &self,
-        wish: &Wish<'_>,
-        record: Option<AccountRecord>,
-    ) -> Result<Deployment, DeployError> {
-        let Some(name) = self.backend.prepared_name(wish.identity, &wish.person).await? else {
-            return Err(DeployError::nothing_prepared());
-        };
-        let before = record.and_then(|record| record.name);
-        if before.is_some_and(|before| before != name)
-            && let Some(promise) = self.promise(wish.identity, &name).await?
-        {
-            // The site gave this person another name; the one that it had goes to nobody.
-            self.store.release(&promise, self.clock.now()).await?;
-        }
-        let taken = || {
-            DeployError::Rejected(format!(
-                "the account {name} is somebody else's; ask the administrators of this service"
-            ))
-        };
-        let promise = self.promise(wish.identity, &name).await?.ok_or_else(taken)?;
-        self.fulfil(wish, promise).await?.ok_or_else(taken)
-    }
-
-    /// What was promised to this person: by an attempt that did not end, for an account that was taken
-    /// away since, or on another node.
-    async fn promised_before(
-        &self,
-        wish: &Wish<'_>,
-        record: Option<AccountRecord>,
-    ) -> Result<Option<AccountRecord>, DeployError> {
-        let Some((name, uid)) = record.and_then(|record| Some((record.name?, record.uid))) else {
-            return Ok(None);
-        };
-        let held = self.store.reserve(wish.identity, &name, uid, self.clock.now()).await?;
-        Ok(match held {
-            Reservation::Held(promise) => Some(*promise),
-            Reservation::NameTaken | Reservation::UidTaken => None,
-        })
-    }
-
-    /// Promises the name with a uid that nobody has; `None` when the name went to somebody else.
-    async fn promise(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-    ) -> Result<Option<AccountRecord>, DeployError> {
-        if self.backend.naming() != Naming::Offered {
-            let held = self.store.reserve(identity, name, None, self.clock.now()).await?;
-            return Ok(match held {
-                Reservation::Held(record) => Some(*record),
-                Reservation::NameTaken | Reservation::UidTaken => None,
-            });
-        }
-        let mut next = self.store.next_uid(self.rules.first_uid).await?;
-        for _ in 0..UID_ATTEMPTS {
-            let Ok(uid) = Uid::new(next) else {
-                next = next.saturating_add(1);
-                continue;
-            };
-            if self.backend.is_uid_taken(uid).await? {
-                next = next.saturating_add(1);
-                continue;
-            }
-            match self.store.reserve(identity, name, Some(uid), self.clock.now()).await? {
-                Reservation::Held(record) => return Ok(Some(*record)),
-                Reservation::NameTaken => return Ok(None),
-                Reservation::UidTaken => next = self.store.next_uid(next.saturating_add(1)).await?,
-            }
-        }
-        Err(BackendError::Refused("no free uid was found".to_owned()).into())
-    }
-
-    /// Makes the promised account; `None` when name or uid turn out to be taken. That retires both,
-    /// unless the back end knows whose they are.
-    async fn fulfil(
-        &self,
-        wish: &Wish<'_>,
-        promise: AccountRecord,
-    ) -> Result<Option<Deployment>, DeployError> {
-        let Some(name) = promise.name.clone() else {
-            return Err(StoreError::Corrupt("reservation").into());
-        };
-        let shell = self.earned_shell(wish, Some(&promise));
-        let mut intent = self.intent(wish, name.clone(), promise.uid, shell);
-        if let (None, Some(range)) = (promise.uid, self.backend.numbers()) {
-            intent.uid_floor = Some(self.store.next_uid_in(&range).await?);
-        }
-        let done = match self.backend.deploy(&intent).await {
-            Ok(done) => done,
-            Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
-                if self.backend.naming() == Naming::Known {
-                    self.store.unpromise(wish.identity).await?;
-                    return Ok(None);
-                }
-                if self.store.release(&promise, self.clock.now()).await? {
-                    return Ok(None);
-                }
-                let uid = promise.uid.map(|uid| format!(" with uid {uid}")).unwrap_or_default();
-                return Err(DeployError::Rejected(format!(
-                    "the account {name}{uid} is yours on other nodes, but here the name or uid \
-                     belongs to another account; ask the administrators of this service"
-                )));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let uid = promise.uid.or_else(|| done.account.uid.and_then(|uid| Uid::new(uid).ok()));
-        // What the site made beforehand was there before.
-        let created = done.created || self.backend.naming() != Naming::Known;
-        if created {
-            // The script works in the home as root, so nobody may be in it yet. Whoever made the account
-            // may have ended before, so it is asked for also when the account is there already.
-            self.greet(wish.identity, &name, wish.request).await;
-        }
-        self.store.commit(wish.identity, &name, uid, self.clock.now()).await?;
-        self.store.set_tier(wish.identity, wish.tier).await?;
-        let message = message::deployed(created, &done.joined, &done.left);
-        self.audit_deployment(wish, &name, &message)?;
-        self.equip(wish.identity, &name, &intent.person, wish.request).await;
-        let limited = promise.is_limited();
-        let state = if limited { AccountState::Limited } else { AccountState::Deployed };
-        Ok(Some(Deployment { state, message, name }))
     }
 }

@@ -1,6 +1,7 @@
 //! What follows a deployment on the host: the site's script, and keys of ssh.
 //!
-//! None of it decides whether there is an account: what fails is told in the log and the audit trail.
+//! A script that failed does not undo an account, but nobody is let in before it has ended: it works as
+//! root in the home, and whoever is in there could lead it astray.
 
 use super::Accounts;
 use crate::audit::Event;
@@ -9,20 +10,35 @@ use motley_proto::{Identity, UserName, task::HookRun, text::escape};
 
 impl Accounts {
     /// Has the site's script for new accounts run, and writes down how it ended.
-    pub(super) async fn greet(&self, identity: &Identity, name: &UserName, request: &str) {
+    ///
+    /// # Errors
+    /// When it is not known to have ended: the account must not be used yet.
+    pub(super) async fn greet(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        request: &str,
+    ) -> Result<(), BackendError> {
         let outcome = match self.host.created(identity, name).await {
-            Ok(HookRun::NotDue) => return,
+            Ok(HookRun::NotDue) => return Ok(()),
             Ok(HookRun::Ended(Some(0))) => {
                 self.audit_script(identity, name, request, "exit status 0");
-                return;
+                return Ok(());
             }
             Ok(HookRun::Ended(Some(status))) => format!("exit status {status}"),
             Ok(HookRun::Ended(None)) => "ended by a signal".to_owned(),
             Ok(HookRun::Failed(why)) => format!("not run: {}", escape(&why, 400)),
-            Err(error) => format!("not known: {error}"),
+            Err(error @ (BackendError::Refused(_) | BackendError::NoAccount)) => {
+                format!("not run: {error}")
+            }
+            Err(error) => {
+                tracing::error!(request, %name, %error, "the script for new accounts waits; the account does too");
+                return Err(error);
+            }
         };
         tracing::error!(request, %name, outcome, "the script for new accounts did not succeed; the account stays");
         self.audit_script(identity, name, request, &outcome);
+        Ok(())
     }
 
     fn audit_script(&self, identity: &Identity, name: &UserName, request: &str, outcome: &str) {

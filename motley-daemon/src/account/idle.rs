@@ -154,6 +154,12 @@ impl Accounts {
             (false, ..) => return Ok(false),
             (_, _, AccountState::NotDeployed) => return Err(AccountError::NoAccount),
             (_, _, AccountState::Suspended) => return Ok(false),
+            // Somebody else's limit, which the person's return must not end.
+            (_, Idle::Limited, AccountState::Limited)
+                if !self.limited_by_idleness(identity).await? =>
+            {
+                return Ok(false);
+            }
             (true, Idle::Limited, _) => {
                 self.limit(identity, Suspender::Idleness, LIFECYCLE).await?
             }
@@ -251,13 +257,17 @@ impl Accounts {
             pending.extend(self.resume_held(identity, &order, request, lifting).await?.pending);
         }
         let held = self.locks.hold(identity).await;
-        let marks = self.store.marks_of(identity).await?;
-        if marks.and_then(|marks| marks.limited).is_some_and(|mark| mark.by == IDLENESS) {
+        if self.limited_by_idleness(identity).await? {
             let lifting = (held, Lifting::Idleness);
             pending.extend(self.unlimit_held(identity, &order, request, lifting).await?.pending);
         }
         // What is not done yet is done by the person's next login.
         if pending.is_empty() { self.count_anew(identity).await } else { Ok(()) }
+    }
+
+    async fn limited_by_idleness(&self, identity: &Identity) -> Result<bool, StoreError> {
+        let marks = self.store.marks_of(identity).await?;
+        Ok(marks.and_then(|marks| marks.limited).is_some_and(|mark| mark.by == IDLENESS))
     }
 
     /// The spellings of an identity whose suspension goes.

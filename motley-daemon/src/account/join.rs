@@ -2,7 +2,7 @@
 
 use super::{
     AccountError, Accounts,
-    deploy::{DeployError, Deployment, Wish},
+    deployment::{DeployError, Deployment, Wish},
 };
 use crate::store::{AccountRecord, Approval};
 use feudal_plugins::{Account, BackendError, groups::Groups, message};

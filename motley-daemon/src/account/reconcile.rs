@@ -1,9 +1,9 @@
 //! Repair at start and from time to time: what lies between two states is finished or taken back.
 
 use super::{AccountError, Accounts, suspend::unchanged};
-use crate::store::{AccountRecord, Ended, Phase, StoreError};
+use crate::store::{AccountRecord, Ended, LowerJobs, Phase, StoreError};
 use feudal_plugins::Naming;
-use motley_proto::{Identity, Uid, rest::AccountState};
+use motley_proto::{Identity, rest::AccountState};
 
 impl Accounts {
     /// Finishes or takes back whatever a crash or a failing back end left behind. Returns one line
@@ -35,14 +35,16 @@ impl Accounts {
         let _held = self.locks.hold(identity).await;
         // Somebody may have finished it while this waited for the lock.
         let Some(record) = self.store.account_of(identity).await? else { return Ok(done) };
-        let behind = self.store.carried_out(identity).await?.version < record.mark_version;
+        let own = self.store.carried_out(identity).await?;
+        let behind = own.version < record.mark_version || own.jobs == LowerJobs::Changing;
         if record.is_leaving() {
             done.extend(self.settle_removal(&record, behind).await);
             return Ok(done);
         }
         // Marks hold, whatever becomes of the promise.
         let marks = if behind { self.settle_marks(&record).await? } else { None };
-        if record.phase == Phase::Reserved {
+        // Where another node made the promise, its deployment may be under way.
+        if record.phase == Phase::Reserved && self.store.may_hold(identity).await? {
             done.extend(self.settle_reservation(&record).await?);
         }
         done.extend(marks);
@@ -65,10 +67,10 @@ impl Accounts {
         }
         match self.backend.find(&record.identity).await {
             Ok(Some(account)) if account.name == *name && record.agrees_with(account.uid) => {
-                let uid = record.uid.or_else(|| account.uid.and_then(|uid| Uid::new(uid).ok()));
+                let uid = account.personal_uid()?;
                 if self.backend.naming() != Naming::Known {
                     // Whoever made it may have ended before its script was run.
-                    self.greet(&record.identity, name, "reconcile").await;
+                    self.greet(&record.identity, name, "reconcile").await?;
                 }
                 self.store.commit(&record.identity, name, uid, self.clock.now()).await?;
                 Ok(Some(format!("{name}: the account was complete; noted it")))

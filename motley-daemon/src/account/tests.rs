@@ -6,6 +6,7 @@ mod importing;
 mod known;
 mod leaving;
 mod limited;
+mod lower;
 mod membership;
 mod nodes;
 mod states;
@@ -25,7 +26,11 @@ use feudal_plugins::{
     memory::MemoryBackend,
     names::{NameRules, ShadowVariant, Strategy},
 };
-use motley_proto::{Issuer, Subject, task::AccountPath};
+use motley_proto::{
+    Issuer, Subject,
+    rest::{AccountState, StateAnswer},
+    task::AccountPath,
+};
 use serde_json::json;
 use std::sync::Mutex;
 

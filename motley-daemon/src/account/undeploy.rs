@@ -179,7 +179,7 @@ impl Accounts {
         (receipt, ended)
     }
 
-    /// Where the back end keeps accounts elsewhere, their sessions are this host's to end.
+    /// Where the back end keeps accounts elsewhere, their jobs and sessions are this host's to end.
     async fn end_sessions_before(
         &self,
         identity: &Identity,
@@ -188,6 +188,11 @@ impl Accounts {
     ) -> SessionsEnded {
         if self.backend.ends_sessions() {
             return SessionsEnded::default();
+        }
+        // As at a suspension: what would start something goes first.
+        match self.host.hold(identity, name).await {
+            Ok(_) | Err(BackendError::NoAccount) => {}
+            Err(error) => receipt.pending.push(format!("hold jobs and services: {error}")),
         }
         match self.host.end_sessions(identity, name).await {
             Ok(ended) => ended,

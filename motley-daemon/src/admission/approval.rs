@@ -2,11 +2,14 @@
 
 use super::Admission;
 use crate::{
-    account::{DecisionError, Order, recall},
+    account::{AccountError, Apply, DecisionError, Order, recall},
     policy::{self, Decision},
     store::Approval,
 };
-use motley_proto::approval::{ApprovalDecision, ApprovalReceipt};
+use motley_proto::{
+    admin::{LeftRequest, RequestOutcome},
+    approval::{ApprovalDecision, ApprovalReceipt},
+};
 
 impl Admission {
     /// Carries out what an admin decided about a request as he saw it. Before one is accepted,
@@ -27,6 +30,23 @@ impl Admission {
             ApprovalDecision::Reject => self.accounts.reject(seen, order, request).await,
             ApprovalDecision::Forget => self.accounts.forget_request(seen, order, request).await,
         }
+    }
+
+    /// Takes a request over that another stack kept for its admins, or tells what would become of it.
+    ///
+    /// # Errors
+    /// When store, back end or audit trail do not answer.
+    pub async fn take_over(
+        &self,
+        left: &LeftRequest,
+        apply: Apply,
+        request: &str,
+    ) -> Result<RequestOutcome, AccountError> {
+        if self.op_for(&left.identity).is_none() {
+            let why = "its provider is not configured".to_owned();
+            return Ok(RequestOutcome::Conflict { why });
+        }
+        self.accounts.take_over(left, apply, request).await
     }
 
     async fn accept(

@@ -2,9 +2,12 @@
 
 use super::*;
 use crate::{
-    account::tests::{Bench, bench, friendly},
+    account::{
+        Lifecycle, Suspender,
+        tests::{Bench, bench, bench_living, friendly},
+    },
     clock::{Clock, SystemClock},
-    config::{Owners, Source, validate},
+    config::{LifecycleConfig, Owners, Source, validate},
     otp::password_of,
 };
 use aws_lc_rs::{
@@ -57,10 +60,21 @@ impl World {
     }
 
     fn token(&self) -> Secret {
+        self.token_saying(json!({}))
+    }
+
+    fn token_saying(&self, more: Value) -> Secret {
+        let mut claims = self.claims();
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#);
-        let text = format!("{head}.{}", URL_SAFE_NO_PAD.encode(self.claims().to_string()));
+        let text = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
         let signature = self.key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
         Secret::new(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    /// Another token of the same person.
+    fn other_token(&self) -> Secret {
+        self.token_saying(json!({"jti": "2"}))
     }
 
     fn admission(&self) -> Admission {
@@ -137,4 +151,29 @@ async fn r19_a_code_that_stood_for_a_used_token_does_not_open_the_prompt() {
     let typed = code.code.shown();
     let by_code = admission.admit(&typed, &name("jdoe")).await;
     assert!(matches!(by_code, Err(Refusal::Replayed(Replayed::Used))));
+}
+
+#[tokio::test]
+async fn r19_what_does_not_open_the_prompt_does_not_end_a_suspension_by_idleness_either() {
+    let living = Lifecycle {
+        config: LifecycleConfig { reactivate: true, ..LifecycleConfig::default() },
+        ..Lifecycle::default()
+    };
+    let bench = bench_living(friendly(), Arc::new(SystemClock), None, living).await;
+    let world = World { bench, ..world().await };
+    let admission = world.guarded().await;
+    let token = world.token();
+    let accounts = &world.bench.accounts;
+    let identity = admission.identify(&token, None).await.unwrap().identity().clone();
+    admission.admit(&token, &name("jdoe")).await.unwrap();
+    accounts.store().begin_counting(SystemClock.now()).await.unwrap();
+    accounts.suspend(&identity, Suspender::Idleness, "r").await.unwrap();
+    let state = async || accounts.standing(&identity).await.unwrap().state;
+    assert!(admission.admit(&token, &name("jdoe")).await.is_err(), "used up");
+    assert_eq!(state().await, AccountState::Suspended);
+    let fresh = world.other_token();
+    assert!(admission.admit(&fresh, &name("other")).await.is_err(), "another name");
+    assert_eq!(state().await, AccountState::Suspended);
+    admission.admit(&fresh, &name("jdoe")).await.unwrap();
+    assert_eq!(state().await, AccountState::Deployed);
 }

@@ -16,6 +16,7 @@ mod network;
 mod ops;
 pub mod options;
 mod outside;
+mod pam_module;
 pub mod permissions;
 pub mod raw;
 pub mod report;
@@ -49,7 +50,7 @@ use finding::Findings;
 use motley_proto::Issuer;
 use options::{FEUDAL_ADAPTER, FileSpec, MOTLEY_CUE};
 use raw::{Origin, RawFile};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use values::Value;
 
 /// Everything that is configured.
@@ -214,6 +215,10 @@ fn build(
     if let (Some(ops), Some(rules)) = (&ops, &rules) {
         check_tiers(ops, &rules.backend, &mut found);
         warn_about_shared_groups(ops, &rules.groups, &mut found);
+    }
+    if let Some(rules) = &rules {
+        let options = Path::new(pam_module::OPTIONS);
+        pam_module::warn_about_untold_accounts(&rules.backend, options, &mut found);
     }
     let warnings = found.finish()?;
     let effective = raw.iter().chain(&raw_adapter).flat_map(effective_settings).collect();

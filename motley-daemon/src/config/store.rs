@@ -69,7 +69,9 @@ pub(super) fn store(
     let node = settings.filled("node").and_then(|name| {
         let wrong = |error: NodeNameError| {
             let what = format!("{} {error}", quoted(name));
-            settings.finding(FindingKind::Value, "node", what, "write a short name, as node1")
+            let cure = "write 1 to 64 ASCII letters, digits, dots, - and _, of which the first is a letter \
+                        or digit, as node-1.example.org";
+            settings.finding(FindingKind::Value, "node", what, cure)
         };
         NodeName::new(name).map_err(|error| found.problem(wrong(error))).ok()
     });

@@ -125,6 +125,14 @@ impl Backend for Measured<dyn Backend> {
         measure("resume", self.0.resume(identity, name)).await
     }
 
+    async fn lift_own_lock(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+    ) -> Result<(), BackendError> {
+        measure("lift_own_lock", self.0.lift_own_lock(identity, name)).await
+    }
+
     async fn limit(&self, identity: &Identity, name: &UserName) -> Result<(), BackendError> {
         measure("limit", self.0.limit(identity, name)).await
     }

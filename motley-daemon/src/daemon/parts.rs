@@ -187,8 +187,9 @@ fn keepers(config: &Config) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Host>)>
     let socket = &config.root.socket;
     Ok(match &config.adapter.backend {
         BackendConfig::LocalUnix(local) => {
-            let local = Arc::new(LocalUnix::new(local.clone(), socket));
-            (local.clone(), local)
+            let local = LocalUnix::new(local.clone(), socket);
+            let host = local.host();
+            (Arc::new(local), host)
         }
         BackendConfig::Ldap(ldap) => {
             (Arc::new(LdapDirectory::new(ldap.as_ref().clone())), Arc::new(RootHost::new(socket)))

@@ -1,5 +1,10 @@
 //! What mails about requests and accounts say: the site's own texts where there are some, else ours.
 
+mod template;
+#[cfg(test)]
+mod tests;
+mod texts;
+
 use super::{Mail, mail::Addressee};
 use crate::config::{EmailConfig, Finding, FindingKind, Owners, read_guarded};
 use lettre::Address;
@@ -9,6 +14,8 @@ use motley_proto::{
     text::escape,
 };
 use std::{collections::HashMap, path::Path};
+use template::{fill, unknown_names};
+use texts::{USER_ACCEPTED, USER_REJECTED, built_in};
 
 /// How much of a value is shown, in characters.
 const VALUE_CHARACTERS: usize = 300;
@@ -260,197 +267,3 @@ fn text_name(occasion: Occasion, reader: Reader) -> &'static str {
         (Reader::User, Occasion::Update) => "user.update",
     }
 }
-
-/// A part of a text.
-enum Piece<'a> {
-    Text(&'a str),
-    Dollar,
-    Name(&'a str),
-}
-
-/// Takes a text apart at `$$`, `${name}` and `$name`. A dollar sign before anything else is itself.
-fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        pieces.push(Piece::Text(before));
-        rest = after;
-        if let Some(behind) = after.strip_prefix('$') {
-            pieces.push(Piece::Dollar);
-            rest = behind;
-            continue;
-        }
-        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        match braced {
-            Some((name, behind)) if is_name(name) => {
-                pieces.push(Piece::Name(name));
-                rest = behind;
-            }
-            _ => {
-                let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                let (name, behind) = after.split_at(end.unwrap_or(after.len()));
-                if is_name(name) {
-                    pieces.push(Piece::Name(name));
-                    rest = behind;
-                } else {
-                    pieces.push(Piece::Text("$"));
-                }
-            }
-        }
-    }
-    pieces.push(Piece::Text(rest));
-    pieces
-}
-
-fn is_name(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-/// Puts values in. What was put in is not looked at again, and an unknown name stays as it stands.
-fn fill(text: &str, values: &HashMap<&'static str, String>) -> String {
-    let mut out = String::with_capacity(text.len());
-    for piece in pieces(text) {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Dollar => out.push('$'),
-            Piece::Name(name) => match values.get(name) {
-                Some(value) => out.push_str(value),
-                None => out.push_str(&format!("${{{name}}}")),
-            },
-        }
-    }
-    out
-}
-
-const KNOWN: [&str; 18] = [
-    "hostname",
-    "unique_id",
-    "full_name",
-    "email",
-    "email_verified",
-    "user_cmd",
-    "groups_cmd",
-    "memberships_cmd",
-    "sub",
-    "iss",
-    "username",
-    "admin_email",
-    "notifier",
-    "settings",
-    "groups",
-    "accept_cmd",
-    "reject_cmd",
-    "show_cmd",
-];
-
-fn unknown_names(text: &str) -> Vec<String> {
-    let name = |piece: Piece<'_>| match piece {
-        Piece::Name(name) if !KNOWN.contains(&name) => Some(format!("${{{name}}}")),
-        _ => None,
-    };
-    pieces(text).into_iter().filter_map(name).collect()
-}
-
-fn built_in(occasion: Occasion, reader: Reader) -> &'static str {
-    match (reader, occasion) {
-        (Reader::Admin, Occasion::Deploy) => ADMIN_DEPLOY,
-        (Reader::Admin, Occasion::DeployUpdate) => ADMIN_DEPLOY_UPDATE,
-        (Reader::Admin, Occasion::Update) => ADMIN_UPDATE,
-        (Reader::User, Occasion::Deploy) => USER_DEPLOY,
-        (Reader::User, Occasion::DeployUpdate) => USER_DEPLOY_UPDATE,
-        (Reader::User, Occasion::Update) => USER_UPDATE,
-    }
-}
-
-const ADMIN_DEPLOY: &str = "\
-Somebody asks for an account on ${hostname}. Name and address are what the provider says.
-
-  name      ${full_name}
-  e-mail    ${email} (${email_verified})
-  subject   ${sub}
-  provider  ${iss}
-  account   ${username}
-  groups    ${groups}
-
-As root or a member of the admin group on ${hostname}:
-
-  ${show_cmd}
-  ${accept_cmd}
-  ${reject_cmd}
-";
-
-const ADMIN_DEPLOY_UPDATE: &str = "\
-Somebody who waits for an account on ${hostname} now brings other groups. The earlier mail about this
-request is void.
-
-  name      ${full_name}
-  e-mail    ${email} (${email_verified})
-  subject   ${sub}
-  provider  ${iss}
-  account   ${username}
-  groups    ${groups}
-
-As root or a member of the admin group on ${hostname}:
-
-  ${show_cmd}
-  ${accept_cmd}
-  ${reject_cmd}
-";
-
-const ADMIN_UPDATE: &str = "\
-The provider asserts further groups of somebody who has an account on ${hostname}.
-
-  name        ${full_name}
-  e-mail      ${email} (${email_verified})
-  subject     ${sub}
-  provider    ${iss}
-  account     ${username}
-  new groups  ${groups}
-
-As root or a member of the admin group on ${hostname}:
-
-  ${show_cmd}
-  ${accept_cmd}
-  ${reject_cmd}
-";
-
-const USER_DEPLOY: &str = "\
-Your request for an account on ${hostname} was submitted. You can log in when an administrator has
-accepted it.
-
-Questions answers: ${admin_email}
-";
-
-const USER_DEPLOY_UPDATE: &str = "\
-Your request for an account on ${hostname} was changed, because your provider now asserts other groups
-of you. You can log in when an administrator has accepted it.
-
-Questions answers: ${admin_email}
-";
-
-const USER_UPDATE: &str = "\
-Your provider asserts new groups of you, so a request for an update of your account ${username} on
-${hostname} was submitted. Your account works as before. You join the groups when an administrator has
-accepted the request.
-
-Questions answers: ${admin_email}
-";
-
-const USER_ACCEPTED: &str = "\
-Your request on ${hostname} was accepted.
-
-  account  ${username}
-  groups   ${groups}
-
-Questions answers: ${admin_email}
-";
-
-const USER_REJECTED: &str = "\
-Your request on ${hostname} was rejected. Nothing of it was carried out.
-
-Questions answers: ${admin_email}
-";
-
-#[cfg(test)]
-mod tests;

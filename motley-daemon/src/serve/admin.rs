@@ -127,6 +127,9 @@ impl Admin {
             AdminRequest::Reload => self.load_anew(peer).await,
             AdminRequest::Reconcile => self.reconcile(peer).await,
             AdminRequest::Import { apply, after } => self.import(apply, after.as_ref(), peer).await,
+            AdminRequest::ImportRequests { apply, requests } => {
+                self.import_requests(apply, &requests, peer).await
+            }
             AdminRequest::Why { target } => self.why(target).await,
             AdminRequest::WhyToken { token } => self.why_token(&token.0, peer).await,
             AdminRequest::Token { token } => self.token(&token.0, peer).await,

@@ -157,7 +157,7 @@ pub(super) fn read_row(row: Row) -> Result<AccountRecord, StoreError> {
     })
 }
 
-pub(super) type Query<'a> = sqlx::query::QueryAs<'a, sqlx::Any, Row, sqlx::any::AnyArguments>;
+pub(super) type Query<'a> = super::write::RowQuery<'a, Row>;
 
 impl Store {
     async fn one(&self, query: Query<'_>) -> Result<Option<AccountRecord>, StoreError> {
@@ -250,8 +250,8 @@ impl Store {
         self.many(select("ORDER BY created_at, issuer, subject")).await
     }
 
-    /// Rows that a crash or a failing back end left between two states, or whose marks this node has
-    /// not carried out.
+    /// Rows that a crash or a failing back end left between two states, or whose marks or jobs this node
+    /// has not settled.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -260,6 +260,8 @@ impl Store {
             "WHERE phase = 'reserved' OR leaving_at IS NOT NULL OR mark_version > COALESCE(
                (SELECT version FROM carried_out WHERE node = $1 AND carried_out.issuer = account.issuer
                   AND carried_out.subject = account.subject), 0)
+               OR EXISTS (SELECT 1 FROM carried_out WHERE node = $1 AND jobs = 1
+                  AND carried_out.issuer = account.issuer AND carried_out.subject = account.subject)
              ORDER BY created_at",
         );
         self.readable(query.bind(self.node.to_string())).await

@@ -155,16 +155,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn last_use(&self, identity: &Identity) -> Result<Option<LastUse>, StoreError> {
-        let statement = format!("{SELECT} WHERE issuer = $1 AND subject = $2");
-        let row: Option<Row> = self
-            .in_time(async {
-                Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement))
-                    .bind(identity.issuer.to_string())
-                    .bind(identity.subject.to_string())
-                    .fetch_optional(&self.pool)
-                    .await?)
-            })
-            .await?;
+        let row = self.row_of(SELECT, identity).await?;
         row.map(read_row).transpose()
     }
 

@@ -22,9 +22,12 @@ pub enum Engine {
 const SQLITE_SESSION: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL";
 /// A node that freezes in the middle of a transaction must not hold up the others.
-/// The wait for the other writers ends before the patience of whoever asked.
+/// The wait for the other writers ends before the patience of whoever asked. A writer must see what
+/// the one before it wrote, and a suspension that was reported must survive a power cut, whatever the
+/// server's own settings are.
 const POSTGRES_SESSION: &str = "SET statement_timeout = '3s'; SET lock_timeout = '2s'; \
-     SET idle_in_transaction_session_timeout = '5s'";
+     SET idle_in_transaction_session_timeout = '5s'; \
+     SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on";
 /// Takes the turn to write, until the transaction ends. Any number that no other user of the same
 /// database takes.
 pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(7163551022)";
@@ -119,6 +122,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "last use", include_str!("../../migrations/0008_last_use.sql")),
     (9, "whose promises", include_str!("../../migrations/0009_whose_promises.sql")),
     (10, "mails about requests", include_str!("../../migrations/0010_mails_about_requests.sql")),
+    (11, "jobs of lower shells", include_str!("../../migrations/0011_jobs_of_lower_shells.sql")),
+    (12, "tier of nodes", include_str!("../../migrations/0012_tier_of_nodes.sql")),
 ];
 
 /// The migrations as this database reads them.

@@ -91,23 +91,25 @@ pub(super) async fn check_promises(
     uid: Option<Uid>,
 ) -> Result<(), StoreError> {
     let [own, other] = issuer_texts(identity);
-    let others: i64 = sqlx::query_scalar(NAMES)
-        .bind(own.clone())
-        .bind(other.clone())
-        .bind(identity.subject.to_string())
-        .bind(name.to_string())
-        .fetch_one(&mut *connection)
-        .await?;
-    if others > 0 {
-        return Err(StoreError::NamePromised(name.clone()));
+    // The uid first: whose files these are matters more than what their owner is called.
+    if let Some(uid) = uid {
+        let others: i64 = sqlx::query_scalar(UIDS)
+            .bind(own.clone())
+            .bind(other.clone())
+            .bind(identity.subject.to_string())
+            .bind(i64::from(uid.get()))
+            .fetch_one(&mut *connection)
+            .await?;
+        if others > 0 {
+            return Err(StoreError::UidPromised(uid));
+        }
     }
-    let Some(uid) = uid else { return Ok(()) };
-    let others: i64 = sqlx::query_scalar(UIDS)
+    let others: i64 = sqlx::query_scalar(NAMES)
         .bind(own)
         .bind(other)
         .bind(identity.subject.to_string())
-        .bind(i64::from(uid.get()))
+        .bind(name.to_string())
         .fetch_one(connection)
         .await?;
-    if others > 0 { Err(StoreError::UidPromised(uid)) } else { Ok(()) }
+    if others > 0 { Err(StoreError::NamePromised(name.clone())) } else { Ok(()) }
 }

@@ -36,7 +36,7 @@ pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;
 pub use knock::MAX_KNOCKS;
 pub use mark::Ended;
-pub use node::{CarriedOut, DEAD_AFTER};
+pub use node::{CarriedOut, DEAD_AFTER, LowerJobs};
 pub use notice::{Lease, Notice};
 pub use one_time_password::{Bounds, Put, SealedToken};
 pub use outbox::Letter;
@@ -83,6 +83,11 @@ pub enum StoreError {
         "the uid {0} was promised to somebody else; give the account another one (usermod --uid)"
     )]
     UidPromised(Uid),
+    /// Names and uids that were given since can't be told any more.
+    #[error(
+        "the database went back to an older state, so nobody is promised a new name or uid; see the log, and restart the daemons when what is missing was ordered again"
+    )]
+    WentBack,
     /// A row holds a value that no release writes.
     #[error("the database holds an invalid {0}; restore it from a backup or remove that row")]
     Corrupt(&'static str),

@@ -1,7 +1,8 @@
 //! The nodes that share the database, and which marks each of them has carried out.
 
-use super::{Engine, Store, StoreError};
+use super::{Engine, Store, StoreError, account::read_tier};
 use crate::clock::Timestamp;
+use feudal_plugins::Tier;
 use motley_proto::{
     Identity, NodeName,
     admin::{NodeOutcome, NodeRow},
@@ -11,6 +12,37 @@ use sqlx::AnyConnection;
 
 /// Seconds after which a node that was not seen counts as away.
 pub const DEAD_AFTER: i64 = 15;
+
+/// How far a node is with the jobs and lingering services of an account that is limited or has the
+/// shell of a lower tier. A suspension holds them by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LowerJobs {
+    /// Nothing is held for that.
+    #[default]
+    Free,
+    /// Holding or releasing them began, and did not end yet.
+    Changing,
+    /// They are held.
+    Held,
+}
+
+impl LowerJobs {
+    fn read(number: i64) -> Self {
+        match number {
+            0 => Self::Free,
+            2 => Self::Held,
+            _ => Self::Changing,
+        }
+    }
+
+    fn number(self) -> i64 {
+        match self {
+            Self::Free => 0,
+            Self::Changing => 1,
+            Self::Held => 2,
+        }
+    }
+}
 
 /// What this node did about an identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,9 +57,11 @@ pub struct CarriedOut {
     pub holds: bool,
     /// What ended here for it.
     pub sessions: SessionsEnded,
+    /// How far it is with the jobs of a lower shell.
+    pub jobs: LowerJobs,
 }
 
-type CarriedOutRow = (i64, i64, Option<String>, i64, i64, i64);
+type CarriedOutRow = (i64, i64, Option<String>, i64, i64, i64, i64);
 type OutcomeRow = (String, i64, i64, i64, i64, i64);
 type NodeFacts = (String, i64, i64, i64, i64);
 
@@ -87,7 +121,7 @@ impl Store {
     /// When the database does not answer.
     pub async fn carried_out(&self, identity: &Identity) -> Result<CarriedOut, StoreError> {
         let query = sqlx::query_as(
-            "SELECT version, suspended, limited_shell, holds, sessions, processes FROM carried_out
+            "SELECT version, suspended, limited_shell, holds, sessions, processes, jobs FROM carried_out
              WHERE node = $1 AND issuer = $2 AND subject = $3",
         )
         .bind(self.node.to_string())
@@ -95,14 +129,34 @@ impl Store {
         .bind(identity.subject.to_string());
         let asked = self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) });
         let row: Option<CarriedOutRow> = asked.await?;
-        let read = |(version, suspended, limited_shell, holds, sessions, processes)| CarriedOut {
-            version,
-            suspended: suspended != 0,
-            limited_shell,
-            holds: holds != 0,
-            sessions: ended(sessions, processes),
+        let read = |row: CarriedOutRow| {
+            let (version, suspended, limited_shell, holds, sessions, processes, jobs) = row;
+            CarriedOut {
+                version,
+                suspended: suspended != 0,
+                limited_shell,
+                holds: holds != 0,
+                sessions: ended(sessions, processes),
+                jobs: LowerJobs::read(jobs),
+            }
         };
         Ok(row.map(read).unwrap_or_default())
+    }
+
+    /// Which tier's shell this node gave an account last, if it is known.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn tier_here(&self, identity: &Identity) -> Result<Option<Tier>, StoreError> {
+        let query = sqlx::query_scalar(
+            "SELECT tier FROM carried_out WHERE node = $1 AND issuer = $2 AND subject = $3",
+        )
+        .bind(self.node.to_string())
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string());
+        let asked = self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) });
+        let row: Option<Option<String>> = asked.await?;
+        row.flatten().map(|text| read_tier(&text)).transpose()
     }
 
     /// True unless it is known that this node never made or found the account of an identity.
@@ -126,11 +180,12 @@ impl Store {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
             sqlx::query(
-                "INSERT INTO carried_out (node, issuer, subject, version, suspended, limited_shell, holds, sessions, processes)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                "INSERT INTO carried_out (node, issuer, subject, version, suspended, limited_shell, holds, sessions, processes, jobs)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                  ON CONFLICT (node, issuer, subject) DO UPDATE SET version = excluded.version,
                    suspended = excluded.suspended, limited_shell = excluded.limited_shell,
-                   holds = excluded.holds, sessions = excluded.sessions, processes = excluded.processes
+                   holds = excluded.holds, sessions = excluded.sessions, processes = excluded.processes,
+                   jobs = excluded.jobs
                  WHERE carried_out.version <= excluded.version",
             )
             .bind(self.node.to_string())
@@ -142,6 +197,33 @@ impl Store {
             .bind(i64::from(done.holds))
             .bind(i64::from(done.sessions.sessions))
             .bind(i64::from(done.sessions.processes))
+            .bind(done.jobs.number())
+            .execute(&mut *write)
+            .await?;
+            write.commit().await
+        })
+        .await
+    }
+
+    /// Notes how far this node is with the jobs of a lower shell.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn note_lower_jobs(
+        &self,
+        identity: &Identity,
+        jobs: LowerJobs,
+    ) -> Result<(), StoreError> {
+        self.in_time(async {
+            let mut write = self.write_accounts().await?;
+            sqlx::query(
+                "INSERT INTO carried_out (node, issuer, subject, jobs) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (node, issuer, subject) DO UPDATE SET jobs = excluded.jobs",
+            )
+            .bind(self.node.to_string())
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .bind(jobs.number())
             .execute(&mut *write)
             .await?;
             write.commit().await

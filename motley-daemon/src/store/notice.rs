@@ -48,7 +48,8 @@ impl Store {
         }))
     }
 
-    /// Takes the lease until then, unless another process has it. False: it has.
+    /// Takes the lease until then, unless another process has it. False: it has. Nodes compare these
+    /// times, so they are those of the database's clock.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -58,6 +59,7 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
+        let (now, until) = (self.database_time(now), self.database_time(until));
         let query = sqlx::query(
             "INSERT INTO notice (kind, holder, held_until) VALUES ($1, $2, $3)
              ON CONFLICT (kind) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until

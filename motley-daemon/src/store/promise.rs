@@ -103,6 +103,9 @@ impl Store {
                 }
                 return Ok(Reservation::Held(Box::new(record)));
             }
+            if self.seen.went_back() {
+                return Err(StoreError::WentBack);
+            }
             if is_promised(&mut write, sqlx::query_scalar(NAME_TAKEN).bind(name.to_string())).await? {
                 return Ok(Reservation::NameTaken);
             }
@@ -235,7 +238,7 @@ impl Store {
         .await
     }
 
-    /// Records which tier's shell the account was given.
+    /// Records which tier's shell the account was given, here last.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -248,6 +251,16 @@ impl Store {
                 .bind(tier.as_str())
                 .execute(&mut *write)
                 .await?;
+            sqlx::query(
+                "INSERT INTO carried_out (node, issuer, subject, tier) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (node, issuer, subject) DO UPDATE SET tier = excluded.tier",
+            )
+            .bind(self.node.to_string())
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string())
+            .bind(tier.as_str())
+            .execute(&mut *write)
+            .await?;
             write.commit().await
         })
         .await

@@ -58,6 +58,11 @@ impl Seen {
         })
     }
 
+    /// True when the database was found to be put back: it may not know what was promised since.
+    pub(super) fn went_back(&self) -> bool {
+        self.went_back.load(SeqCst)
+    }
+
     /// True when the database has just been found to be put back.
     fn note_latest(&self, latest: i64) -> bool {
         self.latest.fetch_max(latest, SeqCst) > latest && !self.went_back.swap(true, SeqCst)
@@ -71,7 +76,7 @@ impl Store {
             self.recent.expire();
             tracing::error!(
                 latest,
-                "THE DATABASE WENT BACK to an older state. Whom this process has seen suspended stays so until it is restarted: look at the audit trails of all nodes, order again what is missing, then restart the daemons"
+                "THE DATABASE WENT BACK to an older state. Whom this process has seen suspended stays so, and nobody is promised a new name or uid, until it is restarted: look at the audit trails of all nodes, order again what is missing, then restart the daemons"
             );
         }
     }

@@ -1,6 +1,7 @@
 //! Transactions that write, one at a time, and how long an answer may take.
 
 use super::{Engine, Store, StoreError, engine::TAKE_TURN, recent::Writing};
+use motley_proto::Identity;
 use sqlx::{Any, AnyConnection, Executor, Transaction};
 use std::{
     future::Future,
@@ -79,6 +80,9 @@ impl Outage {
     }
 }
 
+/// A query for rows that become `R`.
+pub(super) type RowQuery<'a, R> = sqlx::query::QueryAs<'a, Any, R, sqlx::any::AnyArguments>;
+
 impl Store {
     /// Begins to write what is not about accounts.
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
@@ -126,6 +130,30 @@ impl Store {
             Ok(done.rows_affected())
         })
         .await
+    }
+
+    /// The row that a query finds, if there is one.
+    pub(super) async fn row<R>(&self, query: RowQuery<'_, R>) -> Result<Option<R>, StoreError>
+    where
+        R: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
+    {
+        self.in_time(async { Ok(query.fetch_optional(&self.pool).await?) }).await
+    }
+
+    /// The row of an identity, by a SELECT without conditions that is a constant of the caller's.
+    pub(super) async fn row_of<R>(
+        &self,
+        select: &'static str,
+        identity: &Identity,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: Send + Unpin + for<'r> sqlx::FromRow<'r, sqlx::any::AnyRow>,
+    {
+        let statement = format!("{select} WHERE issuer = $1 AND subject = $2");
+        let query = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(identity.issuer.to_string())
+            .bind(identity.subject.to_string());
+        self.row(query).await
     }
 
     /// Waits for the database, but not for ever: a network may swallow a question.

@@ -1,6 +1,11 @@
-//! Accounts that another stack made, taken into the store.
+//! What another stack left, taken into the store: accounts, and requests that wait for an admin.
 
-use crate::{identity::Identity, names::UserName, rest::AccountState};
+use crate::{
+    approval::ApprovalKind,
+    identity::Identity,
+    names::{GroupName, UserName},
+    rest::AccountState,
+};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of one account that the back end shows.
@@ -48,4 +53,55 @@ pub struct ImportPage {
     pub oddities: Vec<String>,
     /// Where to go on, if there may be more.
     pub next: Option<Identity>,
+}
+
+/// How far a request had come in the other stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftState {
+    /// It waits, and no admin was told yet.
+    Untold,
+    /// It waits, and the admins were told.
+    Told,
+    /// An admin said no.
+    Rejected,
+}
+
+/// A request that another stack kept for its admins. It holds no claims and no command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftRequest {
+    /// Who asks.
+    pub identity: Identity,
+    /// For what.
+    pub kind: ApprovalKind,
+    /// How far it had come.
+    pub state: LeftState,
+    /// Claim `name`.
+    pub full_name: Option<String>,
+    /// Claim `email`.
+    pub email: Option<String>,
+    /// The name that the account was to get.
+    pub name: Option<UserName>,
+    /// The primary group that it was to get.
+    pub primary_group: Option<GroupName>,
+    /// The shell that it was to get.
+    pub shell: Option<String>,
+    /// Groups that are asked for.
+    pub groups: Vec<GroupName>,
+}
+
+/// What becomes of a request that another stack left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// It waits here, or would.
+    New,
+    /// Nothing: it is known or settled already.
+    Known,
+    /// It can't be taken over.
+    Conflict {
+        /// Why, and what to do about it.
+        why: String,
+    },
 }

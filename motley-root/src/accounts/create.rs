@@ -26,7 +26,7 @@ impl Accounts {
             (Standing::Own(record), entry) => match (record.stage, entry) {
                 (Stage::Creating(begun, home), _) => self.complete(&begun, home)?,
                 (Stage::Complete, Some(entry)) => {
-                    self.require_same(plan, entry)?;
+                    self.require_same(plan, &entry)?;
                     self.note_expiry_ahead(&plan.name)?;
                 }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
@@ -35,7 +35,7 @@ impl Accounts {
                     self.begin(plan, &self.read()?, Standing::Returning)?;
                 }
             },
-            (_, Some(entry)) => self.take_over(plan, entry, &seen)?,
+            (_, Some(entry)) => self.take_over(plan, &entry, &seen)?,
             (standing, None) => self.begin(plan, &seen, standing)?,
         }
         self.join_groups(&plan.name, &plan.groups)?;
@@ -61,7 +61,7 @@ impl Accounts {
             }
             Some(Stage::Creating(plan, home)) => self.complete(&plan, home)?,
             Some(Stage::Removing(_)) => return Err(super::remove::is_leaving(name)),
-            None => self.record_adoption(identity, name, entry, &seen)?,
+            None => self.record_adoption(identity, name, &entry, &seen)?,
         }
         self.account_answer(name)
     }
@@ -181,7 +181,7 @@ impl Accounts {
     /// True if no group lists a member of this name.
     fn is_listed_nowhere(&self, name: &str, seen: &Snapshot) -> Result<bool, TaskRefusal> {
         let in_gshadow = self.world.database.is_in_gshadow(name);
-        Ok(seen.groups.of(name).is_empty()
+        Ok(seen.groups.of_member(name).is_empty()
             && !in_gshadow.map_err(|error| failed("read the groups", error))?
             && self.world.names.gids_listing(name).map_err(name_service)?.is_empty())
     }
@@ -211,12 +211,13 @@ impl Accounts {
         }
         self.reached(Step::UserAdded);
         let gid = self.verify_entry(plan)?;
-        self.make_home(plan, home, gid)?;
+        let is_new_home = self.make_home(plan, home, gid)?;
         self.reached(Step::HomeMade);
         self.join_groups(&plan.name, &plan.groups)?;
         self.note_expiry_ahead(&plan.name)?;
         let day = Some((self.world.today)());
-        let hook = self.world.wishes.hook.is_some();
+        // Links that its owner left in a home that came back would lead the script anywhere, as root.
+        let hook = is_new_home && self.world.wishes.hook.is_some();
         self.record(Event::Created { name: plan.name.clone(), day, hook })?;
         self.reached(Step::Completed);
         Ok(())
@@ -228,7 +229,7 @@ impl Accounts {
         let Some(entry) = seen.users.named(plan.name.as_str()) else {
             return Ok(false);
         };
-        if entry.uid != plan.uid.get() || !guard::names_identity(entry, &plan.identity) {
+        if entry.uid != plan.uid.get() || !guard::names_identity(&entry, &plan.identity) {
             return Err(TaskRefusal::NameTaken(plan.name.clone()));
         }
         if seen.expiries.knows(plan.name.as_str()) {
@@ -275,7 +276,7 @@ impl Accounts {
         let found = found.ok_or_else(|| failed("check the new account", "it is not there"))?;
         let home = home_path(plan);
         let fits = found.uid == plan.uid.get()
-            && guard::names_identity(found, &plan.identity)
+            && guard::names_identity(&found, &plan.identity)
             && found.home == home
             && seen.expiries.knows(plan.name.as_str());
         if fits {
@@ -285,14 +286,16 @@ impl Accounts {
         }
     }
 
-    fn make_home(&self, plan: &NewAccount, home: HomePlan, gid: u32) -> Result<(), TaskRefusal> {
+    /// Makes the home where it is to be made; true if it was, now or before a crash.
+    fn make_home(&self, plan: &NewAccount, home: HomePlan, gid: u32) -> Result<bool, TaskRefusal> {
         let base = self.home_base(&plan.home_base)?;
         let (name, uid) = (plan.name.as_str(), plan.uid.get());
         if home == HomePlan::Keep && base.look(name)? == Seen::Directory(uid) {
-            return Ok(());
+            return Ok(false);
         }
         let site = &self.world.site;
-        Ok(base.make(name, &NewHome { uid, gid, mode: site.home_mode, skel: &site.skel })?)
+        base.make(name, &NewHome { uid, gid, mode: site.home_mode, skel: &site.skel })?;
+        Ok(true)
     }
 
     pub(super) fn home_base(&self, path: &AccountPath) -> Result<HomeBase, TaskRefusal> {
@@ -363,7 +366,7 @@ impl Accounts {
         let seen = self.read()?;
         let reserved = self.with_book(|book| book.group(group)) == Some(GroupStage::Reserved);
         let event = match seen.groups.gid(group.as_str()) {
-            Some(gid) if seen.groups.members(group.as_str()).is_empty() => {
+            Some(gid) if seen.groups.is_empty(group.as_str()) => {
                 Event::GroupMade { group: group.clone(), gid }
             }
             _ => Event::GroupReleased { group: group.clone() },

@@ -1,7 +1,7 @@
 //! Marks accounts expired in shadow(5), which stops every PAM login method, and takes marks back.
 //!
 //! During a migration the Python stack suspends the same accounts by `chage -E TODAY`: such a date
-//! is taken back too. What tells it from a date of the local admin's is told at [`is_suspension`].
+//! is taken back too, where an admin resumes the account. What tells it from a date of the local admin's is told at [`is_suspension`].
 
 use super::{Accounts, failed};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use motley_proto::{
     Identity, UserName,
-    task::{TaskAnswer, TaskRefusal},
+    task::{ExpiryMarks, TaskAnswer, TaskRefusal},
 };
 
 /// 1970-01-02. Day 0 means "expired" to some readers of shadow(5) and "never" to others.
@@ -35,24 +35,57 @@ impl Accounts {
         self.account_answer(name)
     }
 
-    pub(super) fn unexpire(&self, identity: &Identity, name: &UserName) -> TaskAnswer {
+    pub(super) fn unexpire(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        marks: ExpiryMarks,
+    ) -> TaskAnswer {
         let (record, _) = self.managed(identity, name)?;
         // Before the look ahead: a date that becomes due in between is none of today's.
         let today = (self.world.today)();
         self.note_expiry_ahead(name)?;
+        match marks {
+            ExpiryMarks::Own => self.lift_own(&record, name)?,
+            ExpiryMarks::OfSuspensions => self.lift_suspensions(&record, name, today)?,
+        }
+        self.account_answer(name)
+    }
+
+    /// Puts back what our mark replaced, whoever had set it. A date that came since is somebody else's
+    /// lock: it stays, and so does what is on record below it.
+    fn lift_own(&self, record: &Record, name: &UserName) -> Result<(), TaskRefusal> {
+        let current = self.read()?.expiries.day(name.as_str());
+        match record.expiry {
+            Some(mark) if mark.set == LONG_AGO && current.is_none_or(|day| day == LONG_AGO) => {
+                if current.is_some() {
+                    self.set_expiry(name, mark.previous)?;
+                }
+                self.record(Event::Unexpired { name: name.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn lift_suspensions(
+        &self,
+        record: &Record,
+        name: &UserName,
+        today: i64,
+    ) -> Result<(), TaskRefusal> {
         let previous = record.expiry.and_then(|mark| mark.previous);
-        let previous = previous.filter(|day| !is_suspension(&record, *day, today));
+        let previous = previous.filter(|day| !is_suspension(record, *day, today));
         // Any other date is one that the local admin set in the meantime.
         let liftable = |day: i64| {
-            record.expiry.is_some_and(|mark| mark.set == day) || is_suspension(&record, day, today)
+            record.expiry.is_some_and(|mark| mark.set == day) || is_suspension(record, day, today)
         };
         if self.read()?.expiries.day(name.as_str()).is_some_and(liftable) {
             self.set_expiry(name, previous)?;
         }
-        if record.expiry.is_some() {
-            self.record(Event::Unexpired { name: name.clone() })?;
+        match record.expiry {
+            Some(_) => self.record(Event::Unexpired { name: name.clone() }),
+            None => Ok(()),
         }
-        self.account_answer(name)
     }
 
     /// A date that is still to come is nobody's suspension: once it is on record as such, it is

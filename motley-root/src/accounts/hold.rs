@@ -129,6 +129,16 @@ impl Accounts {
         }
     }
 
+    /// Holds what would start while the sessions of an account end that is taken away. None of it is put
+    /// back: [`Accounts::archive_jobs`] comes later.
+    pub(super) fn keep_from_starting(&self, name: &UserName, uid: Uid) -> Result<(), TaskRefusal> {
+        // Without the account it has no effect, so a failure is no reason to keep the account.
+        let _ = self.end_linger(name);
+        let Some(jobs) = self.jobs()? else { return Ok(()) };
+        let held = jobs.hold(name.as_str(), uid.get(), || Ok::<(), JobsError>(()));
+        held.map(drop).map_err(|error| failed("hold jobs", error))
+    }
+
     /// Puts aside for good what waits for an account that is taken away.
     pub(super) fn archive_jobs(
         &self,

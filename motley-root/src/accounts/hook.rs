@@ -1,5 +1,8 @@
 //! Runs the site's script for new accounts: once for each, named by root's configuration alone.
 //!
+//! An account whose home came back or was there before is none of them: its owner has worked in there,
+//! and the script works in there as root.
+//!
 //! The daemon asks for it before anybody may use the account. Of an account that a directory keeps the
 //! ledger does not know whether it is new, so its script is run only where root's configuration says so.
 //!

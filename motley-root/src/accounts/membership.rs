@@ -33,7 +33,7 @@ impl Accounts {
         name: &UserName,
         groups: &[GroupName],
     ) -> Result<Vec<GroupName>, TaskRefusal> {
-        let member_of = self.read()?.groups.of(name.as_str()).to_vec();
+        let member_of = self.read()?.groups.of_member(name.as_str());
         let mut new: Vec<GroupName> = Vec::new();
         for group in groups.iter().filter(|group| !is_in(group, &member_of)) {
             if !new.contains(group) {
@@ -85,11 +85,11 @@ impl Accounts {
     /// Memberships that somebody else ended are theirs to give from now on.
     pub(super) fn forget_lost_memberships(&self, name: &UserName) -> Result<(), TaskRefusal> {
         let seen = self.read()?;
-        let member_of = seen.groups.of(name.as_str());
+        let member_of = seen.groups.of_member(name.as_str());
         let joined = self.with_book(|book| {
             book.account_named(name).map(|(_, record)| record.joined.clone()).unwrap_or_default()
         });
-        for group in joined.into_iter().filter(|group| !is_in(group, member_of)) {
+        for group in joined.into_iter().filter(|group| !is_in(group, &member_of)) {
             self.record(Event::Left { name: name.clone(), group })?;
         }
         Ok(())

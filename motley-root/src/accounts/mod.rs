@@ -232,7 +232,7 @@ impl Accounts {
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
             Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys),
             Task::Expire { identity, name } => self.expire(identity, name),
-            Task::Unexpire { identity, name } => self.unexpire(identity, name),
+            Task::Unexpire { identity, name, marks } => self.unexpire(identity, name, *marks),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
         }
     }
@@ -241,7 +241,7 @@ impl Accounts {
     fn facts(&self, name: &UserName) -> Result<Option<AccountFacts>, TaskRefusal> {
         let seen = self.read()?;
         let entry = match seen.users.named(name.as_str()) {
-            Some(entry) => entry.clone(),
+            Some(entry) => entry,
             None => match self.world.names.user_named(name.as_str()).map_err(name_service)? {
                 Some(entry) => entry,
                 None => return Ok(None),
@@ -251,7 +251,7 @@ impl Accounts {
             Some(group) => Some(group.to_owned()),
             None => self.world.names.group_with(entry.gid).map_err(name_service)?,
         };
-        let groups = seen.groups.of(name.as_str()).to_vec();
+        let groups = seen.groups.of_member(name.as_str());
         let today = (self.world.today)();
         let expired = seen.expiries.day(name.as_str()).is_some_and(|day| day <= today);
         let (identity, managed_groups) = self.with_book(|book| match book.account_named(name) {
@@ -315,7 +315,7 @@ impl Accounts {
         match (record, entry) {
             (Some(record), Some(entry)) if entry.uid == record.uid.get() => {
                 guard::check_uid(entry.uid, &self.world.limits)?;
-                Ok((record, entry.clone()))
+                Ok((record, entry))
             }
             (Some(_), None) => Err(TaskRefusal::NoSuchAccount(name.clone())),
             _ => Err(TaskRefusal::NotManaged(name.clone())),

@@ -64,7 +64,7 @@ impl Accounts {
         let seen = self.read()?;
         let entry = seen.users.named(plan.name.as_str());
         let whole = entry.is_some_and(|entry| {
-            entry.uid == plan.uid.get() && guard::names_identity(entry, &plan.identity)
+            entry.uid == plan.uid.get() && guard::names_identity(&entry, &plan.identity)
         }) && seen.expiries.knows(plan.name.as_str());
         if whole {
             match self.complete(plan, home) {
@@ -105,7 +105,7 @@ impl Accounts {
         let seen = self.read()?;
         let entry = seen.users.named(plan.name.as_str());
         let ours = entry.is_some_and(|entry| {
-            entry.uid == plan.uid.get() && guard::names_identity(entry, &plan.identity)
+            entry.uid == plan.uid.get() && guard::names_identity(&entry, &plan.identity)
         });
         // The home goes first: without a line in passwd nobody could say whose it is.
         if ours && home == HomePlan::Make {

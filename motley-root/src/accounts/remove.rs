@@ -188,7 +188,7 @@ impl Accounts {
         seen: &Snapshot,
     ) -> Result<bool, TaskRefusal> {
         let ours = match seen.users.named(name.as_str()) {
-            Some(entry) => entry.uid == uid.get() && guard::names_identity(entry, identity),
+            Some(entry) => entry.uid == uid.get() && guard::names_identity(&entry, identity),
             None if require_alone(uid, name, seen).is_err() => false,
             None => {
                 self.require_unknown(name, uid)?;
@@ -212,12 +212,13 @@ impl Accounts {
         ended: SessionsEnded,
     ) -> Result<Removal, TaskRefusal> {
         let seen = self.read()?;
-        let entry = seen.users.named(name.as_str()).cloned();
+        let entry = seen.users.named(name.as_str());
         let ours = self.is_still_ours(identity, name, uid, &seen)?;
         let mut removal = Removal { ended, ..Removal::default() };
         if ours {
-            self.require_nobody_there(name, uid)?;
+            // Also what came since, so that nothing starts behind the look at processes.
             self.archive_jobs(name, uid, &plan.archive)?;
+            self.require_nobody_there(name, uid)?;
             removal.home = self.put_home_aside(name, uid, plan, entry.as_ref(), &seen)?;
             self.reached(Step::HomeAside);
         }
@@ -239,6 +240,7 @@ impl Accounts {
     }
 
     fn end_all(&self, name: &UserName, uid: Uid) -> Result<SessionsEnded, TaskRefusal> {
+        self.keep_from_starting(name, uid)?;
         let ended = self.end_sessions(name, uid)?;
         require_none(ended.remaining)?;
         Ok(ended)

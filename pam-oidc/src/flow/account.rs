@@ -83,8 +83,9 @@ fn ask(parts: Parts<'_>, caller: &Caller, entry: &Entry, draw: &Draw) -> Result<
 
 /// What happens to an account about which nobody could be asked.
 ///
-/// A suspended account of ours has expired in the shadow file or directory as well, so that it is
-/// refused by pam_unix even where this lets it pass.
+/// Where the back end locks accounts, a suspended one has expired in the shadow file or directory as
+/// well, and pam_unix refuses it. Where it can't (`read_only`, `map`), or accounts have no comment that
+/// names their owner, only `deny` keeps a suspended person out whose key sshd has accepted.
 pub(crate) fn without_verdict(on_error: OnError, entry: Option<&Entry>, why: String) -> Report {
     let refuse = match on_error {
         OnError::Ignore => false,

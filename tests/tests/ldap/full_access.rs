@@ -101,6 +101,41 @@ directory_test! {
 }
 
 directory_test! {
+    async fn r23_a_name_that_a_group_still_lists_goes_to_nobody_new_and_back_to_its_owner() {
+        let entries = [
+            group_ldif("admins", 30_500, "memberUid: byname\n"),
+            group_ldif("staff", 30_501, "memberUid: ours\n"),
+        ];
+        let slapd = Slapd::builder().entries(&entries.join("\n")).start().unwrap();
+        let host = Host { members: ["onhost".to_owned()].into(), ..Host::default() };
+        let ldap = back_end_on(config(&slapd, Mode::FullAccess), host, "");
+        for text in ["byname", "onhost", "infile"] {
+            assert!(ldap.is_taken(&name(text)).await.unwrap(), "{text}");
+            let error = ldap.deploy(&intent("mallory", text, &[])).await.unwrap_err();
+            assert_eq!(error, BackendError::NameTaken(name(text)));
+            assert_eq!(slapd.entry(&dn(text)).unwrap(), None);
+        }
+        let mut ours = intent("jane", "ours", &[]);
+        assert!(ldap.deploy(&ours).await.is_err());
+        // With the uid that was promised it is somebody who had the account before.
+        ours.uid = Some(motley_proto::Uid::new(10_900).unwrap());
+        assert_eq!(ldap.deploy(&ours).await.unwrap().account.name, ours.name);
+    }
+}
+
+directory_test! {
+    async fn r23_a_host_that_can_not_tell_its_names_gives_none_away() {
+        let slapd = Slapd::builder().start().unwrap();
+        let host = Host { is_silent: true, ..Host::default() };
+        let ldap = back_end_on(config(&slapd, Mode::FullAccess), host, "");
+        assert!(matches!(ldap.is_taken(&name("jdoe")).await, Err(BackendError::Unavailable { .. })));
+        let error = ldap.deploy(&intent("jane", "jdoe", &[])).await.unwrap_err();
+        assert!(matches!(error, BackendError::Unavailable { .. }), "{error}");
+        assert_eq!(slapd.entry(&dn("jdoe")).unwrap(), None);
+    }
+}
+
+directory_test! {
     async fn r21_nobody_logs_in_to_a_local_account_that_has_the_name_of_theirs() {
         let id = identity("jane");
         let carried = format!("gecos: {}\n", id.unique_id().as_str());

@@ -12,6 +12,7 @@ mod numbers;
 mod pre_created;
 mod read_only;
 mod server;
+mod states;
 mod suite;
 mod support;
 

@@ -90,6 +90,11 @@ impl Rig for Directory {
         true
     }
 
+    async fn list_in_group(&self, name: &UserName) -> bool {
+        let group = GroupName::new(format!("of-{name}")).unwrap();
+        self.mode == Mode::FullAccess && self.give_membership(name, &group).await
+    }
+
     async fn give_membership(&self, name: &UserName, group: &GroupName) -> bool {
         if self.mode == Mode::ReadOnly {
             return false;

@@ -11,7 +11,13 @@ use motley_proto::{
     GroupName, Identity, Issuer, Secret, Subject, Uid, UserName, task::AccountPath,
 };
 use motley_tests::slapd::{GROUPS, PASSWORD, SERVICE, Slapd, USERS};
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 /// Days since 1970-01-01 in every test.
 pub const TODAY: i64 = 20_000;
@@ -50,27 +56,41 @@ pub fn config(slapd: &Slapd, mode: Mode) -> LdapConfig {
 pub struct Host {
     pub users: BTreeMap<String, u32>,
     pub groups: BTreeMap<String, u32>,
+    /// Names that groups list.
+    pub members: BTreeSet<String>,
+    /// A source of names of this host can't be asked.
+    pub is_silent: bool,
+}
+
+impl Host {
+    fn told<T>(&self, answer: T) -> io::Result<T> {
+        if self.is_silent { Err(io::ErrorKind::NotConnected.into()) } else { Ok(answer) }
+    }
 }
 
 impl NameService for Host {
-    fn has_user(&self, name: &UserName) -> bool {
-        self.users.contains_key(name.as_str())
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        self.told(self.users.contains_key(name.as_str()))
     }
 
-    fn has_uid(&self, uid: Uid) -> bool {
-        self.users.values().any(|known| *known == uid.get())
+    fn has_uid(&self, uid: Uid) -> io::Result<bool> {
+        self.told(self.users.values().any(|known| *known == uid.get()))
     }
 
-    fn uid_of(&self, name: &UserName) -> Option<u32> {
-        self.users.get(name.as_str()).copied()
+    fn uid_of(&self, name: &UserName) -> io::Result<Option<u32>> {
+        self.told(self.users.get(name.as_str()).copied())
     }
 
-    fn gid_of(&self, group: &GroupName) -> Option<u32> {
-        self.groups.get(group.as_str()).copied()
+    fn gid_of(&self, group: &GroupName) -> io::Result<Option<u32>> {
+        self.told(self.groups.get(group.as_str()).copied())
     }
 
-    fn has_gid(&self, gid: u32) -> bool {
-        self.groups.values().any(|known| *known == gid)
+    fn has_gid(&self, gid: u32) -> io::Result<bool> {
+        self.told(self.groups.values().any(|known| *known == gid))
+    }
+
+    fn is_member(&self, name: &UserName) -> io::Result<bool> {
+        self.told(self.members.contains(name.as_str()))
     }
 }
 
@@ -88,7 +108,7 @@ pub fn back_end_on(config: LdapConfig, host: Host, passwd: &str) -> LdapDirector
 fn account_files(root: &Path, passwd: &str) {
     fs::create_dir_all(root.join("etc")).unwrap();
     fs::write(root.join("etc/passwd"), passwd).unwrap();
-    fs::write(root.join("etc/group"), "root:x:0:\nlocalstaff:x:2000:\n").unwrap();
+    fs::write(root.join("etc/group"), "root:x:0:\nlocalstaff:x:2000:infile\n").unwrap();
 }
 
 pub fn identity(subject: &str) -> Identity {

@@ -27,7 +27,7 @@ async fn a_helper_that_restarts_between_two_tasks_goes_unnoticed() {
 #[tokio::test]
 async fn a_task_whose_connection_died_is_sent_once_more_and_not_for_ever() {
     let bench = bench([Act::HangUp, Act::HangUp, Act::HangUp]);
-    let error = bench.backend.root.run(&probe()).await.unwrap_err();
+    let error = bench.backend.host.run(&probe()).await.unwrap_err();
     assert!(error.to_string().contains("closed the connection without an answer"), "{error}");
     assert_eq!(bench.helper.asked().len(), 2);
 }
@@ -46,14 +46,14 @@ async fn a_helper_that_comes_back_in_a_moment_is_waited_for() {
         tokio::spawn(Arc::clone(&helper).serve(UnixListener::bind(&socket).unwrap()));
     };
     let task = probe();
-    let (answer, ()) = tokio::join!(bench.backend.root.run(&task), back);
+    let (answer, ()) = tokio::join!(bench.backend.host.run(&task), back);
     answer.unwrap();
 }
 
 #[tokio::test]
 async fn r02_a_server_under_another_uid_is_not_the_helper() {
     let mut bench = bench([]);
-    bench.backend.root.trust_server(uzers::get_current_uid() + 1);
+    bench.channel().trust_server(nix::unistd::getuid().as_raw() + 1);
     let error = bench.backend.check().await.unwrap_err();
     assert!(error.to_string().contains("and not as root"), "{error}");
     assert!(bench.helper.asked().is_empty());
@@ -78,7 +78,7 @@ async fn an_answer_to_another_question_is_an_error() {
 #[tokio::test]
 async fn r04_a_silent_helper_is_given_up_at_the_deadline() {
     let mut bench = bench([Act::Silence]);
-    bench.backend.root.limit_exchanges_to(Duration::from_millis(200));
+    bench.channel().limit_exchanges_to(Duration::from_millis(200));
     let begun = Instant::now();
     let error = bench.backend.check().await.unwrap_err();
     assert!(error.to_string().contains("gave no answer within 200ms"), "{error}");

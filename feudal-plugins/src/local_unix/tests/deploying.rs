@@ -1,6 +1,8 @@
 //! Making an intent true.
 
 use super::*;
+use crate::host::Host;
+use motley_proto::task::SessionsEnded;
 
 #[tokio::test]
 async fn a_new_account_is_created_with_everything_the_intent_says() {
@@ -147,7 +149,7 @@ async fn every_operation_sends_its_task() {
     bench.backend.resume(&id, &jdoe).await.unwrap();
     bench.backend.limit(&id, &jdoe).await.unwrap();
     bench.backend.unlimit(&id, &jdoe, &shell).await.unwrap();
-    assert_eq!(bench.backend.end_sessions(&id, &jdoe).await.unwrap(), ended);
+    assert_eq!(bench.backend.host.end_sessions(&id, &jdoe).await.unwrap(), ended);
     bench.backend.roll_back(&id, &jdoe).await.unwrap();
     bench.backend.check().await.unwrap();
     let set_shell = |path: &str| Task::SetShell {
@@ -156,7 +158,14 @@ async fn every_operation_sends_its_task() {
         shell: AccountPath::new(path).unwrap(),
     };
     let asked = bench.helper.asked();
-    assert_eq!(asked[0], Task::Unexpire { identity: id.clone(), name: jdoe.clone() });
+    assert_eq!(
+        asked[0],
+        Task::Unexpire {
+            identity: id.clone(),
+            name: jdoe.clone(),
+            marks: ExpiryMarks::OfSuspensions
+        }
+    );
     assert_eq!(asked[1], set_shell("/sbin/nologin"));
     assert_eq!(asked[2], set_shell("/bin/sh"));
     assert_eq!(asked[3], Task::EndSessions { identity: id.clone(), name: jdoe.clone() });
@@ -172,4 +181,16 @@ async fn rolling_back_leaves_what_was_completed_and_tells_what_can_not_be_remove
     let stuck = bench([forbidden(), refused(TaskRefusal::NoSuchAccount(jdoe.clone()))]);
     let error = stuck.backend.roll_back(&id, &jdoe).await.unwrap_err();
     assert_eq!(error.to_string(), "refused: not allowed: jdoe was completed");
+}
+
+#[tokio::test]
+async fn r28_where_only_our_lock_shall_go_the_helper_is_told_so() {
+    let account = || answer(TaskDone::Account(facts("jdoe", "sub-1")));
+    let bench = bench([account(), account()]);
+    let (identity, name) = (identity("sub-1"), name("jdoe"));
+    bench.backend.lift_own_lock(&identity, &name).await.unwrap();
+    bench.backend.resume(&identity, &name).await.unwrap();
+    let unexpire = |marks| Task::Unexpire { identity: identity.clone(), name: name.clone(), marks };
+    let expected = [unexpire(ExpiryMarks::Own), unexpire(ExpiryMarks::OfSuspensions)];
+    assert_eq!(bench.helper.asked(), expected);
 }

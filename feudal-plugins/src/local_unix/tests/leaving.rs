@@ -1,6 +1,7 @@
 //! Sessions that are listed, and accounts that are taken away.
 
 use super::*;
+use crate::host::Host;
 use motley_proto::task::{AccountSessions, HomeFate, Removal};
 
 fn remove(subject: &str, user: &str) -> Task {
@@ -40,7 +41,7 @@ async fn asking_for_sessions_adopts_nobody() {
         answer(TaskDone::SessionList(AccountSessions { left_out: 3, ..Default::default() })),
         refused(TaskRefusal::NotManaged(name("jdoe"))),
     ]);
-    let ask = || async { bench.backend.sessions(&identity("sub-1"), &name("jdoe")).await };
+    let ask = || async { bench.backend.host.sessions(&identity("sub-1"), &name("jdoe")).await };
     assert_eq!(ask().await.unwrap().left_out, 3);
     assert!(matches!(ask().await, Err(BackendError::Refused(_))));
     assert_eq!(bench.helper.asked().len(), 2);

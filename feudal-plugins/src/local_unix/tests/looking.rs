@@ -84,6 +84,17 @@ async fn names_and_uids_of_other_sources_are_taken() {
 }
 
 #[tokio::test]
+async fn r23_a_source_of_names_that_fails_leaves_no_name_and_no_uid_free() {
+    let bench = bench([]);
+    let by_name = bench.backend.is_taken(&name("unsure")).await.unwrap_err();
+    let by_uid = bench.backend.is_uid_taken(Uid::new(5999).unwrap()).await.unwrap_err();
+    for error in [by_name, by_uid] {
+        assert!(matches!(error, BackendError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().contains("/etc/nsswitch.conf"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn all_accounts_with_an_identity_are_listed() {
     let bench = bench([]);
     let mut names: Vec<String> =

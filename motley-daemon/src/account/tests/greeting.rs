@@ -14,6 +14,7 @@ struct Watching {
     inner: Arc<MemoryBackend>,
     store: Store,
     seen: Mutex<Vec<Phase>>,
+    failures: Mutex<Vec<BackendError>>,
 }
 
 #[async_trait]
@@ -41,6 +42,9 @@ impl Host for Watching {
     async fn created(&self, id: &Identity, _: &UserName) -> Result<HookRun, BackendError> {
         let record = self.store.account_of(id).await.unwrap().unwrap();
         self.seen.lock().unwrap().push(record.phase);
+        if let Some(error) = self.failures.lock().unwrap().pop() {
+            return Err(error);
+        }
         Ok(HookRun::Ended(Some(0)))
     }
     async fn set_keys(
@@ -58,8 +62,9 @@ async fn watched() -> (Accounts, Arc<Watching>, tempfile::TempDir) {
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let inner = Arc::new(MemoryBackend::new());
-    let (backend, seen) = (inner.clone(), Mutex::default());
-    let host = Arc::new(Watching { inner, store: store.clone(), seen });
+    let backend = inner.clone();
+    let (seen, failures) = Default::default();
+    let host = Arc::new(Watching { inner, store: store.clone(), seen, failures });
     let accounts = Accounts::new(AccountParts {
         passwords: Arc::new(OneTimePasswords::new(store.clone(), clock.clone(), 600)),
         audit: Arc::new(Audit::open(&folder.path().join("audit.log"), clock.clone()).unwrap()),
@@ -114,4 +119,22 @@ async fn r24_after_a_crash_the_script_is_asked_for_again_before_the_account_is_u
         let record = accounts.store().account_of(jane.identity()).await.unwrap().unwrap();
         assert_eq!(record.phase, Phase::Deployed);
     }
+}
+
+#[tokio::test]
+async fn r25_nobody_is_let_in_before_the_script_has_ended() {
+    let (accounts, host, _folder) = watched().await;
+    let jane = person("1", "jdoe");
+    let restarting = BackendError::Unavailable { what: "x".to_owned(), cure: "y".to_owned() };
+    for error in [BackendError::Busy, restarting] {
+        host.failures.lock().unwrap().push(error);
+        assert!(accounts.deploy(&jane, Tier::Full, "r").await.is_err());
+        let standing = accounts.standing(jane.identity()).await.unwrap();
+        assert!(!standing.admits(), "{standing:?}");
+    }
+    host.failures.lock().unwrap().push(BackendError::Busy);
+    accounts.reconcile().await.unwrap();
+    assert!(!accounts.standing(jane.identity()).await.unwrap().admits());
+    accounts.reconcile().await.unwrap();
+    assert!(accounts.standing(jane.identity()).await.unwrap().admits());
 }

@@ -260,6 +260,20 @@ async fn r28_an_admins_order_on_top_of_idleness_is_in_the_marks_and_outlasts_the
 }
 
 #[tokio::test]
+async fn r28_a_limit_that_the_host_has_set_is_not_taken_over_by_idleness_and_outlives_a_return() {
+    let years = years(LifecycleConfig { suspend_after: None, ..ALL }).await;
+    let jane = years.account("1").await;
+    years.used(&jane, None).await;
+    // The admin has limited it on the host, which the store does not know.
+    let name = UserName::new("user1").unwrap();
+    years.bench.backend.limit(jane.identity(), &name).await.unwrap();
+    years.later(61);
+    assert_eq!(years.look().await, look(0, 0, 0));
+    years.bench.accounts.reactivate(jane.identity(), "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Limited);
+}
+
+#[tokio::test]
 async fn r28_the_persons_return_lifts_marks_of_idleness_only_whatever_was_noted_about_uses() {
     let years = years(ALL).await;
     let (jane, joe) = (years.account("1").await, years.account("2").await);
@@ -333,4 +347,19 @@ async fn r41_while_the_database_is_away_a_return_lifts_nothing_and_keeps_nobody_
     bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
     place.stop();
     bench.accounts.reactivate(jane.identity(), "login").await.unwrap();
+}
+
+#[tokio::test]
+async fn r28_a_lock_that_an_admin_set_on_the_host_outlasts_the_persons_return() {
+    let years = years(LifecycleConfig { limit_after: None, ..ALL }).await;
+    let jane = years.account("1").await;
+    years.used(&jane, None).await;
+    years.later(90);
+    assert_eq!(years.look().await, look(0, 0, 1));
+    years.bench.backend.lock_by_hand(&UserName::new("user1").unwrap());
+    years.bench.accounts.reactivate(jane.identity(), "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Suspended);
+    // An admin who resumes means that lock, too.
+    years.bench.accounts.resume(jane.identity(), HOST, "r").await.unwrap();
+    assert_eq!(years.state(&jane).await, AccountState::Deployed);
 }

@@ -6,7 +6,7 @@ use feudal_plugins::{
     map::{GuardedRead, MapFile, Mapped},
 };
 use motley_proto::Uid;
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 const HOST: Suspender = Suspender::Host { uid: 0 };
 
@@ -15,16 +15,16 @@ const HOST: Suspender = Suspender::Host { uid: 0 };
 struct Names(Mutex<BTreeMap<String, u32>>);
 
 impl NameService for Names {
-    fn has_user(&self, name: &UserName) -> bool {
-        self.entry(name).is_some()
+    fn has_user(&self, name: &UserName) -> io::Result<bool> {
+        Ok(self.entry(name)?.is_some())
     }
-    fn has_uid(&self, uid: Uid) -> bool {
-        self.0.lock().unwrap().values().any(|known| *known == uid.get())
+    fn has_uid(&self, uid: Uid) -> io::Result<bool> {
+        Ok(self.0.lock().unwrap().values().any(|known| *known == uid.get()))
     }
-    fn entry(&self, name: &UserName) -> Option<HostEntry> {
-        let uid = *self.0.lock().unwrap().get(name.as_str())?;
+    fn entry(&self, name: &UserName) -> io::Result<Option<HostEntry>> {
+        let Some(uid) = self.0.lock().unwrap().get(name.as_str()).copied() else { return Ok(None) };
         let (home, shell) = (format!("/home/{name}"), "/bin/bash".to_owned());
-        Some(HostEntry { uid, gid: uid, home, shell })
+        Ok(Some(HostEntry { uid, gid: uid, home, shell }))
     }
 }
 

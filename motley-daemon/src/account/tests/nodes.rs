@@ -296,6 +296,19 @@ async fn an_account_of_another_person_under_a_promised_name_is_judged_by_that_pe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r23_an_account_whose_uid_another_person_was_promised_lets_nobody_in() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let (jane, kim) = (person("1", "jdoe"), person("2", "kim"));
+    one.deploy(&jane).await;
+    let uid = one.account(&jane).await.unwrap().uid.unwrap();
+    // Made on this node before the database was put back to a state that knows nothing of it.
+    two.bench.backend.insert(by_hand(Some(&kim), "kim", uid));
+    let standing = two.bench.accounts.standing(kim.identity()).await.unwrap();
+    assert!(!standing.admits(), "{standing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_was_found_counts_as_held_also_after_marks_were_carried_out() {
     let Some(place) = Place::server() else { return };
     let [one, two] = two(&place).await;
@@ -350,6 +363,53 @@ async fn one_account_that_can_not_be_put_in_order_does_not_keep_others_waiting()
     for who in &people[1..] {
         assert_eq!(two.account(who).await.unwrap().state, AccountState::Suspended);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_under_way_on_one_node_is_not_settled_by_another_that_sees_its_entry() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    let (name, uid) = (UserName::new("jdoe").unwrap(), motley_proto::Uid::new(2000).unwrap());
+    let store = one.bench.accounts.store();
+    store.reserve(jane.identity(), &name, Some(uid), SystemClock.now()).await.unwrap();
+    let phase = async || store.account_of(jane.identity()).await.unwrap().unwrap().phase;
+    // The directory that both read has the entry already.
+    for node in [&one, &two] {
+        node.bench.backend.insert(by_hand(Some(&jane), "jdoe", 2000));
+    }
+    assert_eq!(two.bench.accounts.reconcile().await.unwrap(), Vec::<String>::new());
+    assert_eq!(phase().await, Phase::Reserved);
+    assert_eq!(one.bench.accounts.reconcile().await.unwrap().len(), 1);
+    assert_eq!(phase().await, Phase::Deployed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_a_shell_that_the_admin_of_a_host_set_is_not_taken_for_the_shell_of_a_tier() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    let name = one.deploy(&jane).await.name;
+    two.deploy(&jane).await;
+    let nologin = two.bench.accounts.rules.shells.limited.clone();
+    two.bench.backend.set_shell(jane.identity(), &name, &nologin).await.unwrap();
+    two.deploy(&jane).await;
+    assert_eq!(two.account(&jane).await.unwrap().shell, nologin.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lower_tier_reaches_each_node_with_the_next_deployment_there() {
+    let Some(place) = Place::server() else { return };
+    let [one, two] = two(&place).await;
+    let jane = person("1", "jdoe");
+    one.deploy(&jane).await;
+    two.deploy(&jane).await;
+    for tier in [Tier::Limited, Tier::Restricted] {
+        one.bench.accounts.deploy(&jane, tier, "r").await.unwrap();
+    }
+    two.bench.accounts.deploy(&jane, Tier::Restricted, "r").await.unwrap();
+    let own = &two.bench.accounts.rules.shells;
+    assert_eq!(two.account(&jane).await.unwrap().shell, own.restricted.as_str());
 }
 
 #[tokio::test(flavor = "multi_thread")]

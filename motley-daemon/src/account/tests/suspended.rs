@@ -79,16 +79,16 @@ fn without_helper(bench: &Bench, jane: &Verified, host: &std::path::Path) -> Acc
     let line = format!("jane:x:4711:4711:{gecos}:/home/jane:/bin/sh\n");
     std::fs::write(etc.join("passwd"), line).unwrap();
     std::fs::write(etc.join("group"), "jane:x:4711:\n").unwrap();
-    let backend = Arc::new(LocalUnix::with_sources(
+    let backend = LocalUnix::with_sources(
         LocalUnixConfig::standard().unwrap(),
         &host.join("nobody-listens.sock"),
         host,
         Arc::new(SystemNames),
-    ));
+    );
     Accounts::new(AccountParts {
         store: bench.accounts.store.clone(),
-        backend: backend.clone(),
-        host: backend,
+        host: backend.host(),
+        backend: Arc::new(backend),
         passwords: bench.accounts.passwords.clone(),
         audit: bench.accounts.audit.clone(),
         clock: bench.accounts.clock.clone(),

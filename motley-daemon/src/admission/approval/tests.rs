@@ -1,6 +1,7 @@
 //! Requests for accounts and groups, from the first deployment to the decision.
 
 mod groups;
+mod left;
 
 use super::*;
 use crate::{

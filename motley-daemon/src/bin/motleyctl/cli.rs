@@ -68,7 +68,8 @@ pub(crate) enum Verb {
     ///
     /// Such accounts are recognised without this when their owners come by. Once they are taken
     /// over, their names and uids go to nobody else, on no node of a cluster, and who is locked out
-    /// stays so everywhere. Without --apply it only tells what it would do.
+    /// stays so everywhere. With --requests it takes over what waited for an admin there. Without --apply
+    /// it only tells what it would do.
     Import(Import),
     /// Read both configuration files, show what holds or everything that is wrong. Asks no daemon.
     CheckConfig(CheckConfig),
@@ -224,9 +225,14 @@ pub(crate) struct Ops {
     pub(crate) probe: bool,
 }
 
-/// What to do with the accounts.
+/// What to do with what another stack left.
 #[derive(Args)]
 pub(crate) struct Import {
+    /// Instead of accounts, take over requests that wait for an admin, from the database of the Python
+    /// stack (user_db_location).
+    #[arg(long, value_name = "FILE", num_args = 0..=1,
+          default_missing_value = "/var/lib/feudal/pending_users.db")]
+    pub(crate) requests: Option<PathBuf>,
     /// Do it.
     #[arg(long)]
     pub(crate) apply: bool,

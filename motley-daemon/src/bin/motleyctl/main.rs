@@ -11,6 +11,7 @@ mod nodes;
 mod ops;
 mod otp;
 mod people;
+mod requests;
 mod service;
 mod sessions;
 mod show;
@@ -19,7 +20,7 @@ mod why;
 
 use ask::{Daemon, Failure};
 use clap::Parser;
-use cli::{Command, NodesVerb, UsersVerb, Verb};
+use cli::{Command, Import, NodesVerb, UsersVerb, Verb};
 use motley_daemon::check_config::Form;
 use motley_proto::admin::Change;
 use show::Output;
@@ -45,6 +46,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
     match command.verb {
         Verb::Status => service::status(&daemon, output),
         Verb::Reload => service::reload(&daemon, output),
+        Verb::Import(Import { requests: Some(file), apply }) => {
+            requests::run(&daemon, output, &file, apply)
+        }
         Verb::Import(import) => import::run(&daemon, output, import),
         Verb::Reconcile => service::reconcile(&daemon, output),
         Verb::CheckConfig(check) => {

@@ -20,7 +20,8 @@ pub(super) const HOOK: OptionSpec = OptionSpec::unset(
     "Absolute path of a script that motley-root runs as root once for each new account, with the \
      name of the account as its only argument. It must belong to root, as must every directory \
      above it, and be writable by nobody else. Files ending in .sh or .py may lack the right to be \
-     executed. It has 25 seconds; if it fails, the account stays. For accounts that a directory \
+     executed. It has 25 seconds; if it fails, the account stays. It is not run for an account whose \
+     home came back or was there before. For accounts that a directory \
      keeps it is run only with directory_hooks = yes in motley-root.conf. Read by motley-root when \
      that starts.",
 );

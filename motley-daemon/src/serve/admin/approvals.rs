@@ -2,12 +2,12 @@
 
 use super::{Admin, PAGE_BYTES, request_id};
 use crate::{
-    account::{AccountError, Accounts, DecisionError, Order, Suspender},
+    account::{AccountError, Accounts, Apply, DecisionError, Order, Suspender},
     store::Approval,
 };
 use motley_proto::{
     Identity,
-    admin::{AdminAnswer, Mark, Reason},
+    admin::{AdminAnswer, LeftRequest, Mark, Reason},
     approval::{ApprovalDecision, ApprovalId, ApprovalPage, ApprovalRef, ApprovalRow},
     peer::Peer,
     text::escape,
@@ -70,6 +70,29 @@ impl Admin {
             Err(error @ DecisionError::Unknown) => AdminAnswer::Nobody(error.to_string()),
             Err(error) => AdminAnswer::Refused(error.to_string()),
         }
+    }
+}
+
+impl Admin {
+    /// Takes requests over that another stack kept.
+    pub(super) async fn import_requests(
+        &self,
+        apply: bool,
+        requests: &[LeftRequest],
+        peer: Peer,
+    ) -> Result<AdminAnswer, AccountError> {
+        if self.accounts().approval_rules().is_none() {
+            return Ok(AdminAnswer::Refused(DecisionError::Off.to_string()));
+        }
+        if apply {
+            self.note(peer, "import requests")?;
+        }
+        let apply = if apply { Apply::Do } else { Apply::Tell };
+        let mut outcomes = Vec::new();
+        for left in requests {
+            outcomes.push(self.admission.take_over(left, apply, &request_id()).await?);
+        }
+        Ok(AdminAnswer::RequestsImported(outcomes))
     }
 }
 

@@ -19,6 +19,31 @@ async fn show(store: &Store, who: &Identity, version: i64) {
     store.note_carried_out(who, &done).await.unwrap();
 }
 
+async fn stay_within_the_bounds(place: &Place) {
+    let stores = two(place).await;
+    let racing = (0..64u8).map(|number| {
+        let store = stores[usize::from(number % 2)].clone();
+        let token =
+            SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
+        tokio::spawn(async move {
+            let put = store.put_one_time_password(&[number; 32], &token, bounds(5)).await.unwrap();
+            put == Put::Done
+        })
+    });
+    let mut stored = 0;
+    for task in racing.collect::<Vec<_>>() {
+        stored += u32::from(task.await.unwrap());
+    }
+    assert_eq!(stored, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r18_bounds_hold_on_a_server_whose_transactions_see_the_past_by_default() {
+    let Some(place) = Place::server() else { return };
+    place.change("ALTER DATABASE motley SET default_transaction_isolation = 'repeatable read'");
+    stay_within_the_bounds(&place).await;
+}
+
 on_both_databases! {
 async fn r23_64_people_at_once_on_two_nodes_get_64_names_and_uids(place: &Place) {
     let stores = two(place).await;
@@ -67,21 +92,7 @@ async fn r23_one_person_at_once_on_two_nodes_gets_one_name_and_uid(place: &Place
 }
 
 async fn r18_64_tasks_on_two_nodes_stay_within_the_bounds_of_passwords(place: &Place) {
-    let stores = two(place).await;
-    let racing = (0..64u8).map(|number| {
-        let store = stores[usize::from(number % 2)].clone();
-        let token =
-            SealedToken { identity: identity("a"), sealed: vec![1], expires_at: NOW.plus(60) };
-        tokio::spawn(async move {
-            let put = store.put_one_time_password(&[number; 32], &token, bounds(5)).await.unwrap();
-            put == Put::Done
-        })
-    });
-    let mut stored = 0;
-    for task in racing.collect::<Vec<_>>() {
-        stored += u32::from(task.await.unwrap());
-    }
-    assert_eq!(stored, 5);
+    stay_within_the_bounds(place).await;
 }
 
 async fn r18_no_password_is_stored_beside_a_suspension_on_the_other_node(place: &Place) {
@@ -297,6 +308,23 @@ async fn nodes_are_seen_by_the_clock_of_the_database_whatever_their_own_says() {
     let rows = wrong.nodes(now.plus(-600)).await.unwrap();
     assert!(rows.iter().all(|row| row.lives), "one lives, and this node answers: {rows:?}");
     assert!(!right.nodes(now).await.unwrap()[1].lives);
+}
+
+#[tokio::test]
+async fn a_lease_is_held_by_the_clock_of_the_database_whatever_those_of_the_nodes_say() {
+    let Some(place) = Place::server() else { return };
+    let [right, fast] = two(&place).await;
+    let now = SystemClock.now();
+    assert!(right.beat("one", now).await.unwrap());
+    assert!(fast.beat("two", now.plus(600)).await.unwrap());
+    let [one, two] = ["one", "two"].map(|holder| Lease { kind: "digest", holder });
+    assert!(right.take_lease(one, now, now.plus(60)).await.unwrap());
+    let theirs = now.plus(600);
+    assert!(!fast.take_lease(two, theirs, theirs.plus(60)).await.unwrap(), "it has not ended");
+    let later = theirs.plus(120);
+    assert!(fast.take_lease(two, later, later.plus(60)).await.unwrap(), "it ended");
+    let after = now.plus(240);
+    assert!(right.take_lease(one, after, after.plus(60)).await.unwrap(), "this one did too");
 }
 
 async fn removal_on_two(place: &Place) -> ([Store; 2], Identity, i64) {

@@ -24,6 +24,7 @@ fn reference(id: &str, revision: u32) -> ApprovalRef {
 fn intent(names: &[&str]) -> ApprovalIntent {
     let claims = serde_json::json!({"groups": names, "name": "Zoë 'quoted' \"twice\""});
     ApprovalIntent {
+        taken_over: false,
         full_name: Some("Zoë".to_owned()),
         email: None,
         email_verified: false,
@@ -96,6 +97,44 @@ impl Store {
 }
 
 on_both_databases! {
+async fn requests_of_one_provider_fill_no_disk_and_one_that_can_not_be_read_hides_no_other(place: &Place) {
+    let store = place.open().await;
+    let mut large = intent(&["a"]);
+    large.full_name = Some("x".repeat(1024 * 1024));
+    let text = serde_json::to_string(&large).unwrap();
+    for number in 0..7 {
+        sqlx::query(
+            "INSERT INTO approval (issuer, subject, id, revision, kind, status, intent, requested_at, updated_at, expires_at)
+             VALUES ('https://op.example', $1, $3, 1, 'account', 'pending', $2, 0, 0, 9999999999)",
+        )
+        .bind(format!("large{number}"))
+        .bind(text.clone())
+        .bind(format!("0000000{number}"))
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    }
+    assert!(submit(&store, "small", &reference("0000000a", 1), None).await);
+    let at = reference("0000000z", 1);
+    let new = |who| NewApproval {
+        identity: who,
+        reference: &at,
+        kind: ApprovalKind::Account,
+        intent: &large,
+        requested_at: NOW,
+        now: NOW,
+        expires_at: END,
+    };
+    let who = identity("one more");
+    let done = store.submit::<StoreError>(&new(&who), None, &[], || Ok(())).await.unwrap();
+    assert_eq!(done, Submitted::Full);
+    sqlx::query("UPDATE approval SET accepted = 'ROOT!' WHERE subject = 'large0'")
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    assert_eq!(store.approvals_after(None, NOW, 99).await.unwrap().len(), 7);
+}
+
     async fn r40_where_too_many_mails_wait_none_goes_for_another_and_the_request_is_kept(place: &Place) {
         let store = place.open().await;
         store.fill_outbox(crate::store::outbox::MAX_LETTERS).await;

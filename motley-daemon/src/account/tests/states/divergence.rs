@@ -18,6 +18,16 @@ const GROUP: &str = "a group that can't be named is left out and keeps nobody ou
 const EMPTY_NAME: &str = "a name of which nothing is left is passed over for the next";
 const QUESTIONS: &str = "nobody is asked for a name";
 
+const MAIL: &str = "a mail server that fails, or a script for new accounts, fails no request";
+const NO_REQUEST: &str = "a decision about a request that is not there, or not open, is refused";
+const WAITS: &str = "nobody is verified who waits for an account";
+const AGAIN: &str = "who was refused groups asks again only for others";
+const LEFT_AT_ONCE: &str = "groups that are not claimed any more are left without asking";
+const KEEPS: &str = "who is refused further groups keeps the account that there is";
+const NOTHING_ASKED: &str = "nothing is asked for somebody who is suspended";
+const REQUEST_ENDS: &str = "a removal ends the request too";
+const TAKEN_OVER: &str = "an account that was made by hand meanwhile is taken over, not doubled";
+
 pub(super) const REASONS: &[&str] = &[
     NO_VERB,
     TWO_ACCOUNTS,
@@ -32,11 +42,21 @@ pub(super) const REASONS: &[&str] = &[
     GROUP,
     EMPTY_NAME,
     QUESTIONS,
+    MAIL,
+    NO_REQUEST,
+    WAITS,
+    AGAIN,
+    LEFT_AT_ONCE,
+    KEEPS,
+    NOTHING_ASKED,
+    REQUEST_ENDS,
+    TAKEN_OVER,
 ];
 
 /// Why a case can't be played at all.
 pub(super) fn not_played(case: &Case) -> Option<&'static str> {
     match case.action() {
+        "accepted" | "rejected" if case.asks() => {}
         "test" | "accepted" | "rejected" | "bogus" | "" | "pending" => return Some(NO_VERB),
         _ => {}
     }
@@ -47,11 +67,53 @@ pub(super) fn not_played(case: &Case) -> Option<&'static str> {
     (own.count() > 1).then_some(TWO_ACCOUNTS)
 }
 
+/// The same where admins are asked.
+fn reason_of_approval(case: &Case, ours: &Outcome, recorded: &Outcome) -> Option<&'static str> {
+    let is = |state: &Option<String>, word: &str| state.as_deref() == Some(word);
+    let name = case.name();
+    let deploys = matches!(case.action(), "deploy" | "deployed");
+    let decides = matches!(case.action(), "accepted" | "rejected");
+    let by_hand = name.contains("then account created by hand");
+    if deploys && is(&ours.state, "suspended") {
+        return Some(NOTHING_ASKED);
+    }
+    if deploys
+        && name.contains("membership change rejected")
+        && ours.message_is("User already existed.")
+    {
+        return Some(AGAIN);
+    }
+    let leaves = ours.message.as_deref().is_some_and(|it| it.contains("was removed from groups"));
+    if deploys && leaves && name.contains("membership change accepted") {
+        return Some(LEFT_AT_ONCE);
+    }
+    if deploys && recorded.error && !ours.error {
+        return Some(MAIL);
+    }
+    if decides && ours.error && !recorded.error {
+        return Some(NO_REQUEST);
+    }
+    match case.action() {
+        "verify_user" if is(&ours.state, "pending") || is(&ours.state, "rejected") => {
+            (ours.verified == Some(false)).then_some(WAITS)
+        }
+        "rejected" if is(&ours.state, "deployed") => Some(KEEPS),
+        "accepted" if by_hand && is(&ours.state, "deployed") => Some(TAKEN_OVER),
+        "not_deployed" if by_hand && is(&ours.state_after, "not_deployed") => Some(REQUEST_ENDS),
+        _ => None,
+    }
+}
+
 /// Why the outcome may differ from the recorded one.
 pub(super) fn reason(case: &Case, ours: &Outcome, recorded: &Outcome) -> Option<&'static str> {
     let ran = |text: &str| {
         case.setup().any(|(_, what)| what.as_str().is_some_and(|command| command.contains(text)))
     };
+    if case.asks()
+        && let Some(reason) = reason_of_approval(case, ours, recorded)
+    {
+        return Some(reason);
+    }
     let is = |state: &Option<String>, word: &str| state.as_deref() == Some(word);
     let locked = is(&ours.state, "suspended") || is(&ours.state, "limited");
     let deploys = matches!(case.action(), "deploy" | "deployed");

@@ -1,7 +1,11 @@
 //! Plays one recorded case: set-up, action, and what is to be seen afterwards.
 
 use super::super::*;
-use crate::config::{Owners, Source, validate};
+use crate::{
+    chance::SystemChance,
+    config::{Owners, Source, validate},
+    notify::Letters,
+};
 use serde_json::{Map, Value};
 
 const HOST: Suspender = Suspender::Host { uid: 0 };
@@ -51,6 +55,10 @@ impl Outcome {
         }
     }
 
+    pub(super) fn message_is(&self, text: &str) -> bool {
+        self.message.as_deref() == Some(text)
+    }
+
     /// Equal in everything that both say; that it fails counts, not in which words.
     pub(super) fn agrees_with(&self, recorded: &Self) -> bool {
         fn same<T: PartialEq>(ours: &Option<T>, recorded: &Option<T>) -> bool {
@@ -70,8 +78,12 @@ impl Outcome {
 
 impl Case {
     pub(super) fn is_ours(&self) -> bool {
-        let input = &self.0["input"];
-        input["backend"] == "local_unix" && input.get("approval").is_none()
+        self.0["input"]["backend"] == "local_unix"
+    }
+
+    /// True when admins are asked.
+    pub(super) fn asks(&self) -> bool {
+        self.0["input"].get("approval").is_some()
     }
 
     pub(super) fn name(&self) -> String {
@@ -139,6 +151,8 @@ fn tier(word: Option<&str>) -> Tier {
 
 struct Stage {
     accounts: Arc<Accounts>,
+    /// The same without approvals.
+    direct: Arc<Accounts>,
     backend: Arc<MemoryBackend>,
     identity: Identity,
     _folder: tempfile::TempDir,
@@ -151,9 +165,17 @@ impl Stage {
             |text: &str| Source { path: "c".into(), text: text.to_owned(), is_public: false };
         let owners = Owners { service: 0 };
         let (config, _) = validate(source(""), source(case.config()), owners).ok()?;
-        let bench = bench(friendly()).await;
+        let approval = case.asks().then(|| ApprovalRules {
+            claims: config.claims_kept(),
+            expires_seconds: 30 * 24 * 3600,
+            by_mail: true,
+            letters: Letters::load(&config.adapter.email, "ssh.example", owners).0,
+            chance: Arc::new(SystemChance),
+        });
+        let bench = bench_with(friendly(), Arc::new(SystemClock), approval).await;
         let Bench { mut accounts, backend, _folder, .. } = bench;
-        Arc::get_mut(&mut accounts)?.rules = AccountRules {
+        let own = Arc::get_mut(&mut accounts)?;
+        own.rules = AccountRules {
             names: config.adapter.names.clone(),
             groups: config.adapter.groups.clone(),
             deploy_keys: false,
@@ -162,8 +184,21 @@ impl Stage {
             login_info: config.adapter.login_info.clone(),
             first_uid: 2000,
         };
+        let direct = Arc::new(Accounts::new(AccountParts {
+            store: accounts.store.clone(),
+            backend: backend.clone(),
+            host: backend.clone(),
+            passwords: accounts.passwords.clone(),
+            audit: accounts.audit.clone(),
+            clock: accounts.clock.clone(),
+            forget: accounts.forget.clone(),
+            locks: Arc::default(),
+            rules: accounts.rules.clone(),
+            approval: None,
+            lifecycle: Lifecycle::default(),
+        }));
         let identity = verified(default_person())?.identity().clone();
-        Some(Self { accounts, backend, identity, _folder })
+        Some(Self { accounts, direct, backend, identity, _folder })
     }
 
     async fn set_up(&self, step: &str, what: &Value) {
@@ -182,6 +217,21 @@ impl Stage {
             ("do", Some("not_deployed")) => {
                 self.accounts.undeploy(&self.identity, HOST, "r").await.unwrap();
             }
+            // Mails are sent later, so a mail server that fails is not noticed.
+            ("do" | "fail", None) => deploy(what.as_object().unwrap().clone(), Tier::Full).await,
+            ("direct", None) => {
+                let person = verified(what.as_object().unwrap().clone()).unwrap();
+                self.direct.deploy(&person, Tier::Full, "r").await.unwrap();
+            }
+            ("act", Some("suspended")) => {
+                self.accounts.suspend(&self.identity, HOST, "r").await.unwrap();
+            }
+            ("act", Some("not_deployed")) => {
+                let _ = self.accounts.undeploy(&self.identity, HOST, "r").await;
+            }
+            ("act", Some(word @ ("accepted" | "rejected"))) => {
+                let _ = self.decide(word, &self.identity).await;
+            }
             ("deploy", None) => deploy(what.as_object().unwrap().clone(), Tier::Full).await,
             ("tier", word) => deploy(default_person(), tier(word)).await,
             ("sh", Some(command)) => self.run(command).await,
@@ -194,7 +244,7 @@ impl Stage {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
             ["useradd", "-m", "-c", comment, "-s", shell, name] => {
-                let is_own = *comment == self.identity.unique_id().as_str();
+                let is_own = *comment == "{uid}" || *comment == self.identity.unique_id().as_str();
                 self.backend.insert(Account {
                     identity: is_own.then(|| self.identity.clone()),
                     name: UserName::new(*name).unwrap(),
@@ -226,6 +276,17 @@ impl Stage {
         }
     }
 
+    /// What an admin says about the request of a person; `None`: there is none that he could decide.
+    async fn decide(&self, word: &str, who: &Identity) -> Option<AccountState> {
+        let seen = self.accounts.store.approval_of(who).await.unwrap()?;
+        let order = Order::from(HOST);
+        let decided = match word {
+            "accepted" => self.accounts.accept(&seen, Tier::Full, &order, "r").await,
+            _ => self.accounts.reject(&seen, &order, "r").await,
+        };
+        decided.ok().map(|receipt| receipt.state)
+    }
+
     async fn edit(&self, name: &str, change: impl FnOnce(&mut Account)) {
         let name = UserName::new(name).unwrap();
         let mut account = self.backend.by_name(&name).await.unwrap().unwrap();
@@ -248,9 +309,10 @@ impl Stage {
             state: Some(state.as_str().to_owned()),
             ..Outcome::default()
         };
+        let before = self.accounts.standing(who).await.unwrap().state;
         let order = |done: Result<motley_proto::admin::Receipt, AccountError>| match done {
             Ok(receipt) => ordered(receipt.state),
-            Err(AccountError::NoAccount) => ordered(AccountState::NotDeployed),
+            Err(AccountError::NoAccount) => ordered(before),
             Err(error) => panic!("{error}"),
         };
         let (accounts, admin) = (&self.accounts, Suspender::Oneself);
@@ -264,9 +326,18 @@ impl Stage {
                         user: Some(done.name.to_string()),
                         ..Outcome::default()
                     },
+                    Err(DeployError::Waits { state, message }) => Outcome {
+                        state: Some(state.as_str().to_owned()),
+                        message: Some(message),
+                        ..Outcome::default()
+                    },
                     Err(_) => Outcome { error: true, ..Outcome::default() },
                 }
             }
+            word @ ("accepted" | "rejected") => match self.decide(word, who).await {
+                Some(state) => ordered(state),
+                None => Outcome { error: true, ..Outcome::default() },
+            },
             "get_status" | "full_status" => told(accounts.standing(who).await.unwrap().answer()),
             "suspended" | "suspend" | "admin_suspend" => {
                 told(accounts.suspend_account(who, admin, "r").await.unwrap())
