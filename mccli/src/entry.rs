@@ -12,6 +12,7 @@ use crate::{
     master, report,
     source::Token,
     ssh_config::Settings,
+    tty,
 };
 use motley_proto::UserName;
 use std::{
@@ -70,7 +71,7 @@ impl Entry {
         let asker = self.settings.asker();
         broker::start(&Order {
             owner: nix::unistd::getpid().as_raw(),
-            guest: Some(Invitation { asker, terminal: !self.settings.batch }),
+            guest: Some(Invitation { asker, terminal: !self.settings.batch && tty::is_there() }),
             logins: vec![self.login(http)?],
             options: None,
         })

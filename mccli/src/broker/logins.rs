@@ -36,6 +36,11 @@ pub(super) struct Logins {
     terminal: bool,
 }
 
+/// True unless the user forbade all questions.
+fn may_ask(options: &Option<Options>) -> bool {
+    options.as_ref().is_none_or(|options| !options.no_input)
+}
+
 impl Logins {
     /// What an order begins with.
     pub(super) fn new(order: Order, owner: Process) -> Self {
@@ -45,7 +50,7 @@ impl Logins {
         if let (Some(invitation), Some(first)) = (guest, kept.first()) {
             guests.expect(Guest::new(owner, invitation, 0, Script::new(&first.login)));
         }
-        let terminal = guest.is_none_or(|invitation| invitation.terminal);
+        let terminal = guest.is_none_or(|invitation| invitation.terminal) && may_ask(&options);
         Self { kept, guests, options, terminal }
     }
 
@@ -75,7 +80,8 @@ impl Logins {
         asker: Asker,
         announcer: Process,
     ) -> Reply {
-        let invitation = Invitation { asker, terminal: !settings.batch };
+        let terminal = !settings.batch && may_ask(&self.options);
+        let invitation = Invitation { asker, terminal };
         let at = match self.place_of(settings) {
             Ok(at) => at,
             Err(error @ Error::NoService(_)) => return Reply::Stranger(error.to_string()),
