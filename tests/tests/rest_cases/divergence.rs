@@ -364,6 +364,24 @@ const RULES: &[Rule] = &[
         mend: None,
     },
     Rule {
+        reason: "whoever waits for an admin is told for what and since when, in a member that old clients ignore",
+        applies: |view, recorded| {
+            view.case.route() == "/user/status"
+                && recorded.status == 200
+                && recorded.body["state"] == "pending"
+        },
+        instead: |_, mut recorded| {
+            recorded.body["request"] = json!({
+                "kind": "account",
+                "groups": ANY_TEXTS,
+                "requested_at": ANY_NUMBER,
+                "expires_at": ANY_NUMBER,
+            });
+            Answer::Fixed(recorded)
+        },
+        mend: None,
+    },
+    Rule {
         reason: "the end of a one-time password is told, in members that old clients ignore",
         applies: |view, recorded| {
             view.case.route() == "/user/generate_otp" && recorded.body["successful"] == true
