@@ -4,11 +4,14 @@ use super::{Check, Examination, ssh::Destination};
 use crate::{
     cli::Options,
     config::Forwarding,
-    context, folders,
+    context,
+    error::Error,
+    folders,
+    logins::Logins,
     source::{behaves_as_0_7, environment},
     ssh_block,
 };
-use std::{os::unix::fs::MetadataExt, path::Path};
+use std::path::Path;
 
 /// Reads the configuration file.
 pub(super) fn configuration(it: &mut Examination, options: &Options) {
@@ -61,21 +64,20 @@ fn plain_ssh(version: Option<(u32, u32)>) -> Check {
     }
 }
 
-/// Logins that are stored, and whether others could read them.
+/// Logins that are stored: where, and whether they open.
 fn logins() -> Check {
     const NAME: &str = "logins";
-    let folder = folders::state();
-    let Ok(facts) = folder.metadata() else {
+    let logins = Logins::of_user();
+    let labels = logins.list();
+    if labels.is_empty() {
         return Check::ok(NAME, "none is stored");
-    };
-    if facts.mode() & 0o077 != 0 {
-        let hint = format!("Run: chmod 700 {}", folder.display());
-        return Check::warn(NAME, format!("others can look into {}", folder.display()), hint);
     }
-    match files_below(&folder.join("logins")) {
-        0 => Check::ok(NAME, "none is stored"),
-        count => Check::ok(NAME, format!("{count} in {}", folder.display())),
+    let broken = labels.iter().find_map(|label| logins.open(label).err());
+    if let Some(error) = broken.map(Error::from) {
+        return Check::warn(NAME, error.message(), error.hint().unwrap_or_default());
     }
+    let places = labels.iter().map(|label| format!("{} in {}", label.issuer, label.store.words()));
+    Check::ok(NAME, places.collect::<Vec<_>>().join("; "))
 }
 
 /// What is remembered of services.
