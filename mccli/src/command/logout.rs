@@ -33,8 +33,18 @@ pub(super) fn run(options: &Options, line: &LogoutLine) -> Result<()> {
     }
     let http = Http::new(login::trust(options))?;
     let mut ended = Vec::new();
+    let mut kept = None;
     for label in &labels {
-        let revoked = end(&http, &logins, label)?;
+        let revoked = match end(&http, &logins, label) {
+            Ok(revoked) => revoked,
+            // The others end all the same.
+            Err(error) => {
+                let said = format!("The login at {} stays: {error}", label.issuer);
+                report::warning(&said);
+                kept = Some(error);
+                continue;
+            }
+        };
         ended.push(serde_json::json!({"issuer": label.issuer, "client_id": label.client_id, "revoked": revoked}));
         if !options.json && !options.quiet {
             report::always(&format!("Logged out at {}.", label.issuer));
@@ -43,22 +53,30 @@ pub(super) fn run(options: &Options, line: &LogoutLine) -> Result<()> {
     if options.json {
         report::result(&format!("{:#}\n", serde_json::Value::from(ended)))?;
     }
-    Ok(())
+    kept.map_or(Ok(()), Err)
 }
 
-/// Revokes what can be revoked and forgets the rest; whether the provider took part.
+/// Revokes what can be revoked and forgets the rest; whether the provider took part. What is in a
+/// store that can't be reached now stays: its tokens are still good.
 fn end(http: &Http, logins: &Logins, label: &Label) -> Result<bool> {
     let _lock = logins.lock(&label.id())?;
-    let revoked = logins
-        .open(label)
-        .map_err(Error::from)
-        .and_then(|login| login.map_or(Ok(()), |login| login::revoke(http, &login)));
-    if let Err(error) = &revoked {
+    let opened = match logins.open(label) {
+        Err(error) if !error.is_about_content() => return Err(error.into()),
+        opened => opened.map_err(Error::from),
+    };
+    let revoked =
+        opened.and_then(|login| login.map_or(Ok(true), |login| login::revoke(http, &login)));
+    let reason = match &revoked {
+        Ok(true) => None,
+        Ok(false) => Some("the provider revokes no tokens".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(reason) = reason {
         report::warning(&format!(
-            "{error}\nThe login at {} is forgotten here, but its tokens were not revoked: they end by themselves.",
+            "{reason}\nThe login at {} is forgotten here, but its tokens were not revoked: they end by themselves.",
             label.issuer
         ));
     }
     logins.forget(label)?;
-    Ok(revoked.is_ok())
+    Ok(revoked.unwrap_or_default())
 }

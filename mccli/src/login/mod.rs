@@ -192,10 +192,11 @@ pub(crate) fn log_in(options: &Options, rule: &OpRule, order: &Order) -> Result<
 
 fn keep(logins: &Logins, earlier: Option<&Label>, label: &Label, login: &Login) -> Result<()> {
     let _lock = logins.lock(&label.id())?;
-    if let Some(moved) = earlier.filter(|earlier| earlier.store != label.store) {
-        logins.forget(moved)?;
-    }
     logins.save(label, login)?;
+    let moved = earlier.filter(|earlier| earlier.store != label.store);
+    if let Some(Err(error)) = moved.map(|moved| logins.vacate(moved)) {
+        report::warning(&format!("{error}\nThe earlier login stays there, and is not used."));
+    }
     if login.refresh_token.is_none() {
         report::warning(
             "the provider gave no refresh token: the login lasts as long as its access token\nAsk its operators to allow offline_access for this client.",

@@ -53,7 +53,9 @@ pub(crate) fn access_token(
     // A rotated token that is lost between answer and file ends the login: no signal comes between.
     let _uninterrupted = Uninterrupted::begin();
     let http = Http::new(trust.clone())?;
+    let room = logins.make_room(label, &login)?;
     let access = refresh(&http, &mut login, wanted)?;
+    drop(room);
     logins.update(label, &login)?;
     Ok(access)
 }

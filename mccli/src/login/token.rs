@@ -155,12 +155,12 @@ pub(super) fn audience_fields(audience: Option<&str>) -> Vec<(&'static str, &str
         .collect()
 }
 
-/// Gives the refresh token back (RFC 7009); without an endpoint for it there is nothing to do.
+/// Gives the tokens back (RFC 7009); false where the provider has no endpoint for it.
 ///
 /// # Errors
 /// When the provider can't be asked or refuses.
-pub(crate) fn revoke(http: &Http, login: &Login) -> Result<()> {
-    let Some(endpoint) = &login.endpoints.revocation else { return Ok(()) };
+pub(crate) fn revoke(http: &Http, login: &Login) -> Result<bool> {
+    let Some(endpoint) = &login.endpoints.revocation else { return Ok(false) };
     let access = login.access.iter().map(|access| (&access.token, "access_token"));
     let refresh = login.refresh_token.iter().map(|token| (token, "refresh_token"));
     for (token, hint) in refresh.chain(access) {
@@ -170,5 +170,5 @@ pub(crate) fn revoke(http: &Http, login: &Login) -> Result<()> {
             return Err(refusal(endpoint, &answer)?.of("the revocation"));
         }
     }
-    Ok(())
+    Ok(true)
 }

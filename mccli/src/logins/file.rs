@@ -1,6 +1,6 @@
 //! Logins in files, sealed with a key that lies elsewhere: a copy of one is worth nothing alone.
 
-use super::{Id, Label, Lock, Result, Store, StoreError, folder::Folder, name_of};
+use super::{GROWTH, Id, Label, Lock, Result, Room, Store, StoreError, folder::Folder, name_of};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use zeroize::Zeroizing;
 
@@ -79,6 +79,12 @@ impl Store for SealedFiles<'_> {
             key.seal_in_place_append_tag(aad, &mut *text).map_err(|_| self.unsealable(&name))?;
         let bytes = [MAGIC, nonce.as_ref(), text.as_slice()].concat();
         self.folder.write(&name, &bytes)
+    }
+
+    fn make_room(&self, label: &Label, content: &[u8]) -> Result<Room> {
+        let name = name_of(&label.id(), SEALED);
+        let sealed = MAGIC.len() + NONCE_LEN + content.len() + AES_256_GCM.tag_len();
+        self.folder.make_room(&name, sealed + GROWTH).map(|draft| Room { _draft: Some(draft) })
     }
 
     fn remove(&self, id: &Id) -> Result<()> {

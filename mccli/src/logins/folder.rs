@@ -12,6 +12,17 @@ use zeroize::Zeroizing;
 /// Largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
+/// Room on the disk, until dropped.
+pub(super) struct Room {
+    draft: PathBuf,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.draft);
+    }
+}
+
 /// The folder; it may not exist yet.
 pub(super) struct Folder {
     path: PathBuf,
@@ -76,6 +87,17 @@ impl Folder {
             let _ = fs::remove_file(&draft);
         }
         written.map_err(|source| self.failed(&path, source))
+    }
+
+    /// Takes as much of the disk as a file of this size will need.
+    pub(super) fn make_room(&self, name: &str, bytes: usize) -> Result<Room> {
+        let room =
+            Room { draft: self.path_of(&format!(".{name}.room.{:016x}", rand::random::<u64>())) };
+        // Zeros would need no room where the file system compresses.
+        let filling: Vec<u8> = std::iter::repeat_with(rand::random).take(bytes).collect();
+        let written = write_through(&room.draft, &filling);
+        written.map_err(|source| self.failed(&room.draft, source))?;
+        Ok(room)
     }
 
     /// Removes a file; nothing happens when it is not there.

@@ -33,6 +33,10 @@ impl Store for KernelKeys {
     }
 
     fn write(&self, label: &Label, content: &[u8]) -> Result<()> {
+        // In place: old and new would not both fit into the share of one user.
+        if let Some((_, key)) = Self::find(&label.id())? {
+            return key.update(&content).map_err(failed);
+        }
         let ring = Self::ring()?;
         // Who is to change a key's permissions must possess it (keyrings(7)), and not every session
         // possesses the user's ring: the key is made in our own ring and linked from there.

@@ -94,6 +94,13 @@ pub(crate) enum StoreError {
     Memory(String),
 }
 
+impl StoreError {
+    /// True where the store answers, and what it holds will never be of use again.
+    pub(crate) fn is_about_content(&self) -> bool {
+        matches!(self, Self::Sealed { .. } | Self::Content { .. } | Self::Unsafe { .. })
+    }
+}
+
 /// Result of a store.
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -138,12 +145,27 @@ impl Label {
     }
 }
 
+/// Bytes by which a login may grow when its tokens are replaced.
+const GROWTH: usize = 4096;
+
+/// Room in a store for what a provider will answer; given up when dropped.
+pub(crate) struct Room {
+    _draft: Option<folder::Room>,
+}
+
 /// A place for the secret part of logins.
 trait Store {
     /// What was written last; `None` when there is nothing.
     fn read(&self, id: &Id) -> Result<Option<Zeroizing<Vec<u8>>>>;
     /// Replaces it as a whole; when this comes back, it stays.
     fn write(&self, label: &Label, content: &[u8]) -> Result<()>;
+    /// Makes sure that its successor, which may be somewhat longer, can be written; it stays what it
+    /// is.
+    fn make_room(&self, label: &Label, content: &[u8]) -> Result<Room> {
+        // Spaces behind a JSON text mean nothing.
+        let padded = [content, &[b' '; GROWTH]].concat();
+        self.write(label, &Zeroizing::new(padded)).map(|()| Room { _draft: None })
+    }
     /// Forgets it; nothing happens when there is nothing.
     fn remove(&self, id: &Id) -> Result<()>;
 }
@@ -215,9 +237,18 @@ impl Logins {
     /// Why the store can't be written.
     pub(crate) fn save(&self, label: &Label, login: &Login) -> Result<()> {
         self.folder.make()?;
-        self.store(label.store)?.write(label, &login.to_bytes())?;
+        self.write(label, login)?;
         let text = serde_json::to_vec(label).unwrap_or_default();
         self.folder.write(&name_of(&label.id(), LABEL), &text)
+    }
+
+    /// Makes sure, before a provider is asked, that what it answers can be kept.
+    ///
+    /// # Errors
+    /// Why the store can't be written.
+    pub(crate) fn make_room(&self, label: &Label, login: &Login) -> Result<Room> {
+        let store = self.store(label.store)?;
+        fitted(label.store, login, &|login| store.make_room(label, &login.to_bytes()))
     }
 
     /// Saves what changed in a login that is there already.
@@ -225,20 +256,29 @@ impl Logins {
     /// # Errors
     /// Why the store can't be written.
     pub(crate) fn update(&self, label: &Label, login: &Login) -> Result<()> {
-        self.store(label.store)?.write(label, &login.to_bytes())
+        self.write(label, login)
     }
 
-    /// Forgets a login in whatever store it is. A store that can't be reached keeps a secret that
-    /// nobody looks for any more.
+    fn write(&self, label: &Label, login: &Login) -> Result<()> {
+        let store = self.store(label.store)?;
+        fitted(label.store, login, &|login| store.write(label, &login.to_bytes()))
+    }
+
+    /// Forgets a login; its label goes last, so that none is lost that is still kept.
     ///
     /// # Errors
-    /// Why the label stays.
+    /// Why it stays.
     pub(crate) fn forget(&self, label: &Label) -> Result<()> {
-        let id = label.id();
-        if let Err(error) = self.store(label.store).and_then(|store| store.remove(&id)) {
-            crate::report::warning(&error.to_string());
-        }
-        self.folder.remove(&name_of(&id, LABEL))
+        self.vacate(label)?;
+        self.folder.remove(&name_of(&label.id(), LABEL))
+    }
+
+    /// Removes the secret part from the store that this label names, and leaves the label.
+    ///
+    /// # Errors
+    /// Why it stays.
+    pub(crate) fn vacate(&self, label: &Label) -> Result<()> {
+        self.store(label.store)?.remove(&label.id())
     }
 
     /// The store that is used when the user names none: a Secret Service that answers, else a file.
@@ -255,9 +295,72 @@ impl Logins {
     }
 }
 
+/// Does it with a login that fits the store. The kernel gives a user little room: the newest access
+/// token has a place there, and none if it is too much. Another one can be had; a refresh token not.
+fn fitted<T>(store: Keeping, login: &Login, act: &dyn Fn(&Login) -> Result<T>) -> Result<T> {
+    if store != Keeping::Memory {
+        return act(login);
+    }
+    let newest =
+        Login { access: login.access.last().cloned().into_iter().collect(), ..login.clone() };
+    match act(&newest) {
+        Err(StoreError::Memory(_)) if login.refresh_token.is_some() => {
+            act(&Login { access: Vec::new(), ..newest })
+        }
+        done => done,
+    }
+}
+
 /// Ending of the files with labels.
 const LABEL: &str = "json";
 
 fn name_of(id: &Id, ending: &str) -> String {
     format!("{}.{ending}", id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use motley_proto::Secret;
+
+    fn login(tokens: &[usize]) -> Login {
+        let access = |(number, length): (usize, &usize)| Access {
+            token: Secret::new("t".repeat(*length)),
+            scopes: vec![number.to_string()],
+            audience: None,
+            expires_at_s: 1e12,
+        };
+        Login {
+            issuer: "https://op.example".to_owned(),
+            client: Client { id: "mccli".to_owned(), secret: None, secret_in_form: false },
+            endpoints: Endpoints {
+                token: "https://op.example/token".to_owned(),
+                revocation: None,
+                userinfo: None,
+            },
+            scopes: Vec::new(),
+            refresh_token: Some(Secret::new("rotated".to_owned())),
+            access: tokens.iter().enumerate().map(access).collect(),
+            subject: None,
+        }
+    }
+
+    /// What of this login a store keeps that has room for so many bytes.
+    fn kept(store: Keeping, room: usize, login: &Login) -> Result<Vec<usize>> {
+        fitted(store, login, &|login| match login.to_bytes().len() {
+            bytes if bytes > room => Err(StoreError::Memory("your share is used up".to_owned())),
+            _ => Ok(login.access.iter().map(|kept| kept.token.expose().len()).collect()),
+        })
+    }
+
+    #[test]
+    fn the_kernel_keeps_the_newest_access_token_and_the_refresh_token_even_where_none_fits() {
+        let full = login(&[5000, 6000, 7000]);
+        assert_eq!(kept(Keeping::File, 20_000, &full).unwrap(), [5000, 6000, 7000]);
+        assert_eq!(kept(Keeping::Memory, 20_000, &full).unwrap(), [7000]);
+        assert_eq!(kept(Keeping::Memory, 5000, &full).unwrap(), [0usize; 0]);
+        assert!(kept(Keeping::Memory, 50, &full).is_err());
+        let alone = Login { refresh_token: None, ..full };
+        assert!(kept(Keeping::Memory, 5000, &alone).is_err(), "its access token is all it has");
+    }
 }
