@@ -354,8 +354,8 @@ mod tests {
             ..Destination::new("cue.example.org", 2222).unwrap()
         };
         let master = sockets.of(&destination, "*").unwrap();
-        let name = master.socket().file_name().unwrap().to_str().unwrap();
-        assert_eq!(master.socket().parent(), Some(sockets.folder()));
+        let name = master.socket.file_name().unwrap().to_str().unwrap();
+        assert_eq!(master.socket.parent(), Some(sockets.folder()));
         assert!(name.len() == HASH_BYTES && name.bytes().all(|b| b.is_ascii_hexdigit()));
         assert_eq!(master.user, folders::user_name().unwrap());
         assert!(!master.is_alive());
