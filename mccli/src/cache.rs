@@ -6,14 +6,11 @@
 use crate::{files, http::Trust, report};
 use serde::{Deserialize, Serialize};
 use std::{
-    fs::{self, File},
-    io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-/// Largest file that is read, in bytes: an answer of the largest size, escaped.
-const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
 /// How long the place of a service is remembered, in seconds.
 const ENDPOINT_S: u64 = 24 * 3600;
 /// How long an answer is remembered, in seconds.
@@ -73,7 +70,7 @@ impl Cache {
     /// What is remembered and still new enough.
     pub(crate) fn recall(&self, key: Key<'_>) -> Option<String> {
         let path = self.path(key);
-        let memory: Memory = match read(&path) {
+        let memory: Memory = match files::read_own(&path) {
             Ok(text) => serde_json::from_str(&text)
                 .inspect_err(|error| ignored(&path, &error.to_string()))
                 .ok()?,
@@ -147,17 +144,6 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let paths = fs::read_dir(folder)?.map(|entry| entry.map(|it| it.path()));
     let is_ours = |path: &PathBuf| path.extension().is_some_and(|extension| extension == ENDING);
     paths.filter(|path| path.as_ref().map_or(true, is_ours)).collect()
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    let it = file.metadata()?;
-    if it.uid() != nix::unistd::geteuid().as_raw() || it.mode() & 0o022 != 0 {
-        return Err(io::Error::other("others could have written it"));
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn ignored(path: &Path, why: &str) {

@@ -20,11 +20,12 @@ pub(crate) struct Carrier {
 }
 
 impl Carrier {
-    /// Starts the broker with what is known already; it finds the way into further hosts itself.
+    /// Starts the broker with what is known already; it finds the way into further hosts itself, if
+    /// the user named them: on this line, or earlier.
     ///
     /// # Errors
     /// When it does not start, or standard input holds no token though the options say so.
-    pub(crate) fn start(options: &Options, logins: Vec<Login>) -> Result<Self> {
+    pub(crate) fn start(options: &Options, logins: Vec<Login>, named: Vec<String>) -> Result<Self> {
         let mut options = options.clone();
         // Standard input belongs to the program, and no terminal to the broker.
         if options.token_file.as_deref() == Some("-") {
@@ -33,7 +34,7 @@ impl Carrier {
         }
         options.no_input = true;
         let owner = nix::unistd::getpid().as_raw();
-        let order = Order { owner, guest: None, logins, options: Some(options) };
+        let order = Order { owner, guest: None, logins, options: Some(options), named };
         Ok(Self { socket: broker::start(&order)? })
     }
 
@@ -46,7 +47,7 @@ impl Carrier {
         let above = std::env::var_os(broker::SOCKET_VARIABLE).map(PathBuf::from);
         match above.filter(|socket| socket.exists()) {
             Some(socket) => Ok(Self { socket }),
-            None => Self::start(&Options::default(), Vec::new()),
+            None => Self::start(&Options::default(), Vec::new(), Vec::new()),
         }
     }
 

@@ -155,6 +155,12 @@ impl Config {
         rule
     }
 
+    /// True if a pattern names this host: one that fits every host names none.
+    pub(crate) fn names(&self, host: &str) -> bool {
+        let is_name = |pattern: &str| pattern.chars().any(char::is_alphanumeric);
+        self.host.keys().any(|pattern| is_name(pattern) && fits(pattern, host))
+    }
+
     /// A file that the configuration names: from the user's home, or from beside the configuration.
     fn file(&self, path: &Path) -> PathBuf {
         match path.strip_prefix("~") {
@@ -239,6 +245,13 @@ mod tests {
         assert_eq!(config.op("https://op.example.org").client_id.as_deref(), Some("mccli"));
         assert_eq!(config.profile("batch").unwrap().token_file.as_deref(), Some("/run/token"));
         assert!(config.profile("none").unwrap_err().contains("work, batch"));
+    }
+
+    #[test]
+    fn r38_a_pattern_that_fits_every_host_names_none() {
+        let config = Config::parse("[host.'*']\n[host.'*.example.org']").unwrap();
+        assert!(config.names("login.Example.org"));
+        assert!(!config.names("evil.example") && !config.names("example.org.evil.example"));
     }
 
     #[test]

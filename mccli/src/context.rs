@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     folders,
     http::Http,
-    login, report,
+    login, named_hosts, report,
     service::{Facts, Service},
     source::{self, Needs, Origins, ProfileChoice, Requirements, Token, environment},
 };
@@ -83,6 +83,22 @@ pub(crate) fn find_service<'a>(
         report::warning(&format!("{url} is not encrypted; the token can be read on the way"));
     }
     report::info(&format!("service at {url}"));
+    Ok(service)
+}
+
+/// The service of a host that the user names to this very command, which is remembered.
+///
+/// # Errors
+/// As [`find_service`].
+pub(crate) fn find_named_service<'a>(
+    http: &'a Http,
+    options: &Options,
+    host: Option<&str>,
+) -> Result<Service<'a>> {
+    let service = find_service(http, options, host)?;
+    if let Some(host) = host {
+        named_hosts::remember(options, host, service.endpoint());
+    }
     Ok(service)
 }
 

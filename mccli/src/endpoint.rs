@@ -9,7 +9,10 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use motley_proto::rest;
 use reqwest::Client;
 use serde::Serialize;
-use std::{net::ToSocketAddrs, time::Duration};
+use std::{
+    net::{IpAddr, ToSocketAddrs},
+    time::Duration,
+};
 
 /// Limit for one probe; long enough for one lost packet.
 const PROBE_LIMIT: Duration = Duration::from_millis(3050);
@@ -59,9 +62,14 @@ pub(crate) struct Probe {
     tls: bool,
 }
 
-/// Candidates for a host, best first. Plain http only where it is allowed.
+/// Candidates for a host, best first. Plain http only where it is allowed; none for what is not the
+/// host of a URL as it stands.
 pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
+    let name = host;
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    if !is_host_of(&format!("https://{host}/"), name) {
+        return Vec::new();
+    }
     let mut urls = vec![
         format!("https://{host}/motley_cue"),
         format!("https://{host}:8443/motley_cue"),
@@ -73,6 +81,17 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
         urls.push(format!("http://{host}:8080"));
     }
     urls
+}
+
+/// True if a URL leads to this very host, however the host is written.
+fn is_host_of(url: &str, host: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let Some(found) = url.host_str() else { return false };
+    let bare = found.trim_start_matches('[').trim_end_matches(']');
+    match (host.parse::<IpAddr>(), bare.parse::<IpAddr>()) {
+        (Ok(wanted), Ok(address)) => wanted == address,
+        _ => bare.eq_ignore_ascii_case(host),
+    }
 }
 
 /// The endpoint of a host.
@@ -236,5 +255,26 @@ mod tests {
         assert_eq!(candidates("cue.example.org", &trust(true)).len(), 6);
         assert_eq!(candidates("127.0.0.7", &trust(false)).len(), 6);
         assert_eq!(candidates("::1", &trust(false))[0], "https://[::1]/motley_cue");
+    }
+
+    #[test]
+    fn r38_candidates_lead_to_the_host_and_to_no_other() {
+        for host in [
+            "evil.com#.trusted.org",
+            "evil.com?.trusted.org",
+            "evil.com/.trusted.org",
+            "trusted.org:x@evil.com",
+            "x@evil.com",
+            "evil.com:443",
+            "evil%2ecom",
+            "0x7f.1",
+            "\u{ff45}vil.com",
+            "",
+        ] {
+            assert!(candidates(host, &trust(true)).is_empty(), "{host}");
+        }
+        for host in ["Cue.example.org", "cue_1", "0:0:0:0:0:0:0:1", "192.0.2.1"] {
+            assert!(!candidates(host, &trust(false)).is_empty(), "{host}");
+        }
     }
 }

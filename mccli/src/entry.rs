@@ -9,7 +9,7 @@ use crate::{
     credential::{self, OtpMode},
     error::{Error, Result},
     http::Http,
-    master, report,
+    master, named_hosts, report,
     source::Token,
     ssh_config::Settings,
     tty,
@@ -57,6 +57,34 @@ impl Entry {
         })
     }
 
+    /// The same at a host that the user names to this very command, which is remembered.
+    ///
+    /// # Errors
+    /// As [`Entry::find`].
+    pub(crate) fn find_named(http: &Http, options: &Options, settings: Settings) -> Result<Self> {
+        let entry = Self::find(http, options, settings)?;
+        named_hosts::remember(options, &entry.settings.hostname, &entry.endpoint);
+        Ok(entry)
+    }
+
+    /// The same at a host that may have turned up below another program: one that the user never
+    /// named gets no token, whatever its service says.
+    ///
+    /// # Errors
+    /// [`Error::UnnamedHost`] too.
+    pub(crate) fn find_if_named(
+        http: &Http,
+        options: &Options,
+        settings: Settings,
+    ) -> Result<Self> {
+        let host = &settings.hostname;
+        if !named_hosts::has(options, host)? {
+            let service = context::find_service(http, options, Some(host))?;
+            return Err(named_hosts::unnamed(host, service.endpoint()));
+        }
+        Self::find(http, options, settings)
+    }
+
     /// `-l NAME`.
     pub(crate) fn login_option(&self) -> [OsString; 2] {
         ["-l".into(), self.user.as_str().into()]
@@ -74,6 +102,7 @@ impl Entry {
             guest: Some(Invitation { asker, terminal: !self.settings.batch && tty::is_there() }),
             logins: vec![self.login(http)?],
             options: None,
+            named: Vec::new(),
         })
     }
 

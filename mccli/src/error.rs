@@ -67,6 +67,16 @@ pub(crate) enum Error {
     /// No endpoint.
     #[error("{0}")]
     NoService(String),
+    /// There is a service, and the user never named the host.
+    #[error(
+        "{host} has a service at {endpoint}, but you never named that host to mccli, so it gets no token\nRun `mccli ssh {host}` once, or add a rule [host.\"{host}\"] to config.toml."
+    )]
+    UnnamedHost {
+        /// The host.
+        host: String,
+        /// What was found there.
+        endpoint: String,
+    },
     /// A certificate was not accepted.
     #[error(
         "SSL certificate verification failed for {url}: {reason}\nUse --ca-file FILE if the site has its own CA, or --insecure if you wish to ignore SSL certificate verification."
@@ -220,6 +230,7 @@ impl Error {
             Self::Pending(..) => ("pending", 6),
             Self::Locked(..) => ("locked", 7),
             Self::NoService(_) => ("no_service", 8),
+            Self::UnnamedHost { .. } => ("unnamed_host", 8),
             Self::Network { .. } => ("unreachable", 8),
             Self::PlainHttp(_) => ("plain_http", 8),
             Self::Tls { .. } => ("tls", 9),

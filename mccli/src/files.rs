@@ -1,11 +1,29 @@
-//! Files that are written whole or not at all.
+//! Files that are written whole or not at all, and read only where nobody else could have written them.
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
+
+/// Largest file that is read, in bytes: an answer of the largest size, escaped.
+const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// The text of a file that nobody but us could have written.
+///
+/// # Errors
+/// What the system says, or that others could have written it.
+pub(crate) fn read_own(path: &Path) -> io::Result<String> {
+    let file = File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    let it = file.metadata()?;
+    if it.uid() != nix::unistd::geteuid().as_raw() || it.mode() & 0o022 != 0 {
+        return Err(io::Error::other("others could have written it"));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
 
 /// Puts a text in the place of a file, with this mode; readers see the old one or the new one.
 ///

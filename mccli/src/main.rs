@@ -26,6 +26,7 @@ mod http;
 mod login;
 mod logins;
 mod master;
+mod named_hosts;
 mod programs;
 mod report;
 mod service;

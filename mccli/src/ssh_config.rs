@@ -3,7 +3,8 @@
 use crate::{
     broker::Asker,
     error::{Error, Result},
-    master, programs, tty,
+    master::{self, Destination},
+    programs, tty,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -54,6 +55,8 @@ impl Settings {
         if settings.hostname.is_empty() {
             return Err(Error::Ssh("ssh -G names no host; give one".to_owned()));
         }
+        // ssh takes words that would lead a URL elsewhere.
+        Destination::new(&settings.hostname, 22)?;
         settings.forces_askpass = settings.prefixes_prompts || version_forces_askpass()?;
         Ok(settings)
     }
@@ -208,6 +211,14 @@ mod tests {
         assert_eq!(it.hostname, "cue.example.org");
         assert!(it.jumps && it.asks_about_host_keys && it.prefixes_prompts);
         assert!(Settings::ask(&words(&["-o", "Nonsense=1", "h"])).is_err());
+    }
+
+    #[test]
+    fn r38_a_host_that_would_lead_a_url_elsewhere_is_none() {
+        for host in ["evil.com#.trusted.org", "evil.com?.trusted.org", "evil.com/.trusted.org"] {
+            let words = ["-F", "none", host].map(OsString::from);
+            assert!(Settings::ask(&words).is_err(), "{host}");
+        }
     }
 
     #[test]

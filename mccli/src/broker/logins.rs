@@ -32,6 +32,7 @@ pub(super) struct Logins {
     kept: Vec<Kept>,
     guests: Guests,
     options: Option<Options>,
+    named: Vec<String>,
     /// An ssh that nobody announced may ask the user.
     terminal: bool,
 }
@@ -44,14 +45,14 @@ fn may_ask(options: &Option<Options>) -> bool {
 impl Logins {
     /// What an order begins with.
     pub(super) fn new(order: Order, owner: Process) -> Self {
-        let Order { guest, logins, options, .. } = order;
+        let Order { guest, logins, options, named, .. } = order;
         let kept: Vec<Kept> = logins.into_iter().map(|login| Kept { login, minted: 0 }).collect();
         let mut guests = Guests::default();
         if let (Some(invitation), Some(first)) = (guest, kept.first()) {
             guests.expect(Guest::new(owner, invitation, 0, Script::new(&first.login)));
         }
         let terminal = guest.is_none_or(|invitation| invitation.terminal) && may_ask(&options);
-        Self { kept, guests, options, terminal }
+        Self { kept, guests, options, named, terminal }
     }
 
     /// What a prompt of this process gets.
@@ -85,6 +86,7 @@ impl Logins {
         let at = match self.place_of(settings) {
             Ok(at) => at,
             Err(error @ Error::NoService(_)) => return Reply::Stranger(error.to_string()),
+            Err(Error::UnnamedHost { endpoint, .. }) => return Reply::Unnamed(endpoint),
             Err(error) => return Reply::Refused(error.to_string()),
         };
         let Some(kept) = self.kept.get(at) else { return Reply::Nothing };
@@ -105,7 +107,12 @@ impl Logins {
             .as_ref()
             .ok_or_else(|| Error::Broker("it was started for one host only".to_owned()))?;
         let http = context::http(options, Some(&settings.hostname))?;
-        let login = Entry::find(&http, options, settings)?.login(&http)?;
+        let is_named = known.is_some() || self.named.contains(&settings.hostname);
+        let entry = match is_named {
+            true => Entry::find_named(&http, options, settings)?,
+            false => Entry::find_if_named(&http, options, settings)?,
+        };
+        let login = entry.login(&http)?;
         match known.and_then(|at| Some((at, self.kept.get_mut(at)?))) {
             Some((at, kept)) => {
                 kept.login = login;

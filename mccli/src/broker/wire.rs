@@ -15,6 +15,8 @@ pub(crate) struct Order {
     pub(crate) logins: Vec<Login>,
     /// How to find the way into further hosts, for ssh processes that are announced later.
     pub(crate) options: Option<Options>,
+    /// Hosts on the user's own line, aliases resolved: further hosts need to be named elsewhere.
+    pub(crate) named: Vec<String>,
 }
 
 /// Which ssh may ask for a login, seen from the process that announces it.
@@ -102,6 +104,8 @@ pub(crate) enum Reply {
     Welcome(UserName),
     /// There is no service on that host; ssh goes there by itself.
     Stranger(String),
+    /// There is one at this endpoint, and the user never named the host.
+    Unnamed(String),
     /// There is one, and no way in.
     Refused(String),
 }
@@ -116,6 +120,7 @@ pub(super) enum WireReply<'a> {
     Nothing,
     Welcome(&'a UserName),
     Stranger(&'a str),
+    Unnamed(&'a str),
     Refused(&'a str),
 }
 
@@ -128,6 +133,7 @@ impl Reply {
             Self::Nothing => WireReply::Nothing,
             Self::Welcome(user) => WireReply::Welcome(user),
             Self::Stranger(text) => WireReply::Stranger(text),
+            Self::Unnamed(endpoint) => WireReply::Unnamed(endpoint),
             Self::Refused(text) => WireReply::Refused(text),
         }
     }

@@ -38,7 +38,7 @@ impl Visit {
         options: &Options,
         call: impl FnOnce(&Service<'_>, &Secret) -> Result<T>,
     ) -> Result<T> {
-        let service = context::find_service(&self.http, options, self.hostname.as_deref())?;
+        let service = context::find_named_service(&self.http, options, self.hostname.as_deref())?;
         let facts = service.info()?;
         let wishes = Wishes::new(&service, &facts);
         let token = context::find_token(options, self.hostname.as_deref(), &wishes)?;

@@ -8,7 +8,7 @@ use std::{convert::Infallible, ffi::OsString, process::Command};
 /// # Errors
 /// When the broker or the program can't be started.
 pub(super) fn run(options: &Options, words: &[OsString]) -> Result<Infallible> {
-    let carrier = Carrier::start(options, Vec::new())?;
+    let carrier = Carrier::start(options, Vec::new(), Vec::new())?;
     let (program, rest) = words.split_first().ok_or_else(|| {
         crate::error::Error::Usage("give a command: mccli exec -- COMMAND".to_owned())
     })?;

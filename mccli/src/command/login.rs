@@ -52,7 +52,7 @@ fn order(options: &Options, line: &LoginLine) -> Result<Order> {
     };
     let hostname = host.as_deref().map(real_name).transpose()?;
     let http = context::http(options, hostname.as_deref())?;
-    let service = context::find_service(&http, options, hostname.as_deref())?;
+    let service = context::find_named_service(&http, options, hostname.as_deref())?;
     let facts = service.info()?;
     let needs = Wishes::new(&service, &facts);
     let issuers = &facts.info.supported_ops;

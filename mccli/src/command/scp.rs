@@ -67,9 +67,9 @@ pub(super) fn become_program(
             continue;
         }
         let http = context::http(options, Some(&settings.hostname))?;
-        logins.push(Entry::find(&http, options, settings)?.login(&http)?);
+        logins.push(Entry::find_named(&http, options, settings)?.login(&http)?);
     }
-    become_with_carrier(program, &Carrier::start(options, logins)?, words)
+    become_with_carrier(program, &Carrier::start(options, logins, Vec::new())?, words)
 }
 
 /// The user's own `-S` comes later and wins.
@@ -153,7 +153,7 @@ fn dry_run_of_several(
 fn look_up(options: &Options, line: &CopyWords, remote: &Remote) -> Result<(String, String)> {
     let settings = Settings::ask(&line.ssh_words(remote))?;
     let http = context::http(options, Some(&settings.hostname))?;
-    let entry = Entry::find(&http, options, settings)?;
+    let entry = Entry::find_named(&http, options, settings)?;
     let service = Service::new(&http, entry.endpoint.clone());
     let expression = token_expression(&service, &entry.token)?;
     Ok((entry.user.as_str().to_owned(), expression))

@@ -7,7 +7,7 @@ use crate::{
     context, credential,
     entry::Entry,
     error::{Error, Result},
-    forwarding, programs, report,
+    forwarding, named_hosts, programs, report,
     service::Service,
     shell_words,
     source::Token,
@@ -41,7 +41,7 @@ pub(super) fn run(
         return alone(words);
     }
     let http = context::http(options, Some(&settings.hostname))?;
-    let entry = Entry::find(&http, options, settings)?;
+    let entry = Entry::find_named(&http, options, settings)?;
     let forwarding = forwarding::options(options, &entry.settings.hostname, set_remote_env)?;
     // Of use to somebody who is about to work there, and a nuisance to programs.
     if forwarding.is_empty() && line.command.is_empty() && tty::is_there() {
@@ -77,7 +77,12 @@ pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
         return alone(words);
     }
     if let Some(socket) = std::env::var_os(broker::SOCKET_VARIABLE).map(PathBuf::from) {
-        match broker::announce(&socket, &settings, settings.asker()) {
+        let announce = || broker::announce(&socket, &settings, settings.asker());
+        let reply = match announce() {
+            Ok(Reply::Unnamed(endpoint)) if may_be_named(&settings, &endpoint) => announce(),
+            other => other,
+        };
+        match reply {
             Ok(Reply::Welcome(user)) => {
                 let last = settings.host_key_options();
                 let start = Start {
@@ -94,6 +99,7 @@ pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
                 report::info(&text);
                 return alone(words);
             }
+            // The user has seen why.
             Ok(_) => return alone(words),
             // The command above has ended, and left its environment behind.
             Err(text) => report::debug(&text),
@@ -107,7 +113,13 @@ pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
 fn by_itself(words: &[OsString], line: &SshWords, settings: Settings) -> Result<Infallible> {
     let options = Options::default();
     let opened = context::http(&options, Some(&settings.hostname)).and_then(|http| {
-        let entry = Entry::find(&http, &options, settings)?;
+        let entry = match Entry::find_if_named(&http, &options, settings.clone()) {
+            Err(Error::UnnamedHost { host, endpoint }) => {
+                name_now(&settings, &host, &endpoint)?;
+                Entry::find(&http, &options, settings)?
+            }
+            found => found?,
+        };
         let first = forwarding::options(&options, &entry.settings.hostname, false)?;
         Ok((entry.open(&http)?, entry, first))
     });
@@ -119,9 +131,30 @@ fn by_itself(words: &[OsString], line: &SshWords, settings: Settings) -> Result<
         Err(error) => {
             match &error {
                 Error::NoService(text) => report::info(text),
+                Error::NotConfirmed => {}
                 _ => report::warning(&format!("{error}\nGoing on as plain ssh.")),
             }
             alone(words)
+        }
+    }
+}
+
+/// Has the user name a host that turned up, unless ssh is to ask nothing.
+fn name_now(settings: &Settings, host: &str, endpoint: &str) -> Result<()> {
+    if settings.batch {
+        return Err(named_hosts::unnamed(host, endpoint));
+    }
+    named_hosts::ask(&Options::default(), host, endpoint)
+}
+
+/// The same for the broker above, which looks at what is remembered.
+fn may_be_named(settings: &Settings, endpoint: &str) -> bool {
+    match name_now(settings, &settings.hostname, endpoint) {
+        Ok(()) => true,
+        Err(Error::NotConfirmed) => false,
+        Err(error) => {
+            report::warning(&format!("{error}\nGoing on as plain ssh."));
+            false
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn find(options: &Options, place: Option<&str>, min_valid_s: u64) -> 
 fn for_host(options: &Options, host: Option<&str>) -> Result<Secret> {
     let hostname = host.map(real_name).transpose()?;
     let http = context::http(options, hostname.as_deref())?;
-    let service = context::find_service(&http, options, hostname.as_deref())?;
+    let service = context::find_named_service(&http, options, hostname.as_deref())?;
     let facts = service.info()?;
     let needs = Wishes::new(&service, &facts);
     Ok(context::find_token(options, hostname.as_deref(), &needs)?.secret)

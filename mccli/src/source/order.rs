@@ -11,8 +11,8 @@
 //!
 //! The offer to log in comes last, and is not a source.
 //!
-//! Where an option or a profile names a source, steps 5 to 8 are left out: a token of somebody else
-//! that lies around would open an account in the wrong name.
+//! Where an option or a profile names a source, steps 4 to 8 are left out: a token of somebody else
+//! that lies around would open an account in the wrong name. `MCCLI_COMPAT=0.7` keeps step 4.
 
 use super::{
     ACCOUNT_VARIABLES, Candidate, ISSUER_VARIABLES, Lookup, Requirements, Standing,
@@ -65,6 +65,7 @@ pub(crate) fn in_order<'a>(origins: &'a Origins<'a>) -> impl Iterator<Item = Can
         None => (vec![], vec![]),
     };
     let is_meant = origins.profile.is_some() || line.iter().any(Option::is_some);
+    let agents_turn = !is_meant || behaves_as_0_7(origins.lookup);
     let variables = from_environment(origins);
     let named: Vec<Source<'a>> = if behaves_as_0_7(origins.lookup) {
         let by_kind = line.into_iter().zip(variables);
@@ -80,7 +81,7 @@ pub(crate) fn in_order<'a>(origins: &'a Origins<'a>) -> impl Iterator<Item = Can
     named
         .into_iter()
         .map(|source| Candidate { source, standing: Standing::Named })
-        .chain(only_provider(origins))
+        .chain(agents_turn.then(|| only_provider(origins)).flatten())
         .chain((!is_meant).then(|| by_itself(origins)).into_iter().flatten())
 }
 

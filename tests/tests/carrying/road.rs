@@ -32,6 +32,10 @@ impl Road {
         fs::write("/etc/hosts", hosts)?;
         fs::create_dir_all("/root/.ssh")?;
         fs::write("/root/.ssh/config", "Host *\n  StrictHostKeyChecking accept-new\n")?;
+        // As after `mccli ssh` to each: below other programs only named hosts get a token.
+        fs::create_dir_all("/root/.local/state/mccli")?;
+        let named = r#"{"one.test": "https://one.test:8443", "two.test": "https://two.test:8443"}"#;
+        fs::write("/root/.local/state/mccli/hosts.json", named)?;
         let links = sb.dir().join("links");
         fs::create_dir_all(&links)?;
         for name in ["mccli-ssh", "mccli-scp", "mccli-sftp"] {

@@ -44,7 +44,7 @@ const ORDER: [(&str, Way); 18] = [
     ("oidc-agent", Variable("OIDC_SOCK", "/run/agent.sock")),
 ];
 /// From here on mccli looks by itself, where nothing is named that is meant.
-const BY_ITSELF: usize = 15;
+const BY_ITSELF: usize = 14;
 
 fn secret(text: &str) -> Secret {
     Secret::new(text.to_owned())
