@@ -13,7 +13,7 @@ use crate::desk::{Desk, PATIENCE, Running};
 
 /// The link that mccli shows.
 fn link(login: &mut Running) -> Url {
-    Url::parse(&login.line_with("https://")).unwrap()
+    Url::parse(&login.line_with("response_type=code")).unwrap()
 }
 
 fn start(desk: &Desk) -> Running {
@@ -181,7 +181,7 @@ fn the_address_can_be_pasted_where_the_browser_is_elsewhere() {
     let mut terminal = Terminal::start(&command).unwrap();
     let shown = terminal.expect("Paste here", PATIENCE).unwrap();
     let link: String =
-        shown.split_whitespace().find(|word| word.starts_with("https://")).unwrap().to_owned();
+        shown.split_whitespace().find(|word| word.contains("response_type=code")).unwrap().to_owned();
     terminal.type_line("https://somewhere.else/").unwrap();
     terminal.expect("not the address of this login", PATIENCE).unwrap();
     terminal.type_line(followed(&desk, &Url::parse(&link).unwrap()).as_str()).unwrap();

@@ -7,7 +7,7 @@ mod program;
 use super::{
     LoginError, OFFLINE, Request,
     client::Origin,
-    id_token, random,
+    id_token, page, random,
     screen::Screen,
     token::{self, Granted},
 };
@@ -49,10 +49,11 @@ pub(super) fn run(
         (random::unguessable(), random::unguessable(), random::unguessable());
     let redirect = listener.redirect().to_owned();
     let link = link(http, request, &redirect, [&state, &nonce], &random::challenge(&verifier))?;
+    page::check(request.provider, [&link])?;
     // The link is on the browser's command line, and others may read it there: the code that comes
     // back is worth nothing without the verifier, which is not in it (RFC 7636 §1).
     let opened = program::find().is_some_and(|browser| browser.open(&link));
-    screen.show_link(&link, opened);
+    screen.show_link(&request.provider.issuer, &link, opened);
     let waiting = screen.wait(LIMIT);
     let answer = listener.wait(http, &state, LIMIT, &waiting)?;
     waiting.end();
