@@ -210,3 +210,22 @@ fn the_issuer_is_named_above_the_link_and_a_page_elsewhere_is_warned_of() {
     let (_, err) = texts(&login(&stage, &other, &["--store", "file"]));
     assert!(err.contains("on another host, page.example"), "{err}");
 }
+
+#[test]
+fn a_login_in_the_kernel_is_changed_in_place_at_each_refresh() {
+    let (stage, op) = (Stage::new(), Op::start(json!({})));
+    let output = login(&stage, &op, &["--store", "memory"]);
+    let (_, err) = texts(&output);
+    if err.contains("the kernel's key ring") {
+        return eprintln!("SKIPPED: there is no key ring here: {err}");
+    }
+    assert!(output.status.success(), "{err}");
+    for number in 2..5 {
+        let (out, err) = texts(&run(&stage, &["token", &op.url]));
+        assert_eq!(out, format!("access-{number}\n"), "{err}");
+        assert!(op.heard("/token").last().unwrap().contains(&format!("refresh-{}", number - 1)));
+    }
+    let output = run(&stage, &["logout"]);
+    assert!(output.status.success() && label(&stage).is_none(), "{:?}", texts(&output));
+    assert!(op.heard("/revoke")[0].contains("refresh-4"));
+}
