@@ -71,10 +71,17 @@ fn answer(
             "device_code": "d", "user_code": "WDJB-MJHT",
             "verification_uri": format!("{issuer}/verify"), "expires_in": 600, "interval": 1,
         }),
+        "/token" if patch["ends_all"] == true && body.contains("grant_type=refresh_token") => {
+            return (400, json!({"error": "invalid_grant"}));
+        }
         // Access tokens end before they can be kept: each use is a refresh.
         "/token" => json!({
             "access_token": format!("access-{number}"), "token_type": "Bearer", "expires_in": 1,
             "refresh_token": format!("refresh-{number}"),
+        }),
+        "/elsewhere" => json!({
+            "device_code": "d", "user_code": "WDJB-MJHT",
+            "verification_uri": "https://page.example/verify", "expires_in": 600, "interval": 1,
         }),
         "/revoke" => json!({}),
         _ => return (404, json!({})),
@@ -168,4 +175,57 @@ fn a_provider_that_revokes_nothing_is_told_of() {
     let ended: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(ended[0]["revoked"], false, "{out}");
     assert!(err.contains("revokes no tokens"), "{err}");
+}
+
+#[test]
+fn a_login_that_is_replaced_is_revoked_and_the_new_one_lasts() {
+    let (stage, op) = (Stage::new(), Op::start(json!({})));
+    logged_in(&stage, &op);
+    logged_in(&stage, &op);
+    let revoked = op.heard("/revoke");
+    assert!(revoked.iter().any(|line| line.contains("refresh-1")), "{revoked:?}");
+    assert!(!revoked.iter().any(|line| line.contains("refresh-2")), "{revoked:?}");
+    let output = run(&stage, &["token", &op.url]);
+    assert!(output.status.success(), "{:?}", texts(&output));
+}
+
+#[test]
+fn a_provider_that_ends_both_logins_leaves_none_that_looks_alive() {
+    let (stage, op) = (Stage::new(), Op::start(json!({"ends_all": true})));
+    logged_in(&stage, &op);
+    let output = login(&stage, &op, &["--store", "file"]);
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(3), "{err}");
+    assert!(err.contains("together with the earlier one") && label(&stage).is_none(), "{err}");
+    logged_in(&stage, &op);
+}
+
+#[test]
+fn the_issuer_is_named_above_the_link_and_a_page_elsewhere_is_warned_of() {
+    let (stage, op) = (Stage::new(), Op::start(json!({})));
+    let (_, err) = texts(&login(&stage, &op, &["--store", "file"]));
+    assert!(err.starts_with(&format!("Login at {}\nOpen this link", op.url)), "{err}");
+    let elsewhere = json!({"device_authorization_endpoint": format!("{}/elsewhere", op.url)});
+    let other = Op::start(elsewhere);
+    let (_, err) = texts(&login(&stage, &other, &["--store", "file"]));
+    assert!(err.contains("on another host, page.example"), "{err}");
+}
+
+#[test]
+fn a_login_in_the_kernel_is_changed_in_place_at_each_refresh() {
+    let (stage, op) = (Stage::new(), Op::start(json!({})));
+    let output = login(&stage, &op, &["--store", "memory"]);
+    let (_, err) = texts(&output);
+    if err.contains("the kernel's key ring") {
+        return eprintln!("SKIPPED: there is no key ring here: {err}");
+    }
+    assert!(output.status.success(), "{err}");
+    for number in 2..5 {
+        let (out, err) = texts(&run(&stage, &["token", &op.url]));
+        assert_eq!(out, format!("access-{number}\n"), "{err}");
+        assert!(op.heard("/token").last().unwrap().contains(&format!("refresh-{}", number - 1)));
+    }
+    let output = run(&stage, &["logout"]);
+    assert!(output.status.success() && label(&stage).is_none(), "{:?}", texts(&output));
+    assert!(op.heard("/revoke")[0].contains("refresh-4"));
 }

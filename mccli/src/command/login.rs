@@ -68,6 +68,7 @@ fn tell(options: &Options, label: &Label, login: &Login) -> Result<()> {
             "issuer": label.issuer,
             "client_id": label.client_id,
             "subject": login.subject,
+            "preferred_username": login.name,
             "scopes": label.scopes,
             "store": label.store,
             "refreshable": login.refresh_token.is_some(),
@@ -75,7 +76,18 @@ fn tell(options: &Options, label: &Label, login: &Login) -> Result<()> {
         });
         report::result(&format!("{facts:#}\n"))?;
     } else if !options.quiet {
+        if let Some(who) = who(login) {
+            report::always(&format!("You are {who} there."));
+        }
         report::always(&format!("Logged in at {}; kept in {}.", label.issuer, label.store.words()));
     }
     Ok(())
+}
+
+/// As whom the login was made: somebody else may have confirmed it in the browser.
+fn who(login: &Login) -> Option<String> {
+    match (&login.name, &login.subject) {
+        (Some(name), Some(subject)) => Some(format!("{name} ({subject})")),
+        (name, subject) => name.clone().or_else(|| subject.clone()),
+    }
 }

@@ -1,32 +1,22 @@
 //! Which client of a provider mccli is: named, known to oidc-agent, or registered for it.
 
 use super::{LoginError, Order, Provider, pubclients};
+pub(super) use crate::logins::Origin;
 use crate::{
     config::OpRule,
     error::{Error, Result},
     http::Http,
-    logins::{Client, ClientSecret, Logins},
+    logins::{Client, ClientSecret, Login, Logins},
     report,
 };
 use motley_proto::Secret;
 use serde::Deserialize;
 
-/// Where a client comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// The user or the service named it.
-    Named,
-    /// oidc-agent's list of public clients.
-    OidcAgent,
-    /// Registered by an earlier login, or just now.
-    Registered,
-}
-
 /// Address to come back to that a native client registers; any port fits (RFC 8252 §7.3).
 pub(super) const REDIRECT: &str = "http://127.0.0.1/";
 
 /// The client: of the command line, else of the configuration, else the service's, else of
-/// oidc-agent's list, else of an earlier login, else a new one.
+/// oidc-agent's list, else the one that an earlier login registered, else a new one.
 ///
 /// # Errors
 /// [`LoginError::NoClient`], or the file with the secret can't be read.
@@ -59,11 +49,18 @@ pub(super) fn choose(
     if let Some((id, secret)) = pubclients::find(&provider.issuer) {
         return Ok((made(&id, secret), Origin::OidcAgent));
     }
-    let earlier = logins.list().into_iter().find(|label| label.issuer == provider.issuer);
-    if let Some(login) = earlier.and_then(|label| logins.open(&label).ok().flatten()) {
-        return Ok((login.client, Origin::Registered));
+    let labels = logins.list().into_iter().filter(|label| label.issuer == provider.issuer);
+    let earlier = labels.filter_map(|label| logins.open(&label).ok().flatten());
+    if let Some(client) = registered(earlier) {
+        return Ok((client, Origin::Registered));
     }
     register(http, provider).map(|client| (client, Origin::Registered))
+}
+
+/// The client that one of these logins registered. One that somebody named then may have been right
+/// for one service only, and one of oidc-agent may have left its list.
+fn registered(logins: impl Iterator<Item = Login>) -> Option<Client> {
+    logins.into_iter().find(|login| login.origin == Origin::Registered).map(|login| login.client)
 }
 
 /// The first line of a file with a client's secret.
@@ -119,4 +116,33 @@ fn register(http: &Http, provider: &Provider) -> Result<Client> {
         secret: client.client_secret.map(ClientSecret),
         secret_in_form: provider.takes_secret_in_form_only(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn login(id: &str, origin: &serde_json::Value) -> Login {
+        let mut text = json!({
+            "issuer": "https://op.example",
+            "client": {"id": id, "secret": null, "secret_in_form": false},
+            "endpoints": {"token": "https://op.example/token", "revocation": null, "userinfo": null},
+            "scopes": [], "refresh_token": null, "access": [], "subject": null,
+        });
+        if !origin.is_null() {
+            text["origin"] = origin.clone();
+        }
+        serde_json::from_value(text).unwrap()
+    }
+
+    #[test]
+    fn only_a_client_that_mccli_registered_is_used_for_another_login() {
+        let others = [json!(null), json!("named"), json!("oidc-agent")]
+            .map(|origin| login("other", &origin));
+        assert!(registered(others.clone().into_iter()).is_none());
+        let ours = login("ours", &json!("registered"));
+        let client = registered(others.into_iter().chain([ours])).unwrap();
+        assert_eq!(client.id, "ours");
+    }
 }

@@ -1,7 +1,7 @@
 //! The device flow (RFC 8628): a link and a code here, a browser anywhere.
 
 use super::{
-    LoginError, Request, id_token, random,
+    LoginError, Request, id_token, page, random,
     screen::Screen,
     token::{self, Granted, Number},
 };
@@ -23,6 +23,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Lifetime of a code where the provider names none, which the standard forbids.
 const USUAL_LIFETIME: Duration = Duration::from_secs(600);
 
+/// Longest lifetime of a code that is believed.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(3600);
+/// Shortest and longest interval that is kept.
+const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
+
 /// RFC 8628 §3.2.
 #[derive(Deserialize)]
 struct Begun {
@@ -36,8 +41,28 @@ struct Begun {
     interval: Option<Number>,
 }
 
+impl Begun {
+    fn lifetime(&self) -> Duration {
+        seconds(self.expires_in.as_ref()).unwrap_or(USUAL_LIFETIME).min(LONGEST_LIFETIME)
+    }
+
+    fn interval(&self) -> Duration {
+        let [shortest, longest] = INTERVALS;
+        let stated = seconds(self.interval.as_ref()).filter(|interval| !interval.is_zero());
+        stated.unwrap_or(STEP).clamp(shortest, longest)
+    }
+}
+
+/// A provider's number of seconds; one beyond all measure is a very long time.
+fn seconds(number: Option<&Number>) -> Option<Duration> {
+    let value = number.and_then(Number::value)?;
+    Some(Duration::try_from_secs_f64(value).unwrap_or(Duration::MAX))
+}
+
 /// What is shown to the user.
 pub(super) struct Code<'a> {
+    /// Whose they are.
+    pub(super) issuer: &'a str,
     /// Link to open.
     pub(super) link: &'a str,
     /// Link that holds the code already.
@@ -55,13 +80,12 @@ pub(super) struct Code<'a> {
 pub(super) fn run(http: &Http, request: &Request<'_>, screen: &Screen) -> Result<Granted> {
     let verifier = random::unguessable();
     let begun = begin(http, request, &verifier)?;
-    let seconds = |number: &Option<Number>| {
-        let value = number.as_ref().and_then(Number::value);
-        value.and_then(|value| Duration::try_from_secs_f64(value).ok())
-    };
-    let lifetime = seconds(&begun.expires_in).unwrap_or(USUAL_LIFETIME);
-    let mut pace = Pace::new(seconds(&begun.interval), lifetime, Instant::now());
+    let lifetime = begun.lifetime();
+    let mut pace = Pace::new(begun.interval(), lifetime, Instant::now());
+    let links = [Some(&begun.verification_uri), begun.verification_uri_complete.as_ref()];
+    page::check(request.provider, links.into_iter().flatten())?;
     screen.show_code(&Code {
+        issuer: &request.provider.issuer,
         link: &begun.verification_uri,
         complete: begun.verification_uri_complete.as_deref(),
         code: &begun.user_code,
@@ -158,8 +182,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(interval: Option<Duration>, lifetime: Duration, now: Instant) -> Self {
-        let interval = interval.filter(|interval| !interval.is_zero()).unwrap_or(STEP);
+    fn new(interval: Duration, lifetime: Duration, now: Instant) -> Self {
         Self { interval, failures: 0, end: now + lifetime }
     }
 
@@ -193,15 +216,24 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn seconds(n: u64) -> Duration {
         Duration::from_secs(n)
     }
 
+    fn begun(members: &Value) -> Begun {
+        let mut answer = json!({"device_code": "d", "user_code": "u", "verification_uri": "v"});
+        for (name, value) in members.as_object().unwrap() {
+            answer[name] = value.clone();
+        }
+        serde_json::from_value(answer).unwrap()
+    }
+
     #[test]
     fn polls_keep_the_interval_slow_down_for_good_and_back_off_while_the_network_fails() {
         let now = Instant::now();
-        let mut pace = Pace::new(None, seconds(600), now);
+        let mut pace = Pace::new(begun(&json!({})).interval(), seconds(600), now);
         assert_eq!(pace.pause(now), Some(seconds(5)), "RFC 8628 §3.2: the default");
         pace.slow_down();
         assert_eq!(pace.pause(now), Some(seconds(10)));
@@ -217,9 +249,32 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_the_provider_are_bounded() {
+        for (number, lifetime, interval) in [
+            (json!(null), 600, 5),
+            (json!(0), 0, 5),
+            (json!(0.01), 0, 1),
+            (json!(7), 7, 7),
+            (json!("7"), 7, 7),
+            (json!(-7), 600, 5),
+            (json!(1e19), 3600, 300),
+            (json!(1e300), 3600, 300),
+            (json!("1e19"), 3600, 300),
+        ] {
+            let begun = begun(&json!({"expires_in": number, "interval": number}));
+            assert_eq!(begun.lifetime().as_secs(), lifetime, "{number}");
+            assert_eq!(begun.interval().as_secs(), interval, "{number}");
+            let now = Instant::now();
+            let mut pace = Pace::new(begun.interval(), begun.lifetime(), now);
+            pace.slow_down();
+            pace.pause(now);
+        }
+    }
+
+    #[test]
     fn polling_stops_when_the_code_ends() {
         let now = Instant::now();
-        let pace = Pace::new(Some(seconds(2)), seconds(5), now);
+        let pace = Pace::new(seconds(2), seconds(5), now);
         assert_eq!(pace.pause(now), Some(seconds(2)));
         assert_eq!(pace.pause(now + seconds(2)), Some(seconds(2)));
         assert_eq!(pace.pause(now + seconds(4)), None);

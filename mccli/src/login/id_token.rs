@@ -52,5 +52,6 @@ pub(super) fn check(
         return wrong("answers another login (nonce)");
     }
     granted.subject = text("sub").map(str::to_owned);
+    granted.name = text("preferred_username").map(str::to_owned);
     Ok(())
 }

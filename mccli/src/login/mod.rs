@@ -6,6 +6,7 @@ mod client;
 mod device;
 mod id_token;
 mod offer;
+mod page;
 mod provider;
 mod pubclients;
 mod random;
@@ -23,7 +24,7 @@ pub(crate) use token::revoke;
 use crate::{
     cli::Options,
     config::OpRule,
-    error::Result,
+    error::{Error, Result},
     http::{Http, Trust},
     logins::{Access, Endpoints, Keeping, Label, Login, Logins},
     report,
@@ -178,7 +179,7 @@ pub(crate) fn log_in(options: &Options, rule: &OpRule, order: &Order) -> Result<
         Flow::Browser => browser::run(&http, &request, origin, &screen)?,
         _ => device::run(&http, &request, &screen)?,
     };
-    let login = login_of(&request, granted);
+    let login = login_of(&request, origin, granted);
     let label = Label {
         issuer: provider.issuer.clone(),
         client_id: client.id.clone(),
@@ -186,12 +187,22 @@ pub(crate) fn log_in(options: &Options, rule: &OpRule, order: &Order) -> Result<
         scopes: login.scopes.clone(),
         since_s: whole(now_s()),
     };
-    keep(&logins, earlier.as_ref(), &label, &login)?;
+    let replaced = keep(&logins, earlier.as_ref(), &label, &login)?;
+    if let Some(replaced) = replaced.filter(|it| it.refresh_token != login.refresh_token) {
+        give_back(&http, &logins, &replaced, &label)?;
+    }
     Ok((label, login))
 }
 
-fn keep(logins: &Logins, earlier: Option<&Label>, label: &Label, login: &Login) -> Result<()> {
+/// Keeps a login; the earlier one of the same client that it replaces.
+fn keep(
+    logins: &Logins,
+    earlier: Option<&Label>,
+    label: &Label,
+    login: &Login,
+) -> Result<Option<Login>> {
     let _lock = logins.lock(&label.id())?;
+    let replaced = earlier.and_then(|earlier| logins.open(earlier).ok().flatten());
     logins.save(label, login)?;
     let moved = earlier.filter(|earlier| earlier.store != label.store);
     if let Some(Err(error)) = moved.map(|moved| logins.vacate(moved)) {
@@ -202,15 +213,46 @@ fn keep(logins: &Logins, earlier: Option<&Label>, label: &Label, login: &Login) 
             "the provider gave no refresh token: the login lasts as long as its access token\nAsk its operators to allow offline_access for this client.",
         );
     }
-    Ok(())
+    Ok(replaced)
 }
 
-fn login_of(request: &Request<'_>, granted: Granted) -> Login {
+/// Revokes the tokens of a login that was replaced. Some providers end every login of the client with
+/// one of them: the new one is tried then, and none is left that looks alive.
+fn give_back(http: &Http, logins: &Logins, replaced: &Login, label: &Label) -> Result<()> {
+    let reason = match revoke(http, replaced) {
+        Ok(true) => None,
+        Ok(false) => Some("the provider revokes no tokens".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    if let Some(reason) = reason {
+        report::warning(&format!(
+            "{reason}\nThe tokens of the earlier login at {} were not revoked: they end by themselves.",
+            label.issuer
+        ));
+        return Ok(());
+    }
+    let fresh = Wanted { min_valid_s: u64::MAX, ..Wanted::default() };
+    match access_token(http.trust(), logins, label, &fresh) {
+        Err(Error::Login(LoginError::Over { issuer, .. })) if replaced.refresh_token.is_some() => {
+            logins.forget(label)?;
+            let reason = "the provider ended it together with the earlier one, which is gone now";
+            Err(LoginError::Over { issuer, reason: reason.to_owned() }.into())
+        }
+        Err(error) => {
+            report::debug(&error.to_string());
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn login_of(request: &Request<'_>, origin: Origin, granted: Granted) -> Login {
     let now_s = now_s();
     let scopes = granted.scopes.unwrap_or_else(|| request.scopes.to_vec());
     let mut login = Login {
         issuer: request.provider.issuer.clone(),
         client: request.client.clone(),
+        origin,
         endpoints: Endpoints {
             token: request.provider.token_endpoint.clone(),
             revocation: request.provider.revocation_endpoint.clone(),
@@ -220,6 +262,7 @@ fn login_of(request: &Request<'_>, granted: Granted) -> Login {
         refresh_token: granted.refresh_token,
         access: Vec::new(),
         subject: granted.subject,
+        name: granted.name,
     };
     let access = Access {
         token: granted.access_token,

@@ -43,6 +43,7 @@ impl Screen {
         let best = code.complete.unwrap_or(code.link);
         if self.json {
             let facts = serde_json::json!({
+                "issuer": code.issuer,
                 "verification_uri": code.link,
                 "verification_uri_complete": code.complete,
                 "user_code": code.code,
@@ -51,6 +52,7 @@ impl Screen {
             report::event("login", facts);
             return;
         }
+        report::always(&format!("Login at {}", code.issuer));
         report::always(&format!("Open this link in any browser: {}", code.link));
         report::always(&format!("and enter the code:            {}", code.code));
         if code.complete.is_some() {
@@ -60,11 +62,15 @@ impl Screen {
     }
 
     /// Link of the browser flow.
-    pub(super) fn show_link(&self, link: &str, opened: bool) {
+    pub(super) fn show_link(&self, issuer: &str, link: &str, opened: bool) {
         if self.json {
-            report::event("login", serde_json::json!({ "authorization_uri": link }));
+            report::event(
+                "login",
+                serde_json::json!({ "issuer": issuer, "authorization_uri": link }),
+            );
             return;
         }
+        report::always(&format!("Login at {issuer}"));
         report::always(match opened {
             true => "A browser opens for the login. If it does not, open this link in one:",
             false => "Open this link in a browser:",

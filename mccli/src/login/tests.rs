@@ -98,6 +98,7 @@ fn checked(payload: &Value, nonce: Option<&str>) -> Result<Option<String>, Strin
         scopes: None,
         id_token: Some(unsigned(payload)),
         subject: None,
+        name: None,
     };
     let nonce = nonce.map(|text| Secret::new(text.to_owned()));
     id_token::check(&mut granted, &request, nonce.as_ref(), 1000.0)

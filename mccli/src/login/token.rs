@@ -67,6 +67,8 @@ pub(super) struct Granted {
     pub(super) id_token: Option<Secret>,
     /// `sub` of the id token, once it is checked.
     pub(super) subject: Option<String>,
+    /// `preferred_username` of the same.
+    pub(super) name: Option<String>,
 }
 
 /// Asks the token endpoint; the inner error is the provider's refusal.
@@ -111,6 +113,7 @@ fn granted(answer: TokenAnswer) -> Granted {
         refresh_token: answer.refresh_token,
         id_token: answer.id_token,
         subject: None,
+        name: None,
     }
 }
 

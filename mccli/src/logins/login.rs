@@ -14,6 +14,9 @@ pub(crate) struct Login {
     pub(crate) issuer: String,
     /// To whom the tokens are given.
     pub(crate) client: Client,
+    /// Where that client came from.
+    #[serde(default)]
+    pub(crate) origin: Origin,
     /// Where the provider is asked.
     pub(crate) endpoints: Endpoints,
     /// Scopes that the provider granted.
@@ -25,6 +28,9 @@ pub(crate) struct Login {
     pub(crate) access: Vec<Access>,
     /// Who logged in: `sub` of the id token.
     pub(crate) subject: Option<String>,
+    /// What people call that one there: `preferred_username`.
+    #[serde(default)]
+    pub(crate) name: Option<String>,
 }
 
 /// A client of a provider (RFC 6749 §2).
@@ -36,6 +42,19 @@ pub(crate) struct Client {
     pub(crate) secret: Option<ClientSecret>,
     /// The secret goes into the form, where the provider takes no Basic header.
     pub(crate) secret_in_form: bool,
+}
+
+/// Where a client comes from.
+#[derive(Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Origin {
+    /// The user or the service named it.
+    #[default]
+    Named,
+    /// oidc-agent's list of public clients.
+    OidcAgent,
+    /// Registered by an earlier login, or just now.
+    Registered,
 }
 
 /// The secret of a client.

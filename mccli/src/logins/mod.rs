@@ -8,7 +8,7 @@ mod memory;
 mod secret_service;
 
 pub(crate) use lock::Lock;
-pub(crate) use login::{Access, Client, ClientSecret, Endpoints, Login};
+pub(crate) use login::{Access, Client, ClientSecret, Endpoints, Login, Origin};
 
 use crate::folders;
 use clap::ValueEnum;
@@ -333,6 +333,7 @@ mod tests {
         Login {
             issuer: "https://op.example".to_owned(),
             client: Client { id: "mccli".to_owned(), secret: None, secret_in_form: false },
+            origin: Origin::Registered,
             endpoints: Endpoints {
                 token: "https://op.example/token".to_owned(),
                 revocation: None,
@@ -342,6 +343,7 @@ mod tests {
             refresh_token: Some(Secret::new("rotated".to_owned())),
             access: tokens.iter().enumerate().map(access).collect(),
             subject: None,
+            name: None,
         }
     }
 

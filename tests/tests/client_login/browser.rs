@@ -13,7 +13,7 @@ use crate::desk::{Desk, PATIENCE, Running};
 
 /// The link that mccli shows.
 fn link(login: &mut Running) -> Url {
-    Url::parse(&login.line_with("https://")).unwrap()
+    Url::parse(&login.line_with("response_type=code")).unwrap()
 }
 
 fn start(desk: &Desk) -> Running {
@@ -180,8 +180,11 @@ fn the_address_can_be_pasted_where_the_browser_is_elsewhere() {
     }
     let mut terminal = Terminal::start(&command).unwrap();
     let shown = terminal.expect("Paste here", PATIENCE).unwrap();
-    let link: String =
-        shown.split_whitespace().find(|word| word.starts_with("https://")).unwrap().to_owned();
+    let link: String = shown
+        .split_whitespace()
+        .find(|word| word.contains("response_type=code"))
+        .unwrap()
+        .to_owned();
     terminal.type_line("https://somewhere.else/").unwrap();
     terminal.expect("not the address of this login", PATIENCE).unwrap();
     terminal.type_line(followed(&desk, &Url::parse(&link).unwrap()).as_str()).unwrap();
@@ -191,7 +194,7 @@ fn the_address_can_be_pasted_where_the_browser_is_elsewhere() {
 }
 
 #[test]
-fn a_browser_is_found_by_its_variable_and_given_the_link_as_one_word() {
+fn a_browser_is_found_by_its_variable_and_given_a_page_that_leads_to_the_link() {
     let desk = Desk::new();
     desk.op.sign_in(Some("alice"));
     desk.op.add_client("native", None);
@@ -217,7 +220,12 @@ fn a_browser_is_found_by_its_variable_and_given_the_link_as_one_word() {
         seen.exists() && fs::read_to_string(&seen).unwrap().lines().count() == 3
     });
     let words = fs::read_to_string(&seen).unwrap();
-    assert_eq!(words.lines().collect::<Vec<_>>(), ["2", "--new", link.as_str()]);
+    let words: Vec<&str> = words.lines().collect();
+    assert_eq!(words[..2], ["2", "--new"]);
+    let page = Url::parse(words[2]).unwrap().to_file_path().unwrap();
+    let leads = fs::read_to_string(&page).unwrap().replace("&amp;", "&");
+    assert!(leads.contains(&format!("url={link}\"")), "{leads}");
     visit(&followed(&desk, &link));
     assert_eq!(login.end().code, Some(0));
+    assert!(!page.exists());
 }

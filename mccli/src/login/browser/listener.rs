@@ -12,8 +12,8 @@ use motley_proto::Secret;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::{
     fs::File,
-    io::Read,
-    net::{Ipv4Addr, TcpListener},
+    io::{self, ErrorKind, Read},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::AsFd,
     time::Duration,
 };
@@ -39,30 +39,32 @@ const DONE: &str =
 const FAILED: &str = "The login did not succeed. Go back to the terminal; it says why.";
 const NOTHING_HERE: &str = "There is nothing here.";
 
-/// A bound port of 127.0.0.1.
+/// A bound port of 127.0.0.1, and of ::1 where a name leads here.
 pub(super) struct Listener {
     listener: TcpListener,
+    six: Option<TcpListener>,
     redirect: String,
 }
 
 impl Listener {
     /// Any port for a client of our own, one of the known ones for a client of oidc-agent.
     pub(super) fn open(origin: Origin) -> Result<Self> {
-        let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        let listener = match origin {
-            Origin::OidcAgent => AGENT_PORTS.into_iter().find_map(|port| bind(port).ok()).ok_or_else(
+        let (listener, six) = match origin {
+            Origin::OidcAgent => AGENT_PORTS.into_iter().find_map(|port| localhost(port).ok()).ok_or_else(
                 || Error::Usage(format!("all of the ports {AGENT_PORTS:?} are in use, and this client can come back to no other\nLog in with --device, or name another client with --client-id.")),
             )?,
-            _ => bind(0)?,
+            _ => (TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, None),
         };
-        listener.set_nonblocking(true)?;
+        for bound in [Some(&listener), six.as_ref()].into_iter().flatten() {
+            bound.set_nonblocking(true)?;
+        }
         let port = listener.local_addr()?.port();
         let redirect = match origin {
             Origin::OidcAgent => format!("http://localhost:{port}"),
             // The literal address: a name could lead elsewhere (RFC 8252 §8.3).
             _ => format!("http://127.0.0.1:{port}/"),
         };
-        Ok(Self { listener, redirect })
+        Ok(Self { listener, six, redirect })
     }
 
     /// Where the provider sends the browser.
@@ -84,6 +86,7 @@ impl Listener {
     ) -> Result<Answer> {
         http.run(|_| async {
             let listening = Listening::from_std(self.listener)?;
+            let six = self.six.map(Listening::from_std).transpose()?;
             let terminal = tty::open().ok();
             if terminal.is_some() {
                 report::always(
@@ -95,6 +98,9 @@ impl Listener {
             loop {
                 tokio::select! {
                     Ok((stream, _)) = listening.accept() => visitors.push(serve(stream, state)),
+                    Some(Ok((stream, _))) = accept(six.as_ref()), if six.is_some() => {
+                        visitors.push(serve(stream, state));
+                    }
                     Some(Some(answer)) = visitors.next() => return Ok(answer),
                     () = sleep(waiting.step()) => {
                         waiting.tick();
@@ -107,6 +113,25 @@ impl Listener {
             }
         })
     }
+}
+
+/// Both addresses that `localhost` may mean: the browser's code goes to nobody else who has one of
+/// them. A machine may have no ::1.
+fn localhost(port: u16) -> io::Result<(TcpListener, Option<TcpListener>)> {
+    let four = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+    match TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+        Ok(six) => Ok((four, Some(six))),
+        Err(error) if has_no_such_address(&error) => Ok((four, None)),
+        Err(error) => Err(error),
+    }
+}
+
+fn has_no_such_address(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+async fn accept(listener: Option<&Listening>) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    Some(listener?.accept().await)
 }
 
 /// The answer in a line that the user typed, if one is there.
@@ -172,4 +197,24 @@ fn page(status: &str, text: &str) -> String {
          Referrer-Policy: no-referrer\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_of_localhost_is_ours_on_both_addresses_or_not_taken() {
+        let other = match TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+            Ok(other) => other,
+            Err(error) if has_no_such_address(&error) => return,
+            Err(error) => panic!("{error}"),
+        };
+        let port = other.local_addr().unwrap().port();
+        assert!(localhost(port).is_err(), "somebody else would get what comes to [::1]:{port}");
+        drop(other);
+        let (four, six) = localhost(port).unwrap();
+        assert_eq!(four.local_addr().unwrap().port(), port);
+        assert_eq!(six.unwrap().local_addr().unwrap().port(), port);
+    }
 }

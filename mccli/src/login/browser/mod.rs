@@ -3,11 +3,12 @@
 mod answer;
 mod listener;
 mod program;
+mod redirect;
 
 use super::{
     LoginError, OFFLINE, Request,
     client::Origin,
-    id_token, random,
+    id_token, page, random,
     screen::Screen,
     token::{self, Granted},
 };
@@ -20,6 +21,7 @@ use crate::{
 use answer::Answer;
 use listener::Listener;
 use motley_proto::Secret;
+use redirect::Redirect;
 use std::time::Duration;
 
 /// Longest wait for the browser.
@@ -49,13 +51,15 @@ pub(super) fn run(
         (random::unguessable(), random::unguessable(), random::unguessable());
     let redirect = listener.redirect().to_owned();
     let link = link(http, request, &redirect, [&state, &nonce], &random::challenge(&verifier))?;
-    // The link is on the browser's command line, and others may read it there: the code that comes
-    // back is worth nothing without the verifier, which is not in it (RFC 7636 §1).
-    let opened = program::find().is_some_and(|browser| browser.open(&link));
-    screen.show_link(&link, opened);
+    page::check(request.provider, [&link])?;
+    // It stays until the browser has come back.
+    let page = program::find().and_then(|browser| opened(&browser, &link));
+    let opened = page.is_some();
+    screen.show_link(&request.provider.issuer, &link, opened);
     let waiting = screen.wait(LIMIT);
     let answer = listener.wait(http, &state, LIMIT, &waiting)?;
     waiting.end();
+    drop(page);
     let code = accept(request, answer)?;
     let mut fields = vec![
         ("grant_type", "authorization_code"),
@@ -69,6 +73,14 @@ pub(super) fn run(
         .map_err(|refusal| refusal.of("the login"))?;
     id_token::check(&mut granted, request, Some(&nonce), now_s())?;
     Ok(granted)
+}
+
+/// The page in the browser, if one opens.
+fn opened(browser: &program::Browser, link: &str) -> Option<Redirect> {
+    let redirect = Redirect::to(link)
+        .inspect_err(|error| report::debug(&format!("no page for the browser: {error}")))
+        .ok()?;
+    browser.open(&redirect.url()?).then_some(redirect)
 }
 
 /// The authorisation request (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1).
