@@ -297,6 +297,11 @@ pub(crate) fn guard() -> Option<String> {
     environment(GUARD_VARIABLE)
 }
 
+/// True for the command that logs in on behalf of plain ssh.
+pub(crate) fn is_being_made() -> bool {
+    guard().is_some_and(|guard| guard != "*")
+}
+
 /// Starts no shared connection for a command that logs in by itself, unless it is one.
 pub(crate) fn keep_out_of(command: &mut Command) {
     if guard().is_none() {
@@ -354,8 +359,8 @@ mod tests {
             ..Destination::new("cue.example.org", 2222).unwrap()
         };
         let master = sockets.of(&destination, "*").unwrap();
-        let name = master.socket().file_name().unwrap().to_str().unwrap();
-        assert_eq!(master.socket().parent(), Some(sockets.folder()));
+        let name = master.socket.file_name().unwrap().to_str().unwrap();
+        assert_eq!(master.socket.parent(), Some(sockets.folder()));
         assert!(name.len() == HASH_BYTES && name.bytes().all(|b| b.is_ascii_hexdigit()));
         assert_eq!(master.user, folders::user_name().unwrap());
         assert!(!master.is_alive());
