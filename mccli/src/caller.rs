@@ -11,15 +11,51 @@ use std::{
 const MAX_DISTANCE: usize = 4;
 /// Options of ssh(1) that take a value, OpenSSH 8.0 to 10.
 const WITH_VALUE: &[u8] = b"BDEFIJLOPQRSWbceilmopw";
-/// Settings that lead elsewhere.
-const ELSEWHERE: [&str; 7] = [
-    "proxyjump",
-    "proxycommand",
-    "hostname",
-    "hostkeyalias",
-    "bindaddress",
-    "bindinterface",
-    "proxyusefdpass",
+/// Options that the shared connection has none of: an identity, algorithms, another way, a tag.
+const ELSEWHERE: &[u8] = b"IJMPBbcim";
+/// Settings that act on a session over the shared connection, or on nothing that decides whom it
+/// leads to and under which keys. Any other one leads elsewhere.
+const HARMLESS: [&str; 40] = [
+    "addkeystoagent",
+    "batchmode",
+    "clearallforwardings",
+    "compression",
+    "connectionattempts",
+    "connecttimeout",
+    "controlmaster",
+    "controlpath",
+    "controlpersist",
+    "dynamicforward",
+    "escapechar",
+    "exitonforwardfailure",
+    "forkafterauthentication",
+    "forwardagent",
+    "forwardx11",
+    "forwardx11trusted",
+    "gssapiauthentication",
+    "hostbasedauthentication",
+    "ipqos",
+    "kbdinteractiveauthentication",
+    "challengeresponseauthentication",
+    "localforward",
+    "loglevel",
+    "numberofpasswordprompts",
+    "passwordauthentication",
+    "permitlocalcommand",
+    "port",
+    "preferredauthentications",
+    "pubkeyauthentication",
+    "remotecommand",
+    "remoteforward",
+    "requesttty",
+    "sendenv",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "sessiontype",
+    "setenv",
+    "stdinnull",
+    "tcpkeepalive",
+    "user",
 ];
 
 /// What an ssh does next.
@@ -29,7 +65,8 @@ pub(crate) enum Purpose {
     Login(Line),
     /// It prints its settings, or asks a shared connection.
     Look,
-    /// It goes another way than its configuration says, or over a connection of its own.
+    /// It goes another way than its configuration says, trusts other keys, or makes a connection of
+    /// its own.
     Elsewhere,
 }
 
@@ -75,17 +112,17 @@ fn read(words: &[OsString]) -> Purpose {
     for (letter, value) in options(words) {
         match letter {
             b'G' | b'O' | b'Q' | b'V' => return Purpose::Look,
-            b'J' | b'M' | b'b' | b'B' => return Purpose::Elsewhere,
+            letter if ELSEWHERE.contains(&letter) => return Purpose::Elsewhere,
             b'F' => line.config = Some(value.into()),
             b'S' => line.control_path = line.control_path.or(Some(value)),
             b'o' => {
-                let Some((name, value)) = setting(&value) else { continue };
+                let Some((name, value)) = setting(&value) else { return Purpose::Elsewhere };
                 match name.as_str() {
                     "controlpath" => line.control_path = line.control_path.or(Some(value.into())),
                     "controlmaster" => control_master = control_master.or(Some(value)),
                     "batchmode" => line.batch = value == "yes",
-                    name if ELSEWHERE.contains(&name) => return Purpose::Elsewhere,
-                    _ => {}
+                    name if HARMLESS.contains(&name) => {}
+                    _ => return Purpose::Elsewhere,
                 }
             }
             _ => {}
@@ -177,11 +214,35 @@ mod tests {
             ("-S ~/x -o ControlPath=/y -oControlMaster=auto cue", at("~/x")),
             ("-S none -oControlMaster=auto cue", Elsewhere),
             ("-o ConnectTimeout=5 cue", plain()),
+            ("-oForwardX11=no -oRequestTTY=no -oSendEnv=GIT_PROTOCOL -p 22 cue", plain()),
+            ("-o Nonsense cue", Elsewhere),
         ] {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(read(&words), expected, "{line}");
         }
         let sftp = ["-oForwardX11 no", "-obatchmode yes", "cue"].map(OsString::from);
         assert_eq!(read(&sftp), Login(Line { batch: true, ..Line::default() }));
+    }
+
+    #[test]
+    fn r38_an_ssh_with_keys_of_its_own_choice_is_not_served_by_a_connection_made_without_them() {
+        for line in [
+            "-o StrictHostKeyChecking=yes cue",
+            "-oStrictHostKeyChecking=no cue",
+            "-o UserKnownHostsFile=./pinned cue",
+            "-o GlobalKnownHostsFile=/dev/null cue",
+            "-o HostKeyAlgorithms=ssh-ed25519 cue",
+            "-o HostKeyAlias=other cue",
+            "-o KnownHostsCommand=/bin/x cue",
+            "-o Ciphers=aes256-ctr cue",
+            "-o IdentityFile=key cue",
+            "-i key cue",
+            "-Tikey cue",
+            "-c aes256-ctr cue",
+            "cue -o StrictHostKeyChecking=yes",
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(read(&words), Purpose::Elsewhere, "{line}");
+        }
     }
 }

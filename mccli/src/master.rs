@@ -297,6 +297,11 @@ pub(crate) fn guard() -> Option<String> {
     environment(GUARD_VARIABLE)
 }
 
+/// True for the command that logs in on behalf of plain ssh.
+pub(crate) fn is_being_made() -> bool {
+    guard().is_some_and(|guard| guard != "*")
+}
+
 /// Starts no shared connection for a command that logs in by itself, unless it is one.
 pub(crate) fn keep_out_of(command: &mut Command) {
     if guard().is_none() {

@@ -2,6 +2,7 @@
 
 mod double;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use double::{
     HOST, Stage,
     service::{CA_FILE, Manner, Service},
@@ -91,6 +92,21 @@ fn info_tells_as_json_what_is_known_and_why_the_rest_is_not() {
     assert!(!out.contains(TOKEN), "r06: {out}");
     let (code, out, _) = alone(&["--json", "--mc-endpoint", &service.url(), "info"]);
     assert_eq!((code, &json(&out)["token"]["error"]["code"]), (Some(0), &json!("no_token")));
+}
+
+#[test]
+fn r38_insecure_is_about_the_service_and_userinfo_is_asked_of_no_unverified_provider() {
+    let service = Service::start_with_tls(Manner::accepting(TOKEN));
+    let part = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let token = format!(
+        "{}.{}.c2ln",
+        part(json!({"alg": "RS256"})),
+        part(json!({"iss": service.url(), "sub": "alice"}))
+    );
+    let (code, out, errors) = alone(&["--insecure", "--json", "--token", &token, "info"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let told = json(&out);
+    assert_eq!(told["userinfo"]["error"]["code"], "tls", "{told}");
 }
 
 #[test]

@@ -355,6 +355,17 @@ fn without_a_terminal_new_host_keys_are_accepted_unless_the_user_decides() {
 }
 
 #[test]
+fn r38_a_shared_connection_for_plain_ssh_accepts_no_new_host_key() {
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new();
+    // As the hook starts it for an ssh in batch mode.
+    let mut mccli = login(&stage, &service, &["-o", "BatchMode=yes"]);
+    mccli.env("MCCLI_SSH_GUARD", "cue:22").output().unwrap();
+    let argv = stage.argv();
+    assert!(!argv.iter().any(|word| word.contains("StrictHostKeyChecking")), "{argv:?}");
+}
+
+#[test]
 fn batch_mode_and_ansible_options_do_not_keep_the_prompt_away_and_ask_nobody() {
     let service = Service::start(Manner::accepting(TOKEN));
     let stage = Stage::new();

@@ -186,6 +186,17 @@ fn a_short_mytoken_needs_its_server_and_if_it_is_replaced_unforeseen_that_is_sai
 }
 
 #[test]
+fn r38_insecure_is_about_the_service_and_a_mytoken_goes_to_no_unverified_server() {
+    let setting = Setting::new();
+    let unverified = Service::start_with_tls(Manner::accepting(TOKEN));
+    let mytoken = setting.server.mint_short(json!({}));
+    let words = ["--insecure", "--mytoken", &mytoken, "--mytoken-server", &unverified.url()];
+    let output = setting.log_in(&words);
+    assert!(!output.status.success());
+    assert!(texts(&output).1.contains("certificate"), "{:?}", texts(&output));
+}
+
+#[test]
 fn a_transfer_code_in_a_file_is_exchanged_once_and_its_mytoken_takes_its_place() {
     let setting = Setting::new();
     let (url, mytoken) = (setting.server.url(), setting.server.mint(json!({})));

@@ -9,6 +9,8 @@ use motley_tests::sandbox_test;
 
 /// The login node's name, as the user knows it.
 const HOST: &str = "login.cluster.test";
+/// Where the user has met it already.
+const KNOWN_HOSTS: &str = "/root/.ssh/known_hosts";
 
 /// A user at home on a machine where `root` is the local name, and `alice` the one at the cluster.
 struct User<'a> {
@@ -33,6 +35,10 @@ impl<'a> User<'a> {
         fs::create_dir_all("/root/.config/mccli")?;
         let rule = format!("[host.\"*.cluster.test\"]\nendpoint = \"{}\"\n", world.daemon.url());
         fs::write("/root/.config/mccli/config.toml", rule)?;
+        let key = sb.dir().join("sshd-22/host_key.pub");
+        let known = format!("{HOST},other.cluster.test {}", fs::read_to_string(key)?);
+        fs::create_dir_all("/root/.ssh")?;
+        fs::write(KNOWN_HOSTS, known)?;
         let token = world.op.token("alice").sign();
         Ok(Self { sb, world, token })
     }
@@ -115,6 +121,7 @@ sandbox_test! {
 sandbox_test! {
     fn plain_ssh_has_a_terminal_that_follows_the_window(sb) {
         let user = User::with_block(sb)?;
+        fs::remove_file(KNOWN_HOSTS)?;
         let line = ["-tt", HOST, "stty size; read x; stty size"];
         let ssh = user.at_home(Mccli::program("ssh", line)).env("ACCESS_TOKEN", &user.token);
         let mut terminal = ssh.open_terminal()?;
@@ -255,9 +262,13 @@ sandbox_test! {
         let user = User::with_block(sb)?;
         sb.add_user("bob")?;
         let keys = [sb.authorise_key("root")?, sb.authorise_key("bob")?];
-        let options = keys.map(|key| format!("-i {} ", key.path.display())).concat()
-            + "-o StrictHostKeyChecking=accept-new -o IdentitiesOnly=yes";
-        let without = user.run(&format!("unset ACCESS_TOKEN; ssh {options} {HOST} id -un"))?;
+        let options = keys.each_ref().map(|key| format!("-i {} ", key.path.display())).concat()
+            + "-o IdentitiesOnly=yes";
+        let block = fs::read_to_string("/root/.ssh/config")?;
+        let identity = format!("{block}IdentityFile {}\n", keys[0].path.display());
+        fs::write("/root/.ssh/config", identity)?;
+        let without = user.run(&format!("unset ACCESS_TOKEN; ssh {HOST} id -un"))?;
+        fs::write("/root/.ssh/config", block)?;
         assert_eq!(without.stdout.trim(), "root", "{without:?}");
         assert!(without.stderr.contains("so ssh goes on by itself"), "{}", without.stderr);
         assert_eq!(user.prints(&format!("ssh {options} bob@{HOST} id -un"))?, "bob");
@@ -267,6 +278,29 @@ sandbox_test! {
         let config = fs::read_to_string("/root/.ssh/config")?;
         fs::write("/root/.ssh/config", format!("{config}Host other.*\n User bob\n"))?;
         assert_eq!(user.prints(&format!("ssh {options} other.cluster.test id -un"))?, "bob");
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn r38_the_shared_connection_accepts_no_new_host_and_serves_nobody_with_keys_of_its_own(sb) {
+        let user = User::with_block(sb)?;
+        fs::remove_file(KNOWN_HOSTS)?;
+        for options in ["", "-o BatchMode=yes"] {
+            let new = user.run(&format!("ssh {options} {HOST} true"))?;
+            assert_eq!(new.code, Some(255), "{options}: {new:?}");
+            assert!(new.stderr.contains("Host key verification failed."), "{}", new.stderr);
+            assert!(!fs::exists(KNOWN_HOSTS)?, "{options}");
+        }
+        assert_eq!(user.logins(), 0);
+        let key = fs::read_to_string(sb.dir().join("sshd-22/host_key.pub"))?;
+        fs::write(KNOWN_HOSTS, format!("{HOST} {key}"))?;
+        assert_eq!(user.prints(&format!("ssh {HOST} id -un"))?, "alice");
+        fs::write("/root/pinned", "")?;
+        let pinned = "-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=/root/pinned";
+        let refused = user.run(&format!("ssh {pinned} {HOST} id -un"))?;
+        assert_eq!(refused.code, Some(255), "{refused:?}");
+        assert!(refused.stderr.contains("Host key verification failed."), "{}", refused.stderr);
         Ok(())
     }
 }

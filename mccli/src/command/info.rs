@@ -7,7 +7,7 @@ use crate::{
     context::{self, NoService, Wishes},
     error::{Error, Result},
     http::Http,
-    report,
+    login, report,
     service::{Facts, Service, Standing},
 };
 use motley_proto::{Issuer, Secret, rest::AccountState, text::escape};
@@ -97,7 +97,7 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
                 findings.authorisation = Some(service.authorisation(&token.secret).into());
                 findings.account = Some(service.status(&token.secret).map(account).into());
             }
-            findings.about_the_token(&http, &token.secret);
+            findings.about_the_token(&Http::new(login::trust(options))?, &token.secret);
         }
         Err(error) if found.is_none() => return Err(nothing(error)),
         Err(error) if options.json => findings.token = Some(Err(error).into()),

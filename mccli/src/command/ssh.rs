@@ -7,7 +7,7 @@ use crate::{
     context, credential,
     entry::Entry,
     error::{Error, Result},
-    forwarding, named_hosts, programs, report,
+    forwarding, master, named_hosts, programs, report,
     service::Service,
     shell_words,
     source::Token,
@@ -56,7 +56,11 @@ pub(super) fn run(
     }
     let socket = entry.open(&http)?;
     let Entry { settings, user, .. } = entry;
-    let last = settings.host_key_options();
+    // A connection that plain ssh shares outlives this line, and ssh was told nothing of the kind.
+    let last = match master::is_being_made() {
+        true => Vec::new(),
+        false => settings.host_key_options(),
+    };
     Start { line: &line, settings: &settings, user: &user, first: forwarding, last }.run(&socket)
 }
 

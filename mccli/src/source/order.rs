@@ -25,7 +25,7 @@ use super::{
     stored,
     wlcg::Discovery,
 };
-use crate::{cli::Options, config::Profile};
+use crate::{cli::Options, config::Profile, login};
 use motley_proto::Secret;
 use std::iter::once_with;
 
@@ -210,5 +210,5 @@ fn mytoken_source<'a>(
 ) -> Source<'a> {
     let given = origins.options.mytoken_server.clone();
     let server = given.or(server).or_else(|| (origins.lookup)("MYTOKEN_SERVER"));
-    Box::new(Mytoken { name: name.to_owned(), place, server, trust: origins.options.trust() })
+    Box::new(Mytoken { name: name.to_owned(), place, server, trust: login::trust(origins.options) })
 }
