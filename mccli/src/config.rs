@@ -7,7 +7,9 @@ use crate::{
 use motley_proto::Issuer;
 use serde::Deserialize;
 use std::{
-    io::ErrorKind,
+    fs::File,
+    io::{self, ErrorKind, Read},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -90,7 +92,7 @@ impl Config {
     pub(crate) fn read(named: Option<&Path>, usual: &Path) -> Result<Self> {
         let path = named.unwrap_or(usual);
         let wrong = |reason: String| Error::Config { path: path.to_owned(), reason };
-        match std::fs::read_to_string(path) {
+        match read_trusted(path) {
             Ok(text) => {
                 let folder = path.parent().unwrap_or(Path::new("")).to_owned();
                 Self::parse(&text).map(|config| Self { folder, ..config }).map_err(wrong)
@@ -181,6 +183,27 @@ impl Config {
         rule.client_secret_file = rule.client_secret_file.map(|path| self.file(&path));
         rule
     }
+}
+
+/// Reads a file that nobody else can have written: it may hold commands, and names who gets tokens.
+fn read_trusted(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let it = file.metadata()?;
+    let shown = path.display();
+    if ![0, nix::unistd::geteuid().as_raw()].contains(&it.uid()) {
+        return Err(io::Error::other(format!(
+            "it belongs to somebody else, who could have your commands run; take it over with: sudo chown \"$USER\" '{shown}'"
+        )));
+    }
+    // A device or a pipe holds nothing that others could have left there before.
+    if it.is_file() && it.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!(
+            "others may write to it, and could have your commands run; look through it, then: chmod go-w '{shown}'"
+        )));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn entry<'de, T: Deserialize<'de>>(
@@ -289,6 +312,28 @@ mod tests {
         ] {
             assert_eq!(config.host(host).ca_file, Some(expected), "{host}");
         }
+    }
+
+    #[test]
+    fn r38_a_file_that_others_may_have_written_is_refused_with_the_cure() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.toml");
+        std::fs::write(&path, SAMPLE).unwrap();
+        for (mode, is_fine) in [(0o644, true), (0o400, true), (0o664, false), (0o602, false)] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = Config::read(Some(&path), Path::new("/none")).err().map(|e| e.to_string());
+            assert_eq!(error.is_none(), is_fine, "{mode:o}");
+            let says = |text: &str| error.as_ref().is_none_or(|error| error.contains(text));
+            assert!(says("chmod go-w") && says("c.toml"), "{error:?}");
+        }
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(4242), None).unwrap();
+            let error = Config::read(Some(&path), Path::new("/none")).unwrap_err().to_string();
+            assert!(error.contains("chown"), "{error}");
+        }
+        assert!(Config::read(Some(Path::new("/dev/null")), Path::new("/none")).is_ok());
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use crate::{
     error::{Error, Result},
-    http::{self, Answer, Http, Trust},
+    http::{self, Answer, Clients, Http, Trust},
     report,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use motley_proto::rest;
-use reqwest::Client;
 use serde::Serialize;
 use std::{
     net::{IpAddr, ToSocketAddrs},
@@ -62,8 +61,9 @@ pub(crate) struct Probe {
     tls: bool,
 }
 
-/// Candidates for a host, best first. Plain http only where it is allowed; none for what is not the
-/// host of a URL as it stands.
+/// Candidates for a host, best first; none for what is not the host of a URL as it stands. Plain http
+/// only where it is allowed: even on this machine another user may listen on a port without
+/// privileges, and who names a loopback host for a tunnel means another machine.
 pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
     let name = host;
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -76,7 +76,7 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
         format!("https://{host}"),
         format!("https://{host}:8443"),
     ];
-    if trust.allow_http || http::is_loopback(&host) {
+    if trust.allow_http {
         urls.push(format!("http://{host}:8080/motley_cue"));
         urls.push(format!("http://{host}:8080"));
     }
@@ -155,18 +155,18 @@ pub(crate) fn check(http: &Http, given: &str) -> Result<String> {
 ///
 /// Candidates that were not waited for are left out.
 pub(crate) fn probe(http: &Http, urls: Vec<String>) -> Vec<Probe> {
-    http.run(|client| race(client, http.trust(), urls))
+    http.run(|clients| race(clients, http.trust(), urls))
 }
 
-async fn race(client: Client, trust: &Trust, urls: Vec<String>) -> Vec<Probe> {
+async fn race(clients: Clients, trust: &Trust, urls: Vec<String>) -> Vec<Probe> {
     let mut done: Vec<(usize, Probe)> = Vec::new();
     let count = urls.len();
     let mut running: FuturesUnordered<_> = urls
         .into_iter()
         .enumerate()
         .map(|(rank, url)| {
-            let client = client.clone();
-            async move { (rank, ask(client, trust, url).await) }
+            let clients = clients.clone();
+            async move { (rank, ask(clients, trust, url).await) }
         })
         .collect();
     let mut grace = None;
@@ -195,12 +195,12 @@ async fn next_before<F: Future<Output = (usize, Probe)>>(
     }
 }
 
-async fn ask(client: Client, trust: &Trust, url: String) -> Probe {
+async fn ask(clients: Clients, trust: &Trust, url: String) -> Probe {
     let limit = PROBE_LIMIT.min(Duration::from_secs(trust.timeout_s.max(1)));
-    let mut outcome = http::get(client.clone(), trust, url.clone(), limit).await;
+    let mut outcome = http::get(clients.clone(), trust, url.clone(), limit).await;
     if matches!(&outcome, Ok(answer) if (300..400).contains(&answer.status)) {
         // A proxy that adds the last slash often names a scheme or host that is not followed.
-        outcome = http::get(client, trust, format!("{url}/"), limit).await;
+        outcome = http::get(clients, trust, format!("{url}/"), limit).await;
     }
     let (found, tls, remark) = match outcome {
         Ok(answer) if is_the_service(&answer) => (true, false, "found".to_owned()),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn r38_candidates_are_https_unless_the_host_is_this_machine_or_http_is_allowed() {
+    fn r38_candidates_are_https_unless_http_is_allowed() {
         let urls = candidates("cue.example.org", &trust(false));
         assert_eq!(
             urls,
@@ -253,7 +253,9 @@ mod tests {
             ]
         );
         assert_eq!(candidates("cue.example.org", &trust(true)).len(), 6);
-        assert_eq!(candidates("127.0.0.7", &trust(false)).len(), 6);
+        for near in ["127.0.0.7", "::1", "localhost"] {
+            assert_eq!(candidates(near, &trust(false)).len(), 4, "{near}");
+        }
         assert_eq!(candidates("::1", &trust(false))[0], "https://[::1]/motley_cue");
     }
 

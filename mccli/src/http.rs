@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
 };
 use motley_proto::Secret;
-use reqwest::{Client, Method, RequestBuilder, Url, header, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, Url, header, redirect};
 use rustls::{ClientConfig, RootCertStore};
 use serde::de::DeserializeOwned;
 use std::{path::PathBuf, time::Duration};
@@ -52,8 +52,33 @@ impl Answer {
 pub(crate) struct Http {
     trust: Trust,
     runtime: Runtime,
-    client: Client,
+    clients: Clients,
     cache: Option<Cache>,
+}
+
+/// Clients for hosts near and far: what goes to this machine by its very name passes no proxy, whose
+/// machine is another one.
+#[derive(Clone)]
+pub(crate) struct Clients {
+    near: Client,
+    far: Client,
+}
+
+impl Clients {
+    fn new(trust: &Trust) -> Result<Self> {
+        // Fails only if it is installed already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let tls = if trust.any_certificate { None } else { Some(verifying(trust)?) };
+        let near = build(Client::builder().no_proxy(), tls.clone())?;
+        Ok(Self { near, far: build(Client::builder(), tls)? })
+    }
+
+    fn request(&self, method: Method, url: Url) -> RequestBuilder {
+        match url.host_str().is_some_and(is_loopback) {
+            true => self.near.request(method, url),
+            false => self.far.request(method, url),
+        }
+    }
 }
 
 impl Http {
@@ -67,8 +92,8 @@ impl Http {
             // Resolver threads take no signals: the thread that calls decides when to be interrupted.
             .on_thread_start(block_signals)
             .build()?;
-        let client = build(&trust)?;
-        Ok(Self { trust, runtime, client, cache: None })
+        let clients = Clients::new(&trust)?;
+        Ok(Self { trust, runtime, clients, cache: None })
     }
 
     /// The same, remembering what anybody may know.
@@ -161,8 +186,8 @@ impl Http {
     ) -> Result<Answer> {
         let parsed = check_scheme(url, &self.trust)?;
         let limit = Duration::from_secs(self.trust.timeout_s);
-        self.run(|client| {
-            let request = fill(client.post(parsed).timeout(limit));
+        self.run(|clients| {
+            let request = fill(clients.request(Method::POST, parsed).timeout(limit));
             async move { read(url, request).await }
         })
     }
@@ -174,8 +199,8 @@ impl Http {
     pub(crate) fn peer_certificate(&self, url: &str) -> Result<Option<Vec<u8>>> {
         let parsed = check_scheme(url, &self.trust)?;
         let limit = Duration::from_secs(self.trust.timeout_s);
-        self.run(|client| async move {
-            let answer = client.get(parsed).timeout(limit).send().await;
+        self.run(|clients| async move {
+            let answer = clients.request(Method::GET, parsed).timeout(limit).send().await;
             let answer = answer.map_err(|error| classify(url, &error))?;
             let shown = answer.extensions().get::<reqwest::tls::TlsInfo>();
             Ok(shown.and_then(|info| info.peer_certificate().map(<[u8]>::to_vec)))
@@ -190,12 +215,14 @@ impl Http {
         limit_s: u64,
     ) -> Result<Answer> {
         let limit = Duration::from_secs(limit_s);
-        self.run(|client| send(client, &self.trust, method, url.to_owned(), token.cloned(), limit))
+        self.run(|clients| {
+            send(clients, &self.trust, method, url.to_owned(), token.cloned(), limit)
+        })
     }
 
-    /// Runs a future that uses the client to its end.
-    pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Client) -> F) -> F::Output {
-        self.runtime.block_on(future(self.client.clone()))
+    /// Runs a future that uses the clients to its end.
+    pub(crate) fn run<F: Future>(&self, future: impl FnOnce(Clients) -> F) -> F::Output {
+        self.runtime.block_on(future(self.clients.clone()))
     }
 }
 
@@ -203,17 +230,16 @@ fn block_signals() {
     let _ = nix::sys::signal::SigSet::all().thread_block();
 }
 
-fn build(trust: &Trust) -> Result<Client> {
-    // Fails only if it is installed already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut builder = Client::builder()
+/// A client that verifies by this, or accepts any certificate.
+fn build(builder: ClientBuilder, tls: Option<ClientConfig>) -> Result<Client> {
+    let builder = builder
         .user_agent(concat!("mccli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_LIMIT)
         .tls_info(true)
         .redirect(redirect::Policy::custom(stay_on_the_host));
-    builder = match trust.any_certificate {
-        true => builder.tls_danger_accept_invalid_certs(true),
-        false => builder.tls_backend_preconfigured(verifying(trust)?),
+    let builder = match tls {
+        None => builder.tls_danger_accept_invalid_certs(true),
+        Some(tls) => builder.tls_backend_preconfigured(tls),
     };
     builder.build().map_err(|error| Error::Http(chain(&error)))
 }
@@ -276,16 +302,16 @@ pub(crate) fn check_scheme(url: &str, trust: &Trust) -> Result<Url> {
 /// # Errors
 /// As [`Http::get`].
 pub(crate) async fn get(
-    client: Client,
+    clients: Clients,
     trust: &Trust,
     url: String,
     limit: Duration,
 ) -> Result<Answer> {
-    send(client, trust, Method::GET, url, None, limit).await
+    send(clients, trust, Method::GET, url, None, limit).await
 }
 
 async fn send(
-    client: Client,
+    clients: Clients,
     trust: &Trust,
     method: Method,
     url: String,
@@ -293,7 +319,7 @@ async fn send(
     limit: Duration,
 ) -> Result<Answer> {
     let parsed = check_scheme(&url, trust)?;
-    let mut request = client.request(method, parsed).timeout(limit);
+    let mut request = clients.request(method, parsed).timeout(limit);
     if let Some(token) = &token {
         request = request.header(header::AUTHORIZATION, authorization(token)?);
     }
@@ -389,8 +415,8 @@ mod tests {
 
     #[test]
     fn a_tls_client_can_be_built() {
-        assert!(build(&trust(false)).is_ok());
+        assert!(Clients::new(&trust(false)).is_ok());
         let insecure = Trust { any_certificate: true, ..trust(false) };
-        assert!(build(&insecure).is_ok());
+        assert!(Clients::new(&insecure).is_ok());
     }
 }

@@ -153,6 +153,15 @@ fn the_service_is_found_on_the_host_that_ssh_would_connect_to() {
     let words =
         ["--token", TOKEN, "ssh", "-F", "none", "-o", "HostName=127.77.0.5", "-p", "2222", "alias"];
     let (code, _, errors) = run(&stage, &words);
+    assert_eq!(code, Some(1), "r38: plain http, and nobody allowed it: {errors}");
+    // What goes to this machine passes no proxy.
+    let run = |stage: &Stage, words: &[&str]| {
+        let mut mccli = stage.mccli(&[&["--allow-http"], words].concat());
+        let output = mccli.env("http_proxy", "http://127.77.0.5:1").output().unwrap();
+        let (out, errors) = texts(&output);
+        (output.status.code(), out, errors)
+    };
+    let (code, _, errors) = run(&stage, &words);
     assert_eq!(code, Some(0), "{errors}");
     assert_eq!(stage.answered(1).answer, TOKEN);
     let (code, out, errors) = run(&stage, &["endpoint", "127.77.0.5"]);

@@ -16,7 +16,7 @@ const TWO: &str = "127.0.91.2";
 
 /// What `mccli --token … WORDS…` prints, and its exit code.
 fn printed(stage: &Stage, words: &[&str]) -> (Option<i32>, String, String) {
-    let words = [&["--token", TOKEN], words].concat();
+    let words = [&["--token", TOKEN, "--allow-http"], words].concat();
     let output = stage.mccli(&words).env("MCCLI_COMPAT", "").output().unwrap();
     let (out, errors) = texts(&output);
     (output.status.code(), out, errors)

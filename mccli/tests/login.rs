@@ -254,8 +254,11 @@ fn each_ssh_gets_its_own_one_time_password_and_one_that_lost_a_race_gets_another
     );
     let file = stage.path("token");
     fs::write(&file, &token).unwrap();
+    let config = stage.path("config.toml");
+    fs::write(&config, "[host.\"cue.example.org\"]\n").unwrap();
+    let config = config.display().to_string();
     let path = file.display().to_string();
-    let own = ["--token-file", &path, "--mc-endpoint", &url, "exec", "--"];
+    let own = ["--config", &config, "--token-file", &path, "--mc-endpoint", &url, "exec", "--"];
     let words = [
         &own[..],
         &[

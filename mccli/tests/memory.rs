@@ -81,14 +81,14 @@ fn r38_nothing_that_was_asked_with_a_token_is_kept_and_nobody_else_reads_the_res
 fn a_service_that_has_moved_is_found_again_at_once() {
     let stage = Stage::new().prompts(&["(alice@127.45.1.9) Access Token:"]);
     let service = Service::start_at("127.45.1.9:8080", Manner::accepting(TOKEN));
-    ssh(&stage, &[], &NEAR);
-    let warm = heard_during(&service, || drop(ssh(&stage, &[], &NEAR)));
+    ssh(&stage, &["--allow-http"], &NEAR);
+    let warm = heard_during(&service, || drop(ssh(&stage, &["--allow-http"], &NEAR)));
     assert_eq!(warm, ["/motley_cue/user/status", "POST /motley_cue/user/deploy"]);
     service.change(|manner| manner.moved = true);
-    let moved = heard_during(&service, || drop(ssh(&stage, &[], &NEAR)));
+    let moved = heard_during(&service, || drop(ssh(&stage, &["--allow-http"], &NEAR)));
     assert_eq!(moved.first().unwrap(), "/motley_cue/user/status");
     assert_eq!(&moved[moved.len() - 2..], ["/user/status", "POST /user/deploy"]);
-    let warm = heard_during(&service, || drop(ssh(&stage, &[], &NEAR)));
+    let warm = heard_during(&service, || drop(ssh(&stage, &["--allow-http"], &NEAR)));
     assert_eq!(warm.iter().filter(|path| path.contains("motley_cue")).count(), 0, "{warm:?}");
 }
 

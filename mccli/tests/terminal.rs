@@ -208,7 +208,9 @@ fn a_spinner_shows_what_takes_long_and_leaves_the_terminal_clean() {
     let silent = std::net::TcpListener::bind("127.77.0.21:8080").unwrap();
     let program = env!("CARGO_BIN_EXE_mccli");
     let stage = Stage::new();
-    let line = |own: &str| format!("TERM=xterm {program} {own} endpoint 127.77.0.21; echo code $?");
+    let line = |own: &str| {
+        format!("TERM=xterm {program} {own} --allow-http endpoint 127.77.0.21; echo code $?")
+    };
     let mut terminal = Terminal::run(&stage, &line(""));
     terminal.expect("looking for the service of 127.77.0.21");
     let shown = terminal.end();

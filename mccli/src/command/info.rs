@@ -6,7 +6,7 @@ use crate::{
     cli::Options,
     context::{self, NoService, Wishes},
     error::{Error, Result},
-    http::Http,
+    http::{Http, check_scheme},
     login, report,
     service::{Facts, Service, Standing},
 };
@@ -246,6 +246,10 @@ fn userinfo(http: &Http, issuer: &str, token: &Secret) -> Result<Value> {
     }
     let endpoint = document.get("userinfo_endpoint").and_then(Value::as_str);
     let endpoint = endpoint.ok_or_else(|| bad("the provider has no userinfo".to_owned()))?;
+    if check_scheme(endpoint, http.trust())?.scheme() == "http" && !login::is_plain(issuer.as_str())
+    {
+        return Err(bad(format!("{endpoint} is not encrypted")));
+    }
     let answer = http.get(endpoint, Some(token))?;
     if answer.status != 200 {
         return Err(bad(format!("the provider answers HTTP {}", answer.status)));

@@ -17,7 +17,7 @@ mod token;
 pub(crate) use choose::{Place, provider_of_host};
 pub(crate) use client::secret_in as client_secret_in;
 pub(crate) use offer::{offer, order_for};
-pub(crate) use provider::Provider;
+pub(crate) use provider::{Provider, is_plain};
 pub(crate) use refresh::{Wanted, access_token};
 pub(crate) use token::revoke;
 

@@ -68,7 +68,7 @@ impl Provider {
         Ok(provider)
     }
 
-    fn check_endpoints(&self, http: &Http) -> Result<()> {
+    pub(super) fn check_endpoints(&self, http: &Http) -> Result<()> {
         let several = [
             &self.authorization_endpoint,
             &self.device_authorization_endpoint,
@@ -78,13 +78,19 @@ impl Provider {
         ];
         let all = several.into_iter().flatten().chain([&self.token_endpoint]);
         for endpoint in all {
-            check_scheme(endpoint, http.trust()).map_err(|error| match error {
-                Error::Network { reason, .. } => Error::from(LoginError::Provider {
-                    issuer: self.issuer.clone(),
-                    reason: format!("its metadata hold no URL: {endpoint:?} ({reason})"),
-                }),
+            let wrong =
+                |reason| Error::from(LoginError::Provider { issuer: self.issuer.clone(), reason });
+            let url = check_scheme(endpoint, http.trust()).map_err(|error| match error {
+                Error::Network { reason, .. } => {
+                    wrong(format!("its metadata hold no URL: {endpoint:?} ({reason})"))
+                }
                 other => other,
             })?;
+            if url.scheme() == "http" && !is_plain(&self.issuer) {
+                return Err(wrong(format!(
+                    "its metadata name {endpoint:?}, which is not encrypted; tell its administrators"
+                )));
+            }
         }
         Ok(())
     }
@@ -95,6 +101,11 @@ impl Provider {
         let has = |wanted: &str| methods.iter().any(|method| method == wanted);
         has("client_secret_post") && !has("client_secret_basic")
     }
+}
+
+/// True for an issuer that is itself asked by plain http, as only tests are.
+pub(crate) fn is_plain(issuer: &str) -> bool {
+    reqwest::Url::parse(issuer).is_ok_and(|url| url.scheme() == "http")
 }
 
 /// An issuer as users write it: https is added when it has no scheme.

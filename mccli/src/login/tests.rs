@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     claims::tests::unsigned,
+    cli::Options,
     config::OpRule,
+    http::Http,
     logins::{Client, Keeping, Label},
 };
 use motley_proto::Secret;
@@ -77,6 +79,24 @@ fn an_audience_is_a_resource_too_if_it_is_a_uri() {
 fn issuers_are_https_unless_written_otherwise() {
     assert_eq!(with_scheme(" op.example "), "https://op.example");
     assert_eq!(with_scheme("http://127.0.0.1:1"), "http://127.0.0.1:1");
+}
+
+#[test]
+fn r38_an_issuer_with_https_names_no_endpoint_without() {
+    let http = Http::new(Options::default().trust()).unwrap();
+    for (issuer, endpoint, is_fine) in [
+        ("https://op.example", "https://op.example/token", true),
+        ("https://op.example", "http://127.0.0.1:1/token", false),
+        ("https://op.example", "HTTP://localhost/token", false),
+        ("http://127.0.0.1:1", "http://127.0.0.1:1/token", true),
+    ] {
+        let provider = Provider {
+            issuer: issuer.to_owned(),
+            token_endpoint: endpoint.to_owned(),
+            ..provider(&[])
+        };
+        assert_eq!(provider.check_endpoints(&http).is_ok(), is_fine, "{issuer} {endpoint}");
+    }
 }
 
 #[test]

@@ -236,7 +236,7 @@ fn the_blocks_of_info_have_their_titles_and_order() {
 
 #[test]
 fn every_candidate_for_an_endpoint_is_still_asked() {
-    let ran = run(&["--json", "endpoint", "127.77.0.9"], &[]);
+    let ran = run(&["--json", "--allow-http", "endpoint", "127.77.0.9"], &[]);
     let message = serde_json::from_str::<Value>(&ran.errors).unwrap()["error"]["message"].clone();
     let asked: Vec<&str> = message.as_str().unwrap().lines().skip(1).map(str::trim).collect();
     let legacy = legacy();
