@@ -62,8 +62,7 @@ pub(crate) struct Probe {
 }
 
 /// Candidates for a host, best first; none for what is not the host of a URL as it stands. Plain http
-/// only where it is allowed: even on this machine another user may listen on a port without
-/// privileges, and who names a loopback host for a tunnel means another machine.
+/// only to this machine or where it is allowed.
 pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
     let name = host;
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
@@ -76,7 +75,7 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
         format!("https://{host}"),
         format!("https://{host}:8443"),
     ];
-    if trust.allow_http {
+    if trust.allow_http || http::is_loopback(&host) {
         urls.push(format!("http://{host}:8080/motley_cue"));
         urls.push(format!("http://{host}:8080"));
     }
@@ -254,7 +253,7 @@ mod tests {
         );
         assert_eq!(candidates("cue.example.org", &trust(true)).len(), 6);
         for near in ["127.0.0.7", "::1", "localhost"] {
-            assert_eq!(candidates(near, &trust(false)).len(), 4, "{near}");
+            assert_eq!(candidates(near, &trust(false)).len(), 6, "{near}");
         }
         assert_eq!(candidates("::1", &trust(false))[0], "https://[::1]/motley_cue");
     }
