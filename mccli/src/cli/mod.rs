@@ -5,7 +5,7 @@ mod options;
 mod usage;
 
 pub(crate) use lines::*;
-pub(crate) use options::{Colour, Options};
+pub(crate) use options::Options;
 pub(crate) use usage::{Wish, explain};
 
 use clap::{CommandFactory, Parser, Subcommand};

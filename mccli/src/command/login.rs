@@ -62,26 +62,28 @@ fn order(options: &Options, line: &LoginLine) -> Result<Order> {
 }
 
 fn tell(options: &Options, label: &Label, login: &Login) -> Result<()> {
-    if options.json {
-        let left = login.access.last().map(|access| access.expires_at_s - now_s());
-        let facts = serde_json::json!({
-            "issuer": label.issuer,
-            "client_id": label.client_id,
-            "subject": login.subject,
-            "preferred_username": login.name,
-            "scopes": label.scopes,
-            "store": label.store,
-            "refreshable": login.refresh_token.is_some(),
-            "access_token_expires_in": left.map(|left| left.max(0.0).round()),
-        });
-        report::result(&format!("{facts:#}\n"))?;
-    } else if !options.quiet {
-        if let Some(who) = who(login) {
-            report::always(&format!("You are {who} there."));
+    if !options.json {
+        if !options.quiet {
+            if let Some(who) = who(login) {
+                report::always(&format!("You are {who} there."));
+            }
+            let place = label.store.words();
+            report::always(&format!("Logged in at {}; kept in {place}.", label.issuer));
         }
-        report::always(&format!("Logged in at {}; kept in {}.", label.issuer, label.store.words()));
+        return Ok(());
     }
-    Ok(())
+    let left = login.access.last().map(|access| access.expires_at_s - now_s());
+    let facts = serde_json::json!({
+        "issuer": label.issuer,
+        "client_id": label.client_id,
+        "subject": login.subject,
+        "preferred_username": login.name,
+        "scopes": label.scopes,
+        "store": label.store,
+        "refreshable": login.refresh_token.is_some(),
+        "access_token_expires_in": left.map(|left| left.max(0.0).round()),
+    });
+    Ok(report::facts(&facts, String::new)?)
 }
 
 /// As whom the login was made: somebody else may have confirmed it in the browser.

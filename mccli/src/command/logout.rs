@@ -50,9 +50,7 @@ pub(super) fn run(options: &Options, line: &LogoutLine) -> Result<()> {
             report::always(&format!("Logged out at {}.", label.issuer));
         }
     }
-    if options.json {
-        report::result(&format!("{:#}\n", serde_json::Value::from(ended)))?;
-    }
+    report::facts(&ended, String::new)?;
     kept.map_or(Ok(()), Err)
 }
 

@@ -31,18 +31,16 @@ pub(super) fn run(options: &Options, line: &TokenLine) -> Result<()> {
         });
     }
     let token = checked?;
-    match (line.decode, options.json) {
-        (true, _) => decode(&token),
-        (false, true) => {
-            let claims = Claims::of(&token);
-            let issuer = claims.as_ref().and_then(Claims::issuer);
-            let left = context::seconds_left(&token).map(f64::round);
-            let facts =
-                json!({"access_token": token.expose(), "issuer": issuer, "expires_in": left});
-            Ok(report::result(&format!("{facts:#}\n"))?)
-        }
-        (false, false) => Ok(report::result(&format!("{}\n", token.expose()))?),
+    if line.decode {
+        return decode(&token);
     }
+    let claims = Claims::of(&token);
+    let facts = json!({
+        "access_token": token.expose(),
+        "issuer": claims.as_ref().and_then(Claims::issuer),
+        "expires_in": context::seconds_left(&token).map(f64::round),
+    });
+    Ok(report::facts(&facts, || format!("{}\n", token.expose()))?)
 }
 
 /// The token for a host, of an issuer, or of the one source that there is.
@@ -133,5 +131,5 @@ fn decode(token: &Secret) -> Result<()> {
         Error::NoToken("the token is opaque: only its provider can say what it means\nmccli whoami asks the provider.".to_owned())
     })?;
     let shown: Value = json!({"header": claims.header, "payload": claims.payload});
-    Ok(report::result(&format!("{shown:#}\n"))?)
+    Ok(report::facts(&shown, || format!("{shown:#}\n"))?)
 }

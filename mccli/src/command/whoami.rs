@@ -38,15 +38,8 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
         ));
     }
     let token = token.map(|token| about_token(&http, &token, None));
-    if options.json {
-        let facts = json!({"logins": stored, "token": token});
-        return Ok(report::result(&format!("{facts:#}\n"))?);
-    }
-    let mut text = String::new();
-    for facts in stored.iter().chain(token.as_ref()) {
-        text.push_str(&in_words(facts));
-    }
-    Ok(report::result(&text)?)
+    let words = || stored.iter().chain(token.as_ref()).map(in_words).collect();
+    Ok(report::facts(&json!({"logins": stored, "token": token}), words)?)
 }
 
 fn about_login(http: &Http, logins: &Logins, label: &Label) -> Value {

@@ -99,7 +99,7 @@ pub(super) fn run(http: &Http, request: &Request<'_>, screen: &Screen) -> Result
             break granted;
         }
     };
-    waiting.end();
+    drop(waiting);
     id_token::check(&mut granted, request, None, now_s())?;
     Ok(granted)
 }

@@ -2,10 +2,9 @@
 
 use super::device::Code;
 use crate::{
-    cli::{Colour, Options},
-    report,
+    cli::Options,
+    report::{self, Progress},
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use std::{
     io::{IsTerminal, Write},
@@ -13,7 +12,7 @@ use std::{
 };
 
 /// Widest picture that is shown, in columns.
-const WIDEST_QR: u32 = 76;
+const WIDEST_QR: usize = 76;
 /// How often the time left is counted down.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -21,21 +20,13 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) struct Screen {
     json: bool,
     qr: bool,
-    colours: bool,
-    progress: bool,
 }
 
 impl Screen {
     /// As the options want it.
     pub(super) fn of(options: &Options, qr: bool) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let never = options.color == Some(Colour::Never);
-        Self {
-            json: options.json,
-            qr: qr && !options.json && (terminal || crate::tty::is_there()),
-            colours: !never && terminal && crate::source::environment("NO_COLOR").is_none(),
-            progress: terminal && !never && !options.json && !options.quiet,
-        }
+        let person = std::io::stderr().is_terminal() || crate::tty::is_there();
+        Self { json: options.json, qr: qr && !options.json && person }
     }
 
     /// Link and code of the device flow. They are shown even with --quiet: nothing works without.
@@ -85,57 +76,51 @@ impl Screen {
         let Ok(code) = QrCode::with_error_correction_level(link.as_bytes(), EcLevel::L) else {
             return;
         };
-        let picture = code.render::<Dense1x2>();
-        let mut picture = picture;
-        if !self.colours {
+        let coloured =
+            anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        let mut picture = code.render::<Dense1x2>();
+        if !coloured {
             // Terminals are dark as a rule: what is printed is light.
             picture.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
         }
         let text = picture.build();
-        let width = text.lines().next().map_or(0, |line| line.chars().count());
-        if width > WIDEST_QR as usize {
+        if text.lines().next().is_none_or(|line| line.chars().count() > WIDEST_QR) {
             return;
         }
-        let mut err = std::io::stderr().lock();
-        for line in text.lines() {
-            let _ = match self.colours {
-                // Black on white whatever the terminal's colours are: cameras want it so.
-                true => writeln!(err, "\x1b[30;107m{line}\x1b[0m"),
-                false => writeln!(err, "{line}"),
-            };
-        }
+        report::aside(|| {
+            let mut err = std::io::stderr().lock();
+            for line in text.lines() {
+                let _ = match coloured {
+                    // Black on white whatever the terminal's colours are: cameras want it so.
+                    true => writeln!(err, "\x1b[30;107m{line}\x1b[0m"),
+                    false => writeln!(err, "{line}"),
+                };
+            }
+        });
     }
 
     /// Shows that something is waited for, and how long it will be.
     pub(super) fn wait(&self, limit: Duration) -> Waiting {
         let end = Instant::now() + limit;
-        let bar = self.progress.then(|| {
-            let bar = ProgressBar::new_spinner();
-            let style =
-                ProgressStyle::with_template("{spinner} waiting for the browser, {msg} left");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            bar
-        });
-        let waiting = Waiting { bar, end };
-        waiting.tick();
-        waiting
+        Waiting { progress: report::progress(left_until(end)), end }
     }
 }
 
-/// A wait that is shown.
+fn left_until(end: Instant) -> String {
+    let left = end.saturating_duration_since(Instant::now()).as_secs();
+    format!("waiting for the browser, {}:{:02} left", left / 60, left % 60)
+}
+
+/// A wait that is shown until this is dropped.
 pub(super) struct Waiting {
-    bar: Option<ProgressBar>,
+    progress: Progress,
     end: Instant,
 }
 
 impl Waiting {
     /// Counts down.
     pub(super) fn tick(&self) {
-        if let Some(bar) = &self.bar {
-            let left = self.end.saturating_duration_since(Instant::now()).as_secs();
-            bar.set_message(format!("{}:{:02}", left / 60, left % 60));
-            bar.tick();
-        }
+        self.progress.say(left_until(self.end));
     }
 
     /// How long to sleep before the next [`Waiting::tick`].
@@ -151,21 +136,8 @@ impl Waiting {
             if left.is_zero() {
                 return;
             }
-            std::thread::sleep(if self.bar.is_some() { left.min(TICK) } else { left });
+            std::thread::sleep(left.min(TICK));
             self.tick();
         }
-    }
-
-    /// Takes the line away.
-    pub(super) fn end(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.end();
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn run(
     screen.show_link(&request.provider.issuer, &link, opened);
     let waiting = screen.wait(LIMIT);
     let answer = listener.wait(http, &state, LIMIT, &waiting)?;
-    waiting.end();
+    drop(waiting);
     drop(page);
     let code = accept(request, answer)?;
     let mut fields = vec![
