@@ -35,12 +35,7 @@ fn check<'a>(told: &'a Value, name: &str) -> (&'a str, &'a str) {
 sandbox_test! {
     fn the_doctor_finds_nothing_wrong_where_a_login_works_and_logs_nobody_in(sb) {
         let world = World::start(sb)?;
-        let _front = TlsFront::start(
-            &world.ca,
-            "127.0.0.1:8443".parse()?,
-            &["localhost"],
-            "127.0.0.1:8080".parse()?,
-        )?;
+        let _front = TlsFront::of_the_login_node(&world.ca)?;
         let token = world.op.token("alice").sign();
         world.deploy(&token)?;
         let outcome = mccli(sb, &world, &["--json", "--token", &token, "doctor", "localhost"])?;

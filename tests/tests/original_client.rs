@@ -105,12 +105,7 @@ client_test! {
 client_test! {
     fn the_original_client_finds_the_service_behind_tls_by_the_name_of_the_host(sb, program) {
         let world = World::start(sb)?;
-        let _front = TlsFront::start(
-            &world.ca,
-            "127.0.0.1:8443".parse()?,
-            &["localhost"],
-            "127.0.0.1:8080".parse()?,
-        )?;
+        let _front = TlsFront::of_the_login_node(&world.ca)?;
         let token = world.op.token("alice").sign();
         let keys = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
         let words = [&["ssh", "--token", &token], &keys[..], &["localhost", "id"]].concat();

@@ -107,7 +107,7 @@ sandbox_test! {
         let quoted = user.run("ssh login.cluster.test \"printf '%s|' 'f 2' \\$HOME; echo e >&2\"")?;
         assert_eq!((quoted.stdout.as_str(), quoted.stderr.as_str()), ("f 2|/home/alice|", "e\n"));
         let sums = user.prints(
-            "head -c 3000000 /dev/urandom > r; md5sum < r; ssh login.cluster.test cat < r | md5sum",
+            "r=$(mktemp); head -c 3000000 /dev/urandom > $r; md5sum < $r; ssh login.cluster.test cat < $r | md5sum; rm $r",
         )?;
         let (here, there) = sums.split_once('\n').context("two sums")?;
         assert_eq!(here, there);

@@ -54,6 +54,16 @@ impl TlsFront {
         Ok(Self { address, stop: Some(stop), thread: Some(thread) })
     }
 
+    /// TLS at port 8443 of `localhost`, where clients look for a service, in front of the daemon's usual
+    /// address.
+    ///
+    /// # Errors
+    /// When the address is taken.
+    pub fn of_the_login_node(ca: &TestCa) -> Result<Self> {
+        let [outer, inner] = [8443, 8080].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        Self::start(ca, outer, &["localhost"], inner)
+    }
+
     /// Its base URL by address.
     #[must_use]
     pub fn url(&self) -> String {

@@ -108,7 +108,7 @@ login_test! {
         browser.open(&link)?;
         browser.click("button[type=submit]")?;
         browser.click(ALICE)?;
-        browser.wait_for("document.body.innerText.includes('Sign-in Success')")?;
+        browser.wait_for("document.body?.innerText.includes('Sign-in Success')")?;
         login.end()?;
         ssh(sb, &node)?;
         refresh_twice(sb, &node)?;
@@ -122,7 +122,7 @@ login_test! {
         let link = login.link("code_challenge=")?;
         browser.open(&link)?;
         browser.click(ALICE)?;
-        browser.wait_for("document.body.innerText.includes('close this window')")?;
+        browser.wait_for("document.body?.innerText.includes('close this window')")?;
         let complaints = browser.complaints();
         ensure!(!complaints.iter().any(|text| text.contains("127.0.0.1")), "{complaints:?}");
         login.end()?;

@@ -78,7 +78,7 @@ impl LoginNode {
 }
 
 fn assert_ran_as(user: &str, outcome: &Outcome) {
-    assert!(outcome.is_success(), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.is_success(), "{outcome:?}");
     assert!(outcome.stdout.contains(&format!("({user})")), "{}", outcome.stdout);
 }
 
