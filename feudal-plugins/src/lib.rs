@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod bwidm;
 pub mod claims;
+pub mod clock;
 pub mod entitlement;
 pub mod external;
 pub mod groups;
@@ -24,6 +25,7 @@ pub mod shells;
 
 pub use backend::{Account, Backend, BackendError, Deployed, Intent, Naming, Tier};
 pub use claims::{AnyOf, Claims};
+pub use clock::Clock;
 pub use host::Host;
 pub use login_info::LoginInfo;
 pub use person::Person;

@@ -15,6 +15,7 @@ use std::{
     os::unix::{fs::MetadataExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 use support::*;
@@ -455,6 +456,31 @@ fn a_lock_held_by_another_program_is_busy_in_bounded_time() {
     // The lock ends with the program; the second try finishes what the first began.
     drop(file);
     assert_eq!(create(&accounts, "jdoe", 5001).uid, 5001);
+}
+
+#[test]
+fn r24_a_lock_that_is_given_back_in_time_is_waited_for_whichever_file_it_is_of() {
+    if !enter() {
+        return;
+    }
+    let accounts = open(Setup::default());
+    let files = ["passwd", "shadow", "group", "gshadow", "subuid", "subgid"];
+    for (uid, file) in (5001..).zip(files) {
+        let path = format!("/etc/{file}.lock");
+        let holder = Command::new("/bin/sleep").arg("600").spawn().unwrap();
+        fs::write(&path, format!("{}\0", holder.id())).unwrap();
+        let given_back = thread::spawn(move || {
+            let mut holder = holder;
+            thread::sleep(Duration::from_millis(300));
+            fs::remove_file(path).unwrap();
+            holder.kill().unwrap();
+            holder.wait().unwrap();
+        });
+        let begun = Instant::now();
+        assert_eq!(create(&accounts, &format!("u{file}"), uid).uid, uid, "{file}");
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{file}: no lock was met");
+        given_back.join().unwrap();
+    }
 }
 
 /// The installed programs, but each finds a lock of some file taken at its first run.

@@ -9,15 +9,7 @@ use crate::{
     local_unix::{NameService, ask_names},
 };
 use motley_proto::{GroupName, rest::AccountState};
-use std::{
-    collections::BTreeSet,
-    time::{SystemTime, UNIX_EPOCH},
-};
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
+use std::collections::BTreeSet;
 
 impl BwIdm {
     pub(super) async fn make_true(&self, intent: &Intent) -> Result<Deployed, BackendError> {
@@ -137,7 +129,7 @@ impl BwIdm {
         let service = &self.config.service;
         let group = match self.group_named(name).await? {
             // What a crash cut off.
-            Some(group) if record.is_making(service, name, now()) => group,
+            Some(group) if record.is_making(service, name, (self.clock)()) => group,
             Some(group) => return self.check_group(group, record).await,
             None => self.make_group(name, record).await?,
         };
@@ -153,7 +145,7 @@ impl BwIdm {
     ) -> Result<RegGroup, BackendError> {
         let service = &self.config.service;
         // First, so that a crash leaves no group that nobody may join.
-        record.note_making(service, name, now());
+        record.note_making(service, name, (self.clock)());
         self.write(record).await?;
         if let Err(refusal) = self.create_group(name).await? {
             // A group that others make of that name must not pass for this one.

@@ -14,6 +14,7 @@ pub use config::{BaseUrl, BwIdmConfig, BwIdmError, Organisation, ServiceName};
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
+    clock::{self, Clock},
     local_unix::{NameService, SystemNames, ask_names, is_unknown},
 };
 use async_trait::async_trait;
@@ -37,6 +38,7 @@ pub struct BwIdm {
     config: BwIdmConfig,
     rest: Rest,
     names: Arc<dyn NameService>,
+    clock: Clock,
     /// Two deployments of ours that look for a free name look one after the other.
     naming: Mutex<()>,
 }
@@ -47,19 +49,20 @@ impl BwIdm {
     /// # Errors
     /// [`BackendError::Unavailable`] when this host has no usable TLS.
     pub fn new(config: BwIdmConfig) -> Result<Self, BackendError> {
-        Self::with_names(config, Arc::new(SystemNames))
+        Self::with_sources(config, Arc::new(SystemNames), clock::of_this_host())
     }
 
-    /// As [`BwIdm::new`], with another source of this host's names.
+    /// As [`BwIdm::new`], with another source of this host's names and another clock.
     ///
     /// # Errors
     /// As [`BwIdm::new`].
-    pub fn with_names(
+    pub fn with_sources(
         config: BwIdmConfig,
         names: Arc<dyn NameService>,
+        clock: Clock,
     ) -> Result<Self, BackendError> {
         let rest = Rest::new(config.clone())?;
-        Ok(Self { config, rest, names, naming: Mutex::default() })
+        Ok(Self { config, rest, names, clock, naming: Mutex::default() })
     }
 
     /// State of what a record says; `None` while there is no account of ours.

@@ -53,7 +53,7 @@ impl LdapDirectory {
             return Ok(None);
         }
         let entry = found.pop();
-        let user = entry.and_then(|it| User::read(it, &config.attributes, (self.today)()));
+        let user = entry.and_then(|it| User::read(it, &config.attributes, self.today()));
         match user {
             Some(user) => check_uid(&user.account).map(|()| Some(user)),
             None => Ok(None),

@@ -220,7 +220,7 @@ impl LdapDirectory {
             });
         }
         if let Some(entry) = others.iter().find(|it| has_id(it)) {
-            let owner = User::read((*entry).clone(), attributes, (self.today)());
+            let owner = User::read((*entry).clone(), attributes, self.today());
             let owner = owner.map_or_else(|| name.clone(), |user| user.account.name);
             return Ok(Verdict::Doubled(BackendError::HasAccount(owner)));
         }

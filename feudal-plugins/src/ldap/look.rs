@@ -66,7 +66,7 @@ impl LdapDirectory {
                 escape(&other.dn, 200)
             )));
         }
-        match User::read(entry, &self.config().attributes, (self.today)()) {
+        match User::read(entry, &self.config().attributes, self.today()) {
             Some(user) if user.account.identity.as_ref() == Some(identity) => Ok(Some(user)),
             Some(_) => Err(BackendError::Refused(format!(
                 "{dn} carries more than one value in {attribute}; leave one"
@@ -83,7 +83,7 @@ impl LdapDirectory {
         let attributes = &self.config().attributes;
         let filter = all_of(&[ACCOUNT, &equals(&attributes.name, name.as_str())]);
         let found = self.users(&filter, "find the account of a name").await?;
-        let today = (self.today)();
+        let today = self.today();
         let users = found.into_iter().filter_map(|entry| User::read(entry, attributes, today));
         let mut users = users.filter(|user| user.account.name == *name);
         match (users.next(), users.next()) {
@@ -179,7 +179,7 @@ impl LdapDirectory {
         };
         let users = self.directory.search_all(query).await.map_err(self.failed(step))?;
         let mut memberships = self.all_memberships(step).await?;
-        let today = (self.today)();
+        let today = self.today();
         let users = users.into_iter().filter_map(|entry| User::read(entry, attributes, today));
         let accounts = users.map(|user| user.account).filter(|it| it.identity.is_some());
         Ok(accounts

@@ -24,6 +24,7 @@ pub use config::{Attributes, ClaimKey, ClaimRule, Depth, LdapConfig, Login, Mode
 
 use crate::{
     backend::{Account, Backend, BackendError, Deployed, GroupChanges, Intent, Naming},
+    clock::{self, Clock},
     local_unix::{AccountFiles, NameService, SystemNames},
     person::Person,
 };
@@ -34,15 +35,7 @@ use motley_proto::{
     GroupName, Identity, Uid, UserName,
     task::{AccountPath, Removal},
 };
-use std::{
-    ops::RangeInclusive,
-    path::Path,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
-
-/// Tells the day, counted from 1970-01-01.
-pub type Calendar = Arc<dyn Fn() -> i64 + Send + Sync>;
+use std::{ops::RangeInclusive, path::Path, sync::Arc};
 
 /// The back ends `ldap` and `bonsai_ldap`.
 pub struct LdapDirectory {
@@ -50,7 +43,7 @@ pub struct LdapDirectory {
     url: String,
     files: AccountFiles,
     names: Arc<dyn NameService>,
-    today: Calendar,
+    clock: Clock,
     /// Two of our own must not race for one number.
     numbering: tokio::sync::Mutex<()>,
 }
@@ -60,33 +53,35 @@ const SECONDS_OF_A_DAY: u64 = 86_400;
 impl LdapDirectory {
     /// Keeps accounts in the directory of this configuration. Connects when it is first asked.
     pub fn new(config: LdapConfig) -> Self {
-        let today = || {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_secs() / SECONDS_OF_A_DAY).unwrap_or(i64::MAX)
-        };
-        Self::with_sources(config, Path::new("/"), Arc::new(SystemNames), Arc::new(today))
+        let (names, clock) = (Arc::new(SystemNames), clock::of_this_host());
+        Self::with_sources(config, Path::new("/"), names, clock)
     }
 
     /// As [`LdapDirectory::new`], with the account files under another file-system root, another source of
-    /// names and another calendar.
+    /// names and another clock.
     pub fn with_sources(
         config: LdapConfig,
         file_system: &Path,
         names: Arc<dyn NameService>,
-        today: Calendar,
+        clock: Clock,
     ) -> Self {
         Self {
             url: config.url(),
             directory: Directory::new(config),
             files: AccountFiles::under(file_system),
             names,
-            today,
+            clock,
             numbering: tokio::sync::Mutex::default(),
         }
     }
 
     fn config(&self) -> &LdapConfig {
         self.directory.config()
+    }
+
+    /// The day, counted from 1970-01-01.
+    fn today(&self) -> i64 {
+        i64::try_from((self.clock)() / SECONDS_OF_A_DAY).unwrap_or(i64::MAX)
     }
 
     /// Turns what went wrong at a step into the error of a back end.

@@ -59,10 +59,14 @@ fn config(url: &str, password: &str) -> BwIdmConfig {
     }
 }
 
+/// The time in these tests, in seconds since 1970-01-01.
+const NOW: u64 = 1_800_000_000;
+
 async fn bench() -> Bench {
     let (url, service) = double::start().await;
     let host = Arc::new(HostNames::default());
-    let backend = BwIdm::with_names(config(&url, "pass"), host.clone()).unwrap();
+    let clock = Arc::new(|| NOW);
+    let backend = BwIdm::with_sources(config(&url, "pass"), host.clone(), clock).unwrap();
     Bench { backend, service, host }
 }
 
@@ -249,7 +253,8 @@ async fn wrong_credentials_are_told_as_such_and_not_shown() {
     let (url, _service) = double::start().await;
     let config = config(&url, "wrong-canary");
     assert!(!format!("{config:?}").contains("canary"));
-    let backend = BwIdm::with_names(config, Arc::new(HostNames::default())).unwrap();
+    let backend =
+        BwIdm::with_sources(config, Arc::new(HostNames::default()), Arc::new(|| NOW)).unwrap();
     let error = backend.check().await.unwrap_err().to_string();
     assert!(error.contains("http_pass") && !error.contains("canary"), "{error}");
 }
@@ -344,7 +349,7 @@ async fn r22_with_a_prefix_or_a_list_such_groups_are_joined_and_no_others() {
         allowed: [GroupName::new("operators").unwrap(), GroupName::new("people").unwrap()].into(),
     };
     let config = BwIdmConfig { groups: limits, ..config(&url, "pass") };
-    let backend = BwIdm::with_names(config, host.clone()).unwrap();
+    let backend = BwIdm::with_sources(config, host.clone(), Arc::new(|| NOW)).unwrap();
     let bench = Bench { backend, service, host };
     foreign_group(&bench, "operators");
     bench.service.lock().unwrap().groups.insert("vo-lab".to_owned(), 88_001);
@@ -381,16 +386,15 @@ async fn r22_a_note_that_outlived_its_attempt_opens_no_group_that_others_made() 
     ada.deploy(&bench).await;
     foreign_group(&bench, "operators");
     let intent = ada.intent_with_groups(&bench, &["operators"]);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     for note in
-        ["making".to_owned(), format!("making {}", now - 3600), format!("making {}", now + 3600)]
+        ["making".to_owned(), format!("making {}", NOW - 3600), format!("making {}", NOW + 3600)]
     {
         note_making(&bench, &ada, "operators", &note);
         let error = bench.backend.deploy(&intent).await.unwrap_err();
         assert!(matches!(error, BackendError::GroupRefused { .. }), "{note}: {error}");
     }
     // One of this very moment is what a crash leaves.
-    note_making(&bench, &ada, "operators", &format!("making {now}"));
+    note_making(&bench, &ada, "operators", &format!("making {NOW}"));
     bench.backend.deploy(&intent).await.unwrap();
 }
 

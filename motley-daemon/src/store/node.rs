@@ -216,16 +216,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
-            sqlx::query(
-                "INSERT INTO carried_out (node, issuer, subject, jobs) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (node, issuer, subject) DO UPDATE SET jobs = excluded.jobs",
-            )
-            .bind(self.node.to_string())
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .bind(jobs.number())
-            .execute(&mut *write)
-            .await?;
+            note(&mut write, &self.node, identity, Noted::Jobs(jobs)).await?;
             write.commit().await
         })
         .await
@@ -238,7 +229,7 @@ impl Store {
     pub async fn note_hold(&self, identity: &Identity) -> Result<(), StoreError> {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
-            set_holds(&mut write, &self.node, identity, true).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(true)).await?;
             write.commit().await
         })
         .await
@@ -251,7 +242,7 @@ impl Store {
     pub async fn drop_hold(&self, identity: &Identity) -> Result<(), StoreError> {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
-            set_holds(&mut write, &self.node, identity, false).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(false)).await?;
             write.commit().await
         })
         .await
@@ -387,22 +378,42 @@ fn ended(sessions: i64, processes: i64) -> SessionsEnded {
     }
 }
 
-/// Notes whether a node has the account of an identity, or is about to make it.
-pub(super) async fn set_holds(
+/// One thing that a node notes about the account of an identity.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Noted {
+    /// Whether it has the account, or is about to make it.
+    Holds(bool),
+    /// How far it is with the jobs of a lower shell.
+    Jobs(LowerJobs),
+    /// Which tier's shell it gave the account last.
+    Tier(Tier),
+}
+
+/// Notes it; everything else that was noted stays.
+pub(super) async fn note(
     connection: &mut AnyConnection,
     node: &NodeName,
     identity: &Identity,
-    holds: bool,
+    noted: Noted,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO carried_out (node, issuer, subject, holds) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (node, issuer, subject) DO UPDATE SET holds = excluded.holds",
-    )
-    .bind(node.to_string())
-    .bind(identity.issuer.to_string())
-    .bind(identity.subject.to_string())
-    .bind(i64::from(holds))
-    .execute(connection)
-    .await?;
+    let column = match noted {
+        Noted::Holds(_) => "holds",
+        Noted::Jobs(_) => "jobs",
+        Noted::Tier(_) => "tier",
+    };
+    let statement = format!(
+        "INSERT INTO carried_out (node, issuer, subject, {column}) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (node, issuer, subject) DO UPDATE SET {column} = excluded.{column}"
+    );
+    let query = sqlx::query(sqlx::AssertSqlSafe(statement))
+        .bind(node.to_string())
+        .bind(identity.issuer.to_string())
+        .bind(identity.subject.to_string());
+    let query = match noted {
+        Noted::Holds(holds) => query.bind(i64::from(holds)),
+        Noted::Jobs(jobs) => query.bind(jobs.number()),
+        Noted::Tier(tier) => query.bind(tier.as_str()),
+    };
+    query.execute(connection).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{
     AccountRecord, Phase, Store, StoreError,
     account::{read_row, select},
     former::check_promises,
-    node::set_holds,
+    node::{Noted, note},
 };
 use crate::clock::Timestamp;
 use feudal_plugins::Tier;
@@ -96,7 +96,7 @@ impl Store {
                 .bind(identity.subject.to_string())
                 .execute(&mut *write)
                 .await?;
-                set_holds(&mut write, &self.node, identity, true).await?;
+                note(&mut write, &self.node, identity, Noted::Holds(true)).await?;
                 write.commit().await?;
                 if record.phase == Phase::None {
                     record.phase = Phase::Reserved;
@@ -118,7 +118,7 @@ impl Store {
             let statement = "INSERT INTO account (issuer, subject, name, uid, phase, created_at) VALUES ($1, $2, $3, $4, 'reserved', $5)
                  ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, uid = excluded.uid, phase = 'reserved'";
             promise(statement, identity, name, uid, now).execute(&mut *write).await?;
-            set_holds(&mut write, &self.node, identity, true).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(true)).await?;
             write.commit().await?;
             match self.account_of(identity).await? {
                 Some(record) => Ok(Reservation::Held(Box::new(record))),
@@ -141,7 +141,7 @@ impl Store {
         let identity = &record.identity;
         self.in_time(async {
             let mut write = self.write_accounts().await?;
-            set_holds(&mut write, &self.node, identity, false).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(false)).await?;
             // Another attempt may have deployed the account meanwhile, here or elsewhere.
             let free: i64 = sqlx::query_scalar(
                 "SELECT COUNT(*) FROM account WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'
@@ -190,7 +190,7 @@ impl Store {
     pub async fn unpromise(&self, identity: &Identity) -> Result<(), StoreError> {
         self.in_time(async {
             let mut write = self.write_accounts().await?;
-            set_holds(&mut write, &self.node, identity, false).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(false)).await?;
             sqlx::query(
                 "UPDATE account SET name = NULL, uid = NULL, phase = 'none'
                  WHERE issuer = $1 AND subject = $2 AND phase = 'reserved'
@@ -232,7 +232,7 @@ impl Store {
                  ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name,
                    uid = COALESCE(excluded.uid, account.uid), phase = 'deployed'";
             promise(statement, identity, name, uid, now).execute(&mut *write).await?;
-            set_holds(&mut write, &self.node, identity, true).await?;
+            note(&mut write, &self.node, identity, Noted::Holds(true)).await?;
             write.commit().await
         })
         .await
@@ -251,16 +251,7 @@ impl Store {
                 .bind(tier.as_str())
                 .execute(&mut *write)
                 .await?;
-            sqlx::query(
-                "INSERT INTO carried_out (node, issuer, subject, tier) VALUES ($1, $2, $3, $4)
-                 ON CONFLICT (node, issuer, subject) DO UPDATE SET tier = excluded.tier",
-            )
-            .bind(self.node.to_string())
-            .bind(identity.issuer.to_string())
-            .bind(identity.subject.to_string())
-            .bind(tier.as_str())
-            .execute(&mut *write)
-            .await?;
+            note(&mut write, &self.node, identity, Noted::Tier(tier)).await?;
             write.commit().await
         })
         .await

@@ -1,7 +1,8 @@
 //! Marks accounts expired in shadow(5), which stops every PAM login method, and takes marks back.
 //!
 //! During a migration the Python stack suspends the same accounts by `chage -E TODAY`: such a date
-//! is taken back too, where an admin resumes the account. What tells it from a date of the local admin's is told at [`is_suspension`].
+//! is taken back too, where an admin resumes the account. What tells it from a date of the local
+//! admin's is told at [`is_suspension`].
 
 use super::{Accounts, failed};
 use crate::{

@@ -366,9 +366,10 @@ impl Accounts {
     }
 }
 
-/// shadow-utils say "cannot lock" with 1 (passwd, shadow) or 10 (group, gshadow).
+/// shadow-utils say "cannot lock" with 1 (passwd, shadow), 10 (group, gshadow), 16 (subuid) or 18
+/// (subgid).
 fn is_locked(done: &Finished) -> bool {
-    matches!(done.status, Some(1 | 10)) && done.complaint.contains("lock")
+    matches!(done.status, Some(1 | 10 | 16 | 18)) && done.complaint.contains("lock")
 }
 
 fn ended_badly(program: Program, done: &Finished) -> TaskRefusal {

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Days since 1970-01-01 in every test.
-pub const TODAY: i64 = 20_000;
+pub const TODAY: u64 = 20_000;
 
 pub fn config(slapd: &Slapd, mode: Mode) -> LdapConfig {
     LdapConfig {
@@ -102,7 +102,7 @@ pub fn back_end(config: LdapConfig) -> LdapDirectory {
 pub fn back_end_on(config: LdapConfig, host: Host, passwd: &str) -> LdapDirectory {
     let root = tempfile::tempdir().unwrap().keep();
     account_files(&root, passwd);
-    LdapDirectory::with_sources(config, &root, Arc::new(host), Arc::new(|| TODAY))
+    LdapDirectory::with_sources(config, &root, Arc::new(host), Arc::new(|| TODAY * 86_400))
 }
 
 fn account_files(root: &Path, passwd: &str) {
