@@ -30,7 +30,7 @@ pub(crate) fn run(socket: &Path, prompt: &str) -> ExitCode {
         Ok("confirm") => return confirm(prompt),
         _ => {}
     }
-    match broker::ask(socket, &Ask::Prompt(prompt.to_owned())) {
+    match broker::ask(socket, Ask::Prompt(prompt.to_owned())) {
         Ok(Reply::Answer(secret)) => code(print(secret.expose())),
         Ok(Reply::AskUser) => ask_user(prompt),
         Ok(Reply::Spent(text)) => {
@@ -38,17 +38,31 @@ pub(crate) fn run(socket: &Path, prompt: &str) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(_) => ExitCode::FAILURE,
+        // Whether the user may be asked, only that process knows.
         Err(text) => {
-            report::warning(&format!("no answer from the process that holds the token: {text}"));
-            ask_user(prompt)
+            report::error(&format!("no answer from the process that holds the token: {text}"));
+            ExitCode::FAILURE
         }
     }
+}
+
+/// True for ssh's own question, which is answered in the open. What a server asks begins with
+/// `(user@host) `, or is one that no server can word.
+fn is_about_host_keys(prompt: &str) -> bool {
+    let ends = [
+        "(yes/no/[fingerprint])? ",
+        "(yes/no)? ",
+        "'yes', 'no' or the fingerprint: ",
+        "'yes' or 'no': ",
+        "(yes/no): ",
+    ];
+    !prompt.starts_with('(') && ends.iter().any(|end| prompt.ends_with(end))
 }
 
 /// Passwords, passphrases and questions about host keys belong to the user.
 fn ask_user(prompt: &str) -> ExitCode {
     let answer =
-        if prompt.contains("(yes/no") { tty::ask(prompt) } else { tty::ask_hidden(prompt) };
+        if is_about_host_keys(prompt) { tty::ask(prompt) } else { tty::ask_hidden(prompt) };
     code(answer.and_then(|text| print(&text)))
 }
 
@@ -68,4 +82,28 @@ fn print(text: &str) -> io::Result<()> {
 
 fn code(result: io::Result<()>) -> ExitCode {
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r38_only_questions_of_ssh_itself_are_answered_in_the_open() {
+        for prompt in [
+            "The authenticity of host 'cue (192.0.2.1)' can't be established.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? ",
+            "Please type 'yes', 'no' or the fingerprint: ",
+            "Accept updated hostkeys? (yes/no): ",
+        ] {
+            assert!(is_about_host_keys(prompt), "{prompt}");
+        }
+        for prompt in [
+            "(me@jump) Password (yes/no): ",
+            "(me@jump) Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
+            "Enter passphrase for key '/k (yes/no)': ",
+            "me@jump's password: ",
+        ] {
+            assert!(!is_about_host_keys(prompt), "{prompt}");
+        }
+    }
 }

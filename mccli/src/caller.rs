@@ -4,7 +4,7 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     os::unix::ffi::{OsStrExt, OsStringExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// How many processes up the ssh may be: shells stand between where they do not replace themselves.
@@ -81,7 +81,7 @@ pub(crate) struct Line {
     pub(crate) batch: bool,
 }
 
-/// What the ssh above this process does; a login if there is none to be seen.
+/// What the ssh above this process does. Of one that can't be seen nobody knows where it goes.
 pub(crate) fn purpose() -> Purpose {
     let mut pid = nix::unistd::getppid().as_raw();
     for _ in 0..MAX_DISTANCE {
@@ -89,7 +89,7 @@ pub(crate) fn purpose() -> Purpose {
         let words: Vec<OsString> =
             line.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect();
         let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        if program.file_name().is_some_and(|name| name == "ssh") {
+        if is_ssh(&program) {
             return read(words.get(1..).unwrap_or_default());
         }
         match parent(pid) {
@@ -97,7 +97,15 @@ pub(crate) fn purpose() -> Purpose {
             _ => break,
         }
     }
-    Purpose::Login(Line::default())
+    Purpose::Elsewhere
+}
+
+/// True for the program ssh, also after an update has replaced its file, and under names like
+/// `openssh-client`.
+fn is_ssh(program: &Path) -> bool {
+    let Some(name) = program.file_name().and_then(OsStr::to_str) else { return false };
+    let name = name.strip_suffix(" (deleted)").unwrap_or(name);
+    name == "ssh" || name.starts_with("openssh") || name.starts_with("ssh.")
 }
 
 /// The parent, from proc_pid_stat(5): the second field behind the name, which may hold anything.
@@ -108,7 +116,7 @@ fn parent(pid: i32) -> Option<i32> {
 
 fn read(words: &[OsString]) -> Purpose {
     let mut line = Line::default();
-    let mut control_master = None;
+    let (mut control_master, mut batch) = (None, None);
     for (letter, value) in options(words) {
         match letter {
             b'G' | b'O' | b'Q' | b'V' => return Purpose::Look,
@@ -120,7 +128,7 @@ fn read(words: &[OsString]) -> Purpose {
                 match name.as_str() {
                     "controlpath" => line.control_path = line.control_path.or(Some(value.into())),
                     "controlmaster" => control_master = control_master.or(Some(value)),
-                    "batchmode" => line.batch = value == "yes",
+                    "batchmode" => batch = batch.or(Some(matches!(&*value, "yes" | "true"))),
                     name if HARMLESS.contains(&name) => {}
                     _ => return Purpose::Elsewhere,
                 }
@@ -128,6 +136,7 @@ fn read(words: &[OsString]) -> Purpose {
             _ => {}
         }
     }
+    line.batch = batch.unwrap_or_default();
     // One made beforehand is as good as the one that it would make itself; ansible works so.
     let is_a_path =
         |path: &OsString| path.as_bytes().starts_with(b"/") || path.as_bytes().starts_with(b"~");
@@ -220,6 +229,12 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(read(&words), expected, "{line}");
         }
+        let batch = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            matches!(read(&words), Login(Line { batch: true, .. }))
+        };
+        assert!(batch("-oBatchMode=yes -oBatchMode=no cue") && batch("-o BatchMode=true cue"));
+        assert!(!batch("-oBatchMode=no -oBatchMode=yes cue"), "the first counts");
         let sftp = ["-oForwardX11 no", "-obatchmode yes", "cue"].map(OsString::from);
         assert_eq!(read(&sftp), Login(Line { batch: true, ..Line::default() }));
     }
@@ -244,5 +259,21 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             assert_eq!(read(&words), Purpose::Elsewhere, "{line}");
         }
+    }
+
+    #[test]
+    fn r38_an_ssh_is_known_by_the_file_that_it_runs() {
+        for (program, expected) in [
+            ("/usr/bin/ssh", true),
+            ("/usr/bin/ssh (deleted)", true),
+            ("/usr/bin/openssh-client", true),
+            ("/usr/bin/bash", false),
+            ("/usr/bin/sshd", false),
+            ("", false),
+        ] {
+            assert_eq!(is_ssh(Path::new(program)), expected, "{program}");
+        }
+        // Nothing of the kind is above a test.
+        assert_eq!(purpose(), Purpose::Elsewhere);
     }
 }

@@ -26,15 +26,15 @@ impl Carrier {
     /// # Errors
     /// When it does not start, or standard input holds no token though the options say so.
     pub(crate) fn start(options: &Options, logins: Vec<Login>, named: Vec<String>) -> Result<Self> {
-        let mut options = options.clone();
+        let (mut options, silent) = (options.clone(), options.no_input);
         // Standard input belongs to the program, and no terminal to the broker.
         if options.token_file.as_deref() == Some("-") {
             options.token_file = None;
             options.token = Some(token_from_input()?);
         }
         options.no_input = true;
-        let owner = nix::unistd::getpid().as_raw();
-        let order = Order { owner, guest: None, logins, options: Some(options), named };
+        let owner = broker::owner()?;
+        let order = Order { owner, guest: None, logins, options: Some(options), named, silent };
         Ok(Self { socket: broker::start(&order)? })
     }
 
@@ -45,7 +45,7 @@ impl Carrier {
     /// As [`Carrier::start`].
     pub(crate) fn at_hand() -> Result<Self> {
         let above = std::env::var_os(broker::SOCKET_VARIABLE).map(PathBuf::from);
-        match above.filter(|socket| socket.exists()) {
+        match above.filter(|socket| broker::is_ours(socket) && socket.exists()) {
             Some(socket) => Ok(Self { socket }),
             None => Self::start(&Options::default(), Vec::new(), Vec::new()),
         }

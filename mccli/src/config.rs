@@ -157,10 +157,12 @@ impl Config {
         rule
     }
 
-    /// True if a pattern names this host: one that fits every host names none.
+    /// True if a pattern names this host: one that fits every host names none. A host behind another
+    /// port than sshd's is written `[host]:port`.
     pub(crate) fn names(&self, host: &str) -> bool {
         let is_name = |pattern: &str| pattern.chars().any(char::is_alphanumeric);
-        self.host.keys().any(|pattern| is_name(pattern) && fits(pattern, host))
+        let same_form = |pattern: &str| pattern.starts_with('[') == host.starts_with('[');
+        self.host.keys().any(|it| is_name(it) && same_form(it) && fits(it, host))
     }
 
     /// A file that the configuration names: from the user's home, or from beside the configuration.
@@ -275,6 +277,9 @@ mod tests {
         let config = Config::parse("[host.'*']\n[host.'*.example.org']").unwrap();
         assert!(config.names("login.Example.org"));
         assert!(!config.names("evil.example") && !config.names("example.org.evil.example"));
+        let config = Config::parse("[host.'*example*']\n[host.'[cue.test]:2222']").unwrap();
+        assert!(config.names("cue.example.org") && config.names("[cue.test]:2222"));
+        assert!(!config.names("[cue.example.org]:2222") && !config.names("cue.test"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::{
     login, named_hosts, report,
     service::{Facts, Service},
     source::{self, Needs, Origins, ProfileChoice, Requirements, Token, environment},
+    ssh_config::{SSH_PORT, Settings},
 };
 use motley_proto::Issuer;
 use std::cell::RefCell;
@@ -73,6 +74,28 @@ pub(crate) fn find_service<'a>(
             return Err(Error::Usage("give a HOST, or the service with --mc-endpoint".to_owned()));
         }
     };
+    find_at(http, place)
+}
+
+/// The service of the host that an ssh goes to.
+///
+/// # Errors
+/// As [`Place::find`].
+pub(crate) fn find_service_behind<'a>(
+    http: &'a Http,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Service<'a>> {
+    let is_tunnel = settings.port != SSH_PORT && crate::http::is_loopback(&settings.hostname);
+    let is_given = options.mc_endpoint.is_some()
+        || host_rule(options, Some(&settings.hostname))?.endpoint.is_some();
+    match is_tunnel && !is_given {
+        true => find_at(http, Place::Tunnel(settings.hostname.clone())),
+        false => find_service(http, options, Some(&settings.hostname)),
+    }
+}
+
+fn find_at(http: &Http, place: Place) -> Result<Service<'_>> {
     let searching = report::progress("looking for the service");
     let service = Service::find(http, place)?;
     drop(searching);

@@ -23,6 +23,9 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(crate) enum Place {
     /// A host of ssh.
     Host(String),
+    /// This machine, where another port than sshd's leads on to somewhere else: who serves plain http
+    /// here is anybody who has an account here.
+    Tunnel(String),
     /// What the user gave, with or without a scheme.
     Given(String),
 }
@@ -32,6 +35,7 @@ impl Place {
     pub(crate) fn label(&self) -> String {
         match self {
             Self::Host(host) => format!("host {host}"),
+            Self::Tunnel(host) => format!("tunnel {host}"),
             Self::Given(url) => format!("given {url}"),
         }
     }
@@ -43,6 +47,9 @@ impl Place {
     pub(crate) fn find(&self, http: &Http) -> Result<String> {
         match self {
             Self::Host(host) => find(http, host),
+            Self::Tunnel(host) => {
+                best_of(host, probe(http, beyond_this_machine(host, http.trust())))
+            }
             Self::Given(url) => check(http, url),
         }
     }
@@ -79,6 +86,13 @@ pub(crate) fn candidates(host: &str, trust: &Trust) -> Vec<String> {
         urls.push(format!("http://{host}:8080/motley_cue"));
         urls.push(format!("http://{host}:8080"));
     }
+    urls
+}
+
+/// The same without the plain http that is for this machine only.
+fn beyond_this_machine(host: &str, trust: &Trust) -> Vec<String> {
+    let mut urls = candidates(host, trust);
+    urls.retain(|url| trust.allow_http || url.starts_with("https:"));
     urls
 }
 
@@ -255,6 +269,8 @@ mod tests {
         for near in ["127.0.0.7", "::1", "localhost"] {
             assert_eq!(candidates(near, &trust(false)).len(), 6, "{near}");
         }
+        assert_eq!(beyond_this_machine("localhost", &trust(false)).len(), 4);
+        assert_eq!(beyond_this_machine("localhost", &trust(true)).len(), 6);
         assert_eq!(candidates("::1", &trust(false))[0], "https://[::1]/motley_cue");
     }
 

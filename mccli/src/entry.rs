@@ -41,7 +41,7 @@ impl Entry {
     /// # Errors
     /// Whatever keeps the user from getting in.
     pub(crate) fn find(http: &Http, options: &Options, settings: Settings) -> Result<Self> {
-        let service = context::find_service(http, options, Some(&settings.hostname))?;
+        let service = context::find_service_behind(http, options, &settings)?;
         let facts = service.info()?;
         let token =
             context::find_token(options, Some(&settings.hostname), &Wishes::new(&service, &facts))?;
@@ -63,7 +63,7 @@ impl Entry {
     /// As [`Entry::find`].
     pub(crate) fn find_named(http: &Http, options: &Options, settings: Settings) -> Result<Self> {
         let entry = Self::find(http, options, settings)?;
-        named_hosts::remember(options, &entry.settings.hostname, &entry.endpoint);
+        named_hosts::remember(options, &entry.settings.label(), &entry.endpoint);
         Ok(entry)
     }
 
@@ -77,10 +77,10 @@ impl Entry {
         options: &Options,
         settings: Settings,
     ) -> Result<Self> {
-        let host = &settings.hostname;
-        if !named_hosts::has(options, host)? {
-            let service = context::find_service(http, options, Some(host))?;
-            return Err(named_hosts::unnamed(host, service.endpoint()));
+        let label = settings.label();
+        if !named_hosts::has(options, &label)? {
+            let service = context::find_service_behind(http, options, &settings)?;
+            return Err(named_hosts::unnamed(&label, service.endpoint()));
         }
         Self::find(http, options, settings)
     }
@@ -98,11 +98,12 @@ impl Entry {
     pub(crate) fn open(&self, http: &Http) -> Result<PathBuf> {
         let asker = self.settings.asker();
         broker::start(&Order {
-            owner: nix::unistd::getpid().as_raw(),
+            owner: broker::owner()?,
             guest: Some(Invitation { asker, terminal: !self.settings.batch && tty::is_there() }),
             logins: vec![self.login(http)?],
             options: None,
             named: Vec::new(),
+            silent: false,
         })
     }
 
@@ -120,6 +121,7 @@ impl Entry {
         report::debug(&format!("the token goes through ssh as {way:?}"));
         Ok(Login {
             hostname: self.settings.hostname.clone(),
+            port: self.settings.port,
             host: self.settings.host_in_prompts().to_owned(),
             prefixed: self.settings.prefixes_prompts,
             user: self.user.clone(),

@@ -69,11 +69,13 @@ pub(crate) enum Error {
     NoService(String),
     /// There is a service, and the user never named the host.
     #[error(
-        "{host} has a service at {endpoint}, but you never named that host to mccli, so it gets no token\nRun `mccli ssh {host}` once, or add a rule [host.\"{host}\"] to config.toml."
+        "{host} has a service at {endpoint}, but you never named that host to mccli, so it gets no token\nRun `mccli ssh {words}` once, or add a rule [host.\"{host}\"] to config.toml."
     )]
     UnnamedHost {
-        /// The host.
+        /// The host, with the port where it is not the usual one.
         host: String,
+        /// The same as words of ssh.
+        words: String,
         /// What was found there.
         endpoint: String,
     },

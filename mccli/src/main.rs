@@ -31,6 +31,7 @@ mod programs;
 mod report;
 mod service;
 mod shell_words;
+mod signals;
 mod source;
 mod ssh_block;
 mod ssh_config;

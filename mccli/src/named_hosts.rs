@@ -94,7 +94,10 @@ pub(crate) fn ask(options: &Options, host: &str, endpoint: &str) -> Result<()> {
 
 /// What is to be done about a host that the user never named.
 pub(crate) fn unnamed(host: &str, endpoint: &str) -> Error {
-    Error::UnnamedHost { host: host.to_owned(), endpoint: endpoint.to_owned() }
+    // `[host]:port`, as ssh takes it on a line.
+    let parts = host.strip_prefix('[').and_then(|rest| rest.rsplit_once("]:"));
+    let words = parts.map_or_else(|| host.to_owned(), |(host, port)| format!("-p {port} {host}"));
+    Error::UnnamedHost { host: host.to_owned(), words, endpoint: endpoint.to_owned() }
 }
 
 #[cfg(test)]

@@ -15,7 +15,12 @@ pub(crate) fn is_plain(word: &str) -> bool {
 
 /// One word, in single quotes unless it is plain.
 pub(crate) fn quote(word: &str) -> String {
-    if is_plain(word) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if is_plain(word) { word.to_owned() } else { in_quotes(word) }
+}
+
+/// One word, in single quotes.
+pub(crate) fn in_quotes(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -44,6 +44,11 @@ impl Pattern {
         Ok(Self(text.to_owned()))
     }
 
+    /// True if hosts are told apart by it: a pattern that fits every host names none.
+    fn is_a_name(&self) -> bool {
+        self.0.chars().any(char::is_alphanumeric)
+    }
+
     fn excludes(&self) -> bool {
         self.0.starts_with('!')
     }
@@ -77,6 +82,11 @@ impl Block<'_> {
             return Err(Error::Usage(
                 "name the hosts that log in by mccli: --host '*.example.org'".to_owned(),
             ));
+        }
+        if let Some(Pattern(all)) = self.patterns.iter().find(|it| !it.is_a_name()) {
+            return Err(Error::Usage(format!(
+                "the pattern {all} fits every host, and whichever turns up would get your token; name your sites: --host '*.example.org'"
+            )));
         }
         let guards = [r"!*'*", r"!*\*"].into_iter();
         let hosts: Vec<&str> =
@@ -207,6 +217,9 @@ Match all
         }
         assert!(block(&["!*.example.org"]).is_err(), "no host is included");
         assert!(block(&[]).is_err());
+        for all in ["*", "*.*", "?*", "!*"] {
+            assert!(block(&["cue", all]).is_err(), "{all}");
+        }
         for path in ["/a'b", "/a\"b", "/a\\b", "/a\nb", "/$(id)"] {
             assert!(plain("x", path).is_err(), "{path:?}");
         }

@@ -13,11 +13,24 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// A host and a port as known_hosts(5) writes them.
+pub(crate) fn label(host: &str, port: u16) -> String {
+    match port {
+        SSH_PORT => host.to_owned(),
+        port => format!("[{host}]:{port}"),
+    }
+}
+
+/// Where sshd listens unless somebody says otherwise.
+pub(crate) const SSH_PORT: u16 = 22;
+
 /// The settings that decide where a login goes and how its prompts look.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// The host to connect to, aliases resolved.
     pub(crate) hostname: String,
+    /// The port there.
+    pub(crate) port: u16,
     /// The name that stands for the host in known_hosts and in prompts.
     host_key_alias: Option<String>,
     /// There is another host or a program on the way.
@@ -62,12 +75,13 @@ impl Settings {
     }
 
     fn parse(text: &str) -> Self {
-        let mut it = Self::default();
+        let mut it = Self { port: SSH_PORT, ..Self::default() };
         for line in text.lines() {
             let (key, value) = line.split_once(' ').unwrap_or((line, ""));
             let set = || (!value.is_empty() && value != "none").then(|| value.to_owned());
             match key {
                 "hostname" if it.hostname.is_empty() => it.hostname = value.to_owned(),
+                "port" => it.port = value.parse().unwrap_or(SSH_PORT),
                 "hostkeyalias" => it.host_key_alias = set(),
                 "proxyjump" | "proxycommand" => it.jumps |= set().is_some(),
                 "stricthostkeychecking" => it.asks_about_host_keys = value == "ask",
@@ -102,6 +116,11 @@ impl Settings {
         } else {
             Vec::new()
         }
+    }
+
+    /// Host and port as known_hosts(5) writes them: who named a host named nobody's port but sshd's.
+    pub(crate) fn label(&self) -> String {
+        label(&self.hostname, self.port)
     }
 
     /// The host as ssh writes it before prompts.

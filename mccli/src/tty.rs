@@ -3,11 +3,12 @@
 use crate::{
     error::{Error, Result},
     report,
+    signals::{self, ENDS, Waiting},
 };
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        signal::{SigSet, Signal},
+        signal::Signal,
         signalfd::SignalFd,
         termios::{self, LocalFlags, SetArg, Termios},
     },
@@ -128,12 +129,8 @@ fn write_shown(tty: &mut File, text: &str) -> io::Result<()> {
 }
 
 fn read_line(tty: &mut File) -> io::Result<Zeroizing<String>> {
-    let mut ends = SigSet::empty();
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]
-        .into_iter()
-        .for_each(|signal| ends.add(signal));
-    ends.thread_block()?;
-    let signals = SignalFd::new(&ends)?;
+    let _waiting = Waiting::begin(&ENDS)?;
+    let signals = SignalFd::new(&signals::set(&ENDS))?;
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE_BYTES));
     let mut byte = Zeroizing::new([0u8; 1]);
     loop {
@@ -147,6 +144,8 @@ fn read_line(tty: &mut File) -> io::Result<Zeroizing<String>> {
         }
         let [typed, signalled] = watched.map(|fd| fd.any().unwrap_or(false));
         if signalled {
+            // Taken, so that it does not end us before the terminal is as it was.
+            let _ = signals.read_signal();
             return Err(io::ErrorKind::Interrupted.into());
         }
         if !typed {
@@ -172,6 +171,8 @@ fn read_line(tty: &mut File) -> io::Result<Zeroizing<String>> {
 struct Hushed {
     tty: File,
     before: Termios,
+    /// Dropped last: what has waited may end us.
+    _waiting: Waiting,
 }
 
 impl Hushed {
@@ -180,13 +181,9 @@ impl Hushed {
         let before = termios::tcgetattr(&tty)?;
         let mut hushed = before.clone();
         hushed.local_flags.remove(LocalFlags::ECHO);
-        let mut stops = SigSet::empty();
-        [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP]
-            .into_iter()
-            .for_each(|signal| stops.add(signal));
-        stops.thread_block()?;
+        let waiting = Waiting::begin(&[&ENDS[..], &[Signal::SIGTSTP]].concat())?;
         termios::tcsetattr(&tty, SetArg::TCSAFLUSH, &hushed)?;
-        Ok(Self { tty, before })
+        Ok(Self { tty, before, _waiting: waiting })
     }
 }
 

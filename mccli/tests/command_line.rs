@@ -147,11 +147,62 @@ fn without_a_token_the_sources_and_their_cures_are_named() {
 }
 
 #[test]
+fn r38_at_the_end_of_a_tunnel_plain_http_is_somebody_elses() {
+    let service = Service::start_at("127.77.0.6:8080", Manner::accepting(TOKEN));
+    let words = ["--token", TOKEN, "ssh", "-F", "none", "-p", "2222", "127.77.0.6"];
+    let stage = Stage::new();
+    let (code, _, errors) = run(&stage, &words);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(!stage.ssh_ran() && service.heard().is_empty(), "{errors}");
+    let (code, _, errors) = run(&stage, &[&["--allow-http"], &words[..]].concat());
+    assert_eq!(code, Some(0), "{errors}");
+}
+
+#[test]
+fn what_can_not_be_shown_beforehand_is_not_done_by_a_dry_run() {
+    let service = Service::start(Manner { state: "deployed", ..Manner::accepting(TOKEN) });
+    let url = service.url();
+    for words in [
+        &["sftp", "cue"][..],
+        &["rsync", "-a", "f", "cue:"],
+        &["exec", "--", "touch", "done"],
+        &["suspend", "--yes"],
+        &["deploy"],
+        &["admin", "suspend", "--sub", "s", "--iss", "https://op.example", "--yes"],
+        &["otp"],
+    ] {
+        let stage = Stage::new();
+        let own = ["--dry-run", "--token", TOKEN, "--mc-endpoint", &url];
+        let (code, _, errors) = run(&stage, &[&own, words].concat());
+        assert_eq!(code, Some(2), "{words:?}: {errors}");
+        assert!(errors.contains("--dry-run is for ssh and scp"), "{words:?}: {errors}");
+        assert!(!stage.ssh_ran() && !stage.path("done").exists(), "{words:?}");
+    }
+    assert!(service.heard().is_empty(), "{:?}", service.heard());
+}
+
+#[test]
+fn r38_a_token_that_others_could_have_put_there_is_none() {
+    use std::os::unix::fs::PermissionsExt;
+    let service = Service::start(Manner::accepting(TOKEN));
+    let stage = Stage::new();
+    let path = stage.path("token");
+    std::fs::write(&path, TOKEN).unwrap();
+    let (url, file) = (service.url(), path.display().to_string());
+    let words = [&["--mc-endpoint", &url, "--token-file", &file, "ssh"], &HOST[..]].concat();
+    for (mode, expected) in [(0o622, 1), (0o620, 1), (0o644, 0), (0o600, 0)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (code, _, errors) = run(&stage, &words);
+        assert_eq!(code, Some(expected), "{mode:o}: {errors}");
+        assert_eq!(errors.contains("others could have written it"), expected == 1, "{errors}");
+    }
+}
+
+#[test]
 fn the_service_is_found_on_the_host_that_ssh_would_connect_to() {
     let _service = Service::start_at("127.77.0.5:8080", Manner::accepting(TOKEN));
     let stage = Stage::new().prompts(&["(alice@127.77.0.5) Access Token:"]);
-    let words =
-        ["--token", TOKEN, "ssh", "-F", "none", "-o", "HostName=127.77.0.5", "-p", "2222", "alias"];
+    let words = ["--token", TOKEN, "ssh", "-F", "none", "-o", "HostName=127.77.0.5", "alias"];
     let (code, _, errors) = run(&stage, &words);
     assert_eq!(code, Some(0), "{errors}");
     // What goes to this machine passes no proxy.

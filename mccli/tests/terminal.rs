@@ -202,6 +202,81 @@ fn with_no_input_nobody_is_asked_even_on_a_terminal() {
     assert!(!shown.contains("Password"), "{shown}");
 }
 
+/// mccli-ssh in PATH, and a service at this host that nobody has named.
+fn unnamed(host: &str) -> (Stage, Service) {
+    let service = Service::start_at(&format!("{host}:8080"), Manner::accepting(TOKEN));
+    let stage = Stage::new()
+        .prompts(&[&format!("(alice@{host}) Access Token:")])
+        .then("grep -E '^Sig(Blk|Ign)' /proc/$$/status > $DOUBLE/signals; exit 0");
+    let link = stage.path("bin").join("mccli-ssh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mccli"), link).unwrap();
+    (stage, service)
+}
+
+#[test]
+fn r38_a_host_that_turned_up_is_named_by_a_yes_and_the_ssh_behind_it_can_be_interrupted() {
+    let host = "127.45.8.1";
+    let (stage, service) = unnamed(host);
+    let exec = format!("{} exec --", env!("CARGO_BIN_EXE_mccli"));
+    let token = format!("export ACCESS_TOKEN={TOKEN};");
+    let question = format!("Log in at {host} with your token");
+    for above in ["", &exec] {
+        let line = format!("{token} {above} mccli-ssh -F none {host}");
+        let mut terminal = Terminal::run(&stage, &line);
+        terminal.expect(&question);
+        terminal.type_in("n\n");
+        let shown = terminal.end();
+        assert_eq!(fs::read_to_string(stage.path("answer.1")).unwrap(), "", "{shown}");
+        assert!(service.heard().iter().all(|path| !path.contains("/user/")));
+    }
+    let mut terminal = Terminal::run(&stage, &format!("{token} {exec} mccli-ssh -F none {host}"));
+    terminal.expect(&question);
+    terminal.type_in("y\n");
+    let shown = terminal.end();
+    assert_eq!(stage.answered(1).answer, TOKEN, "{shown}");
+    let signals = fs::read_to_string(stage.path("signals")).unwrap();
+    assert!(signals.contains("SigBlk:\t0000000000000000"), "{signals}");
+    // It is known from now on.
+    let shown = Terminal::run(&stage, &format!("{token} mccli-ssh -F none {host}")).end();
+    assert!(!shown.contains(&question), "{shown}");
+    assert_eq!(stage.answered(1).answer, TOKEN, "{shown}");
+}
+
+#[test]
+fn no_input_to_a_command_holds_for_every_ssh_below_it() {
+    let host = "127.45.8.2";
+    let (stage, _service) = unnamed(host);
+    let mccli = env!("CARGO_BIN_EXE_mccli");
+    let line = format!("ACCESS_TOKEN={TOKEN} {mccli} --no-input exec -- mccli-ssh -F none {host}");
+    let shown = Terminal::run(&stage, &line).end();
+    assert!(shown.contains("never named") && !shown.contains("Log in at"), "{shown}");
+    assert_eq!(fs::read_to_string(stage.path("answer.1")).unwrap(), "");
+}
+
+#[test]
+fn below_other_commands_the_user_answers_what_ssh_asks() {
+    let host = "127.45.8.3";
+    let (stage, _service) = unnamed(host);
+    let hidden = "Enter passphrase for key '/k': ";
+    let stage = stage.prompts(&[hidden, &format!("(alice@{host}) Access Token:")]);
+    let folder = stage.path(".config/mccli");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.toml"), "[host.\"127.45.8.*\"]\n").unwrap();
+    let mccli = env!("CARGO_BIN_EXE_mccli");
+    let line =
+        |own: &str| format!("ACCESS_TOKEN={TOKEN} {mccli} {own} exec -- mccli-ssh -F none {host}");
+    let mut terminal = Terminal::run(&stage, &line(""));
+    terminal.expect(hidden);
+    terminal.type_in("hunter2\n");
+    let shown = terminal.end();
+    assert_eq!(stage.answered(1).answer, "hunter2", "{shown}");
+    assert_eq!(stage.answered(2).answer, TOKEN, "{shown}");
+    let shown = Terminal::run(&stage, &line("--no-input")).end();
+    assert!(!shown.contains(hidden), "{shown}");
+    assert_eq!(stage.answered(1).code, "1");
+    assert_eq!(stage.answered(2).answer, TOKEN, "{shown}");
+}
+
 #[test]
 fn a_spinner_shows_what_takes_long_and_leaves_the_terminal_clean() {
     // A service that never answers: the search takes until its limit.

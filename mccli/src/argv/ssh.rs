@@ -77,6 +77,22 @@ impl SshWords {
             })
     }
 
+    /// True if git or rsync wrote this line, and with it the host: they run their own other half there.
+    pub(crate) fn is_of_a_program(&self) -> bool {
+        let text = self.command.join(OsStr::new(" "));
+        let text = text.to_string_lossy();
+        let git = [
+            "upload-pack ",
+            "receive-pack ",
+            "upload-archive ",
+            "lfs-authenticate ",
+            "lfs-transfer ",
+        ];
+        let of_git = |rest: &str| git.iter().any(|name| rest.starts_with(name));
+        let is_git = [text.strip_prefix("git-"), text.strip_prefix("git ")];
+        is_git.into_iter().flatten().any(of_git) || text.starts_with("rsync --server")
+    }
+
     /// Options that decide how the connection is made, and the host.
     pub(crate) fn of_the_connection(&self) -> Vec<OsString> {
         let mut words = Vec::new();
@@ -159,6 +175,24 @@ mod tests {
         ] {
             let parsed = SshWords::parse(&words(line));
             assert_eq!(parsed.with_last_options(&more), words(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_that_git_and_rsync_write_are_told_from_those_of_people() {
+        for (line, expected) in [
+            ("-p 2222 h git-upload-pack '/x.git'", true),
+            ("-o SendEnv=GIT_PROTOCOL h git-receive-pack '/x'", true),
+            ("h git upload-archive '/x'", true),
+            ("h git-lfs-authenticate x download", true),
+            ("h rsync --server --sender -logDtpre.iLsfxC . /x", true),
+            ("h git log", false),
+            ("h git-shell", false),
+            ("h rsync -a x y", false),
+            ("h echo git-upload-pack x", false),
+            ("h", false),
+        ] {
+            assert_eq!(SshWords::parse(&words(line)).is_of_a_program(), expected, "{line}");
         }
     }
 

@@ -4,8 +4,8 @@ use super::{
     Greeting, forbid_core_dumps,
     logins::Logins,
     nest::Nest,
-    process::{Process, look},
-    wire::{Ask, Order, Reply},
+    process::{Seen, look},
+    wire::{Ask, Order, Question, Reply},
 };
 use crate::ffi;
 use motley_proto::{
@@ -81,10 +81,9 @@ fn serve(order: Order, nest: &Nest) -> io::Result<()> {
     [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT].into_iter().for_each(|s| ends.add(s));
     ends.thread_block()?;
     let signals = SignalFd::new(&ends)?;
-    let number = order.owner;
+    let number = order.owner.pid();
     let watched_owner: Option<OwnedFd> = ffi::pidfd_open(number).ok();
-    let Some(owner) = Process::of(number) else { return Ok(()) };
-    let mut logins = Logins::new(order, owner);
+    let mut logins = Logins::new(order);
     // Looked at after the descriptor was opened: a reused number would not be our parent.
     while unistd::getppid().as_raw() == number {
         let mut watched = vec![
@@ -119,10 +118,10 @@ fn answer(stream: UnixStream, logins: &mut Logins) -> Result<(), ExchangeError> 
     }
     let deadline = Instant::now() + QUESTION_LIMIT;
     let mut connection = Connection::from_stream(stream, Cap::LOGIN, deadline)?;
-    let ask: Ask = connection.receive()?;
-    let Some(seen) = look(peer.pid()) else { return Ok(()) };
+    let Question { ask, asker } = connection.receive()?;
+    let Some(seen) = Seen::with_number(peer.pid(), asker) else { return Ok(()) };
     let reply = match ask {
-        // Askpass asks for the ssh that started it.
+        // Askpass asks for the ssh that started it, which hides nothing.
         Ask::Prompt(prompt) => match look(seen.parent) {
             Some(ssh) => logins.answer(&prompt, ssh),
             None => Reply::Nothing,

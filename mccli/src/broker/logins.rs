@@ -33,26 +33,23 @@ pub(super) struct Logins {
     guests: Guests,
     options: Option<Options>,
     named: Vec<String>,
+    /// The user wants no questions at all.
+    silent: bool,
     /// An ssh that nobody announced may ask the user.
     terminal: bool,
 }
 
-/// True unless the user forbade all questions.
-fn may_ask(options: &Option<Options>) -> bool {
-    options.as_ref().is_none_or(|options| !options.no_input)
-}
-
 impl Logins {
     /// What an order begins with.
-    pub(super) fn new(order: Order, owner: Process) -> Self {
-        let Order { guest, logins, options, named, .. } = order;
+    pub(super) fn new(order: Order) -> Self {
+        let Order { owner, guest, logins, options, named, silent } = order;
         let kept: Vec<Kept> = logins.into_iter().map(|login| Kept { login, minted: 0 }).collect();
         let mut guests = Guests::default();
         if let (Some(invitation), Some(first)) = (guest, kept.first()) {
             guests.expect(Guest::new(owner, invitation, 0, Script::new(&first.login)));
         }
-        let terminal = guest.is_none_or(|invitation| invitation.terminal) && may_ask(&options);
-        Self { kept, guests, options, named, terminal }
+        let terminal = guest.is_none_or(|invitation| invitation.terminal) && !silent;
+        Self { kept, guests, options, named, silent, terminal }
     }
 
     /// What a prompt of this process gets.
@@ -81,12 +78,14 @@ impl Logins {
         asker: Asker,
         announcer: Process,
     ) -> Reply {
-        let terminal = !settings.batch && may_ask(&self.options);
+        let terminal = !settings.batch && !self.silent;
         let invitation = Invitation { asker, terminal };
         let at = match self.place_of(settings) {
             Ok(at) => at,
             Err(error @ Error::NoService(_)) => return Reply::Stranger(error.to_string()),
-            Err(Error::UnnamedHost { endpoint, .. }) => return Reply::Unnamed(endpoint),
+            Err(Error::UnnamedHost { endpoint, .. }) => {
+                return Reply::Unnamed { endpoint, may_ask: terminal };
+            }
             Err(error) => return Reply::Refused(error.to_string()),
         };
         let Some(kept) = self.kept.get(at) else { return Reply::Nothing };
@@ -129,7 +128,7 @@ impl Logins {
 impl Login {
     /// True if it is the one for an ssh with these settings.
     pub(crate) fn is_for(&self, settings: &Settings) -> bool {
-        self.hostname == settings.hostname
+        (self.hostname.as_str(), self.port) == (settings.hostname.as_str(), settings.port)
             && self.host == settings.host_in_prompts()
             && self.prefixed == settings.prefixes_prompts
     }

@@ -12,7 +12,8 @@ mod script;
 mod wire;
 
 pub(crate) use keeper::keep;
-pub(crate) use nest::{ASKPASS, askpass_beside, programs_beside, socket_beside};
+pub(crate) use nest::{ASKPASS, askpass_beside, is_ours, programs_beside, socket_beside};
+pub(crate) use process::Process;
 pub(crate) use wire::{Ask, Asker, Invitation, Login, Order, Reply, exposed_option};
 
 use crate::{
@@ -24,6 +25,7 @@ use nix::{
     sys::{prctl, resource},
     unistd,
 };
+use process::Seen;
 use serde::{Deserialize, Serialize};
 use std::{
     io::{BufRead, BufReader, Write},
@@ -31,6 +33,7 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
+use wire::Question;
 use zeroize::Zeroizing;
 
 /// First argument of the process that holds the credential.
@@ -104,15 +107,28 @@ fn leave_behind(command: &mut Command) {
     }));
 }
 
+/// This process as the owner of a broker.
+///
+/// # Errors
+/// [`Error::Broker`] without a /proc.
+pub(crate) fn owner() -> Result<Process> {
+    let own = Seen::itself().map(|seen| seen.process);
+    own.ok_or_else(|| Error::Broker("/proc tells nothing of this process".to_owned()))
+}
+
 /// Asks the broker at this socket.
 ///
 /// # Errors
 /// When nobody listens there any more, for instance.
-pub(crate) fn ask(socket: &Path, ask: &Ask) -> std::result::Result<Reply, String> {
+pub(crate) fn ask(socket: &Path, ask: Ask) -> std::result::Result<Reply, String> {
+    if !is_ours(socket) {
+        return Err(format!("{} is not in a folder of ours", socket.display()));
+    }
+    let question = Question { ask, asker: Seen::itself() };
     let exchange = || {
         let mut connection = Connection::open(socket, Cap::LOGIN, Instant::now() + ANSWER_LIMIT)?;
         connection.require_server(Some(unistd::getuid().as_raw()))?;
-        connection.send(ask)?;
+        connection.send(&question)?;
         connection.receive::<Reply>()
     };
     exchange().map_err(|error| error.to_string())
@@ -127,7 +143,7 @@ pub(crate) fn announce(
     settings: &Settings,
     asker: Asker,
 ) -> std::result::Result<Reply, String> {
-    ask(socket, &Ask::Announce { settings: settings.clone(), asker })
+    ask(socket, Ask::Announce { settings: settings.clone(), asker })
 }
 
 /// Keeps other processes of the user out of this one, until it becomes another program.

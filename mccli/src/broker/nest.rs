@@ -1,5 +1,6 @@
 //! The broker's folder, which only this user can enter: its socket, and the names under which others start this program.
 
+use crate::{files, folders};
 use nix::{sys::stat, unistd};
 use std::{
     io,
@@ -26,7 +27,7 @@ pub(super) struct Nest {
 impl Nest {
     /// Makes the folder and listens.
     pub(super) fn build() -> io::Result<Self> {
-        let folder = unistd::mkdtemp(&base().join("mccli-XXXXXX"))?;
+        let folder = unistd::mkdtemp(&base()?.join("mccli-XXXXXX"))?;
         match furnish(&folder) {
             Ok(listener) => Ok(Self { folder, listener }),
             Err(error) => {
@@ -58,8 +59,19 @@ fn furnish(folder: &Path) -> io::Result<UnixListener> {
         symlink(&own_path, programs.join(name))?;
     }
     // mkdtemp makes the folder 0700; the socket is 0600 from its first moment.
-    stat::umask(stat::Mode::from_bits_truncate(0o177));
-    UnixListener::bind(folder.join(SOCKET))
+    let before = stat::umask(stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(folder.join(SOCKET));
+    // Folders that are made later must be such that one can enter them.
+    stat::umask(before);
+    listener
+}
+
+/// True if nobody else can have put there what is beside this socket: environments outlive brokers.
+pub(crate) fn is_ours(socket: &Path) -> bool {
+    let folder = socket.parent().map(std::fs::symlink_metadata);
+    matches!(folder, Some(Ok(it)) if it.is_dir()
+        && it.uid() == unistd::geteuid().as_raw()
+        && it.mode() & 0o077 == 0)
 }
 
 /// The program that ssh starts to answer a prompt, beside this socket.
@@ -77,11 +89,19 @@ pub(crate) fn programs_beside(socket: &Path) -> PathBuf {
     socket.with_file_name(PROGRAMS)
 }
 
-/// `$XDG_RUNTIME_DIR` if it is ours, else `/tmp`.
-fn base() -> PathBuf {
-    let uid = unistd::getuid().as_raw();
-    std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| std::fs::metadata(path).is_ok_and(|it| it.is_dir() && it.uid() == uid))
-        .unwrap_or_else(|| PathBuf::from("/tmp"))
+/// The runtime directory, else a folder of the user's: where others can make files, they could make
+/// this one anew once it is gone, and what environments still name would be their programs.
+fn base() -> io::Result<PathBuf> {
+    if let Some(runtime) = folders::runtime() {
+        return Ok(runtime);
+    }
+    let own = folders::state();
+    files::private_folder(&own).map_err(|error| {
+        let what = format!(
+            "{}: {error}; without XDG_RUNTIME_DIR a folder in your home is needed",
+            own.display()
+        );
+        io::Error::new(error.kind(), what)
+    })?;
+    Ok(own)
 }

@@ -1,39 +1,61 @@
 //! Processes told apart for good: by their number and the moment of their start.
+//!
+//! Where /proc is mounted with `hidepid`, nobody sees a process that keeps others out of its memory, as
+//! all of ours do; so each of them tells its own facts along. They count only where the kernel tells
+//! nothing, and beside the number, which is always the kernel's.
+
+use nix::{sys::signal::kill, unistd::Pid};
+use serde::{Deserialize, Serialize};
 
 /// One process, and no later one with the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Process {
     pid: i32,
     started: u64,
 }
 
 /// A process and the one that started it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Seen {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
     pub(super) process: Process,
     pub(super) parent: i32,
 }
 
 impl Process {
-    /// The process with this number now; `None` if there is none.
-    pub(super) fn of(pid: i32) -> Option<Self> {
-        Some(look(pid)?.process)
-    }
-
     /// Its number.
     pub(super) fn pid(self) -> i32 {
         self.pid
     }
 
-    /// True until it has ended.
+    /// True until it has ended; one that is hidden from us counts while its number is in use.
     pub(super) fn is_there(self) -> bool {
-        Self::of(self.pid) == Some(self)
+        match look(self.pid) {
+            Some(seen) => seen.process == self,
+            None => kill(Pid::from_raw(self.pid), None).is_ok(),
+        }
+    }
+}
+
+impl Seen {
+    /// This process, which its /proc never hides from itself.
+    pub(crate) fn itself() -> Option<Self> {
+        let pid = nix::unistd::getpid().as_raw();
+        read("/proc/self/stat", pid)
+    }
+
+    /// The process with this number, as the kernel tells, else as it told itself.
+    pub(super) fn with_number(pid: i32, told: Option<Self>) -> Option<Self> {
+        look(pid).or_else(|| told.filter(|told| told.process.pid == pid))
     }
 }
 
 /// Looks a process up; a program that it becomes changes neither number nor start.
 pub(super) fn look(pid: i32) -> Option<Seen> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    read(&format!("/proc/{pid}/stat"), pid)
+}
+
+fn read(path: &str, pid: i32) -> Option<Seen> {
+    let stat = std::fs::read_to_string(path).ok()?;
     let (parent, started) = facts_in(&stat)?;
     Some(Seen { process: Process { pid, started }, parent })
 }
@@ -55,6 +77,18 @@ mod tests {
         let stat = format!("77 (a) S 1 9 (x)) S {}", numbers.join(" "));
         assert_eq!(facts_in(&stat), Some((4, 22)));
         assert_eq!(facts_in("77 (a"), None);
+    }
+
+    #[test]
+    fn a_hidden_process_is_who_it_says_under_the_number_that_the_kernel_tells() {
+        let own = Seen::itself().unwrap();
+        assert_eq!(look(own.process.pid), Some(own));
+        // A number that no process can have stands for one that /proc hides.
+        let hidden = Seen { process: Process { pid: i32::MAX, started: 7 }, parent: 1 };
+        assert_eq!(Seen::with_number(i32::MAX, Some(hidden)), Some(hidden));
+        assert_eq!(Seen::with_number(i32::MAX, Some(own)), None);
+        let liar = Seen { process: Process { started: 7, ..own.process }, parent: 1 };
+        assert_eq!(Seen::with_number(own.process.pid, Some(liar)), Some(own));
     }
 
     #[test]

@@ -124,6 +124,7 @@ pub(super) mod tests {
     pub(in crate::broker) fn login(token: &str, way: Way) -> Login {
         Login {
             hostname: "cue.example.org".to_owned(),
+            port: 22,
             host: "cue.example.org".to_owned(),
             prefixed: true,
             user: UserName::new("alice").unwrap(),

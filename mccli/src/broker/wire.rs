@@ -1,5 +1,6 @@
 //! What mccli, the broker, askpass and `mccli-ssh` say to each other.
 
+use super::process::{Process, Seen};
 use crate::{cli::Options, credential::Way, http::Trust, ssh_config::Settings};
 use motley_proto::{Secret, UserName};
 use serde::{Deserialize, Serialize, Serializer};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Order {
     /// The process that the broker serves and ends with.
-    pub(crate) owner: i32,
+    pub(crate) owner: Process,
     /// The one ssh that logs in by the first of the logins, if the owner starts or becomes it.
     pub(crate) guest: Option<Invitation>,
     /// What is known already.
@@ -17,6 +18,8 @@ pub(crate) struct Order {
     pub(crate) options: Option<Options>,
     /// Hosts on the user's own line, aliases resolved: further hosts need to be named elsewhere.
     pub(crate) named: Vec<String>,
+    /// The user wants no questions at all: `--no-input`.
+    pub(crate) silent: bool,
 }
 
 /// Which ssh may ask for a login, seen from the process that announces it.
@@ -43,6 +46,8 @@ pub(crate) struct Invitation {
 pub(crate) struct Login {
     /// The host to connect to, aliases resolved.
     pub(crate) hostname: String,
+    /// The port there.
+    pub(crate) port: u16,
     /// The host as ssh writes it into prompts.
     pub(crate) host: String,
     /// ssh puts `(user@host) ` before the prompts of a server (OpenSSH 8.5 and later).
@@ -73,7 +78,16 @@ pub(crate) fn exposed_option<S: Serializer>(
     secret.as_ref().map(Secret::expose).serialize(serializer)
 }
 
-/// What is asked at the socket. Who asks is the kernel's word, not the asker's.
+/// What is asked at the socket, and what the asker says of itself.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Question {
+    /// What.
+    pub(crate) ask: Ask,
+    /// By whom; the kernel's word counts where it tells one.
+    pub(super) asker: Option<Seen>,
+}
+
+/// What is asked.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ask {
@@ -104,8 +118,13 @@ pub(crate) enum Reply {
     Welcome(UserName),
     /// There is no service on that host; ssh goes there by itself.
     Stranger(String),
-    /// There is one at this endpoint, and the user never named the host.
-    Unnamed(String),
+    /// There is one, and the user never named the host.
+    Unnamed {
+        /// Where it is.
+        endpoint: String,
+        /// The user may be asked for a name now.
+        may_ask: bool,
+    },
     /// There is one, and no way in.
     Refused(String),
 }
@@ -120,7 +139,7 @@ pub(super) enum WireReply<'a> {
     Nothing,
     Welcome(&'a UserName),
     Stranger(&'a str),
-    Unnamed(&'a str),
+    Unnamed { endpoint: &'a str, may_ask: bool },
     Refused(&'a str),
 }
 
@@ -133,7 +152,9 @@ impl Reply {
             Self::Nothing => WireReply::Nothing,
             Self::Welcome(user) => WireReply::Welcome(user),
             Self::Stranger(text) => WireReply::Stranger(text),
-            Self::Unnamed(endpoint) => WireReply::Unnamed(endpoint),
+            Self::Unnamed { endpoint, may_ask } => {
+                WireReply::Unnamed { endpoint, may_ask: *may_ask }
+            }
             Self::Refused(text) => WireReply::Refused(text),
         }
     }

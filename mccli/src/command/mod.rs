@@ -44,9 +44,9 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             ssh::run(&o, &it.words, it.set_remote_env).map(|never| match never {})
         }),
         Command::Scp(it) => passed(outer, it, scp::run, Error::legacy_code),
-        Command::Sftp(it) => passed(outer, it, sftp::run, Error::legacy_code),
-        Command::Rsync(it) => passed(outer, it, rsync::run, Error::code),
-        Command::Exec(it) => passed(outer, it, exec::run, Error::code),
+        Command::Sftp(it) => passed(outer, it, really(sftp::run), Error::legacy_code),
+        Command::Rsync(it) => passed(outer, it, really(rsync::run), Error::code),
+        Command::Exec(it) => passed(outer, it, really(exec::run), Error::code),
         Command::Ops(it) => at(outer, it, ops::run),
         Command::Endpoint(it) => at(outer, it, endpoint::run),
         Command::Status(it) => at(outer, it, account::status),
@@ -107,6 +107,25 @@ fn passed(
 
 type Outcome = Result<(), Error>;
 
+/// A command that has no way of only showing what it would do.
+fn really(
+    command: impl FnOnce(&Options, &[OsString]) -> Result<Infallible, Error>,
+) -> impl FnOnce(&Options, &[OsString]) -> Result<Infallible, Error> {
+    |options, words| {
+        refuse_dry_run(options)?;
+        command(options, words)
+    }
+}
+
+fn refuse_dry_run(options: &Options) -> Outcome {
+    match options.dry_run {
+        true => Err(Error::Usage(
+            "--dry-run is for ssh and scp; nothing was done\nLeave it out.".to_owned(),
+        )),
+        false => Ok(()),
+    }
+}
+
 /// A command of the Python client: its own errors end with 1.
 fn legacy(options: Options, command: impl FnOnce(Options) -> Outcome) -> ExitCode {
     finish(options, command, Error::legacy_code)
@@ -114,7 +133,11 @@ fn legacy(options: Options, command: impl FnOnce(Options) -> Outcome) -> ExitCod
 
 /// A command that tells failures apart by exit code.
 fn modern(options: Options, command: impl FnOnce(Options) -> Outcome) -> ExitCode {
-    finish(options, command, Error::code)
+    let run = |options: Options| {
+        refuse_dry_run(&options)?;
+        command(options)
+    };
+    finish(options, run, Error::code)
 }
 
 fn finish(

@@ -6,7 +6,6 @@ use crate::{
     cli::Options,
     context,
     error::Result,
-    http::Http,
     report,
     service::{Facts, Service},
 };
@@ -31,11 +30,11 @@ struct Provider {
 
 /// Prints each provider with scopes, audience and public client.
 pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
-    let http = Http::new(options.trust())?;
     let hostname = match (host, &options.mc_endpoint) {
         (Some(host), None) => Some(real_name(host)?),
         _ => None,
     };
+    let http = context::http(options, hostname.as_deref())?;
     let service = context::find_service(&http, options, hostname.as_deref())?;
     let facts = service.info()?;
     let providers: Result<Vec<Provider>> = facts

@@ -7,11 +7,13 @@ use crate::{
     context, credential,
     entry::Entry,
     error::{Error, Result},
-    forwarding, master, named_hosts, programs, report,
+    forwarding,
+    http::Http,
+    master, named_hosts, programs, report,
     service::Service,
     shell_words,
     source::Token,
-    ssh_config::Settings,
+    ssh_config::{SSH_PORT, Settings},
     start::{self, Start},
     tty,
 };
@@ -41,7 +43,14 @@ pub(super) fn run(
         return alone(words);
     }
     let http = context::http(options, Some(&settings.hostname))?;
-    let entry = Entry::find_named(&http, options, settings)?;
+    let entry = if master::is_being_made() && settings.port == SSH_PORT {
+        // The block in ssh's configuration names the host; what turns up there is not remembered.
+        Entry::find(&http, options, settings)?
+    } else if master::is_being_made() || line.is_of_a_program() {
+        find_or_ask(&http, options, settings)?
+    } else {
+        Entry::find_named(&http, options, settings)?
+    };
     let forwarding = forwarding::options(options, &entry.settings.hostname, set_remote_env)?;
     // Of use to somebody who is about to work there, and a nuisance to programs.
     if forwarding.is_empty() && line.command.is_empty() && tty::is_there() {
@@ -83,7 +92,15 @@ pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
     if let Some(socket) = std::env::var_os(broker::SOCKET_VARIABLE).map(PathBuf::from) {
         let announce = || broker::announce(&socket, &settings, settings.asker());
         let reply = match announce() {
-            Ok(Reply::Unnamed(endpoint)) if may_be_named(&settings, &endpoint) => announce(),
+            Ok(Reply::Unnamed { endpoint, may_ask }) => {
+                if !may_ask {
+                    tty::ask_nobody();
+                }
+                match may_be_named(&settings, &endpoint) {
+                    true => announce(),
+                    false => return alone(words),
+                }
+            }
             other => other,
         };
         match reply {
@@ -117,13 +134,7 @@ pub(super) fn link(words: &[OsString]) -> Result<Infallible> {
 fn by_itself(words: &[OsString], line: &SshWords, settings: Settings) -> Result<Infallible> {
     let options = Options::default();
     let opened = context::http(&options, Some(&settings.hostname)).and_then(|http| {
-        let entry = match Entry::find_if_named(&http, &options, settings.clone()) {
-            Err(Error::UnnamedHost { host, endpoint }) => {
-                name_now(&settings, &host, &endpoint)?;
-                Entry::find(&http, &options, settings)?
-            }
-            found => found?,
-        };
+        let entry = find_or_ask(&http, &options, settings)?;
         let first = forwarding::options(&options, &entry.settings.hostname, false)?;
         Ok((entry.open(&http)?, entry, first))
     });
@@ -143,6 +154,18 @@ fn by_itself(words: &[OsString], line: &SshWords, settings: Settings) -> Result<
     }
 }
 
+/// The entry of a host that may have turned up below another program: the user is asked for a name that
+/// was never given.
+fn find_or_ask(http: &Http, options: &Options, settings: Settings) -> Result<Entry> {
+    match Entry::find_if_named(http, options, settings.clone()) {
+        Err(Error::UnnamedHost { host, endpoint, .. }) => {
+            name_now(&settings, &host, &endpoint)?;
+            Entry::find(http, options, settings)
+        }
+        found => found,
+    }
+}
+
 /// Has the user name a host that turned up, unless ssh is to ask nothing.
 fn name_now(settings: &Settings, host: &str, endpoint: &str) -> Result<()> {
     if settings.batch {
@@ -153,7 +176,7 @@ fn name_now(settings: &Settings, host: &str, endpoint: &str) -> Result<()> {
 
 /// The same for the broker above, which looks at what is remembered.
 fn may_be_named(settings: &Settings, endpoint: &str) -> bool {
-    match name_now(settings, &settings.hostname, endpoint) {
+    match name_now(settings, &settings.label(), endpoint) {
         Ok(()) => true,
         Err(Error::NotConfirmed) => false,
         Err(error) => {
@@ -180,7 +203,7 @@ pub(super) fn token_expression(service: &Service<'_>, token: &Token) -> Result<S
     } else if let Some(recipe) = &token.recipe {
         format!("`{recipe}`")
     } else {
-        format!("'{}'", token.secret.expose())
+        shell_words::in_quotes(token.secret.expose())
     })
 }
 

@@ -13,13 +13,19 @@ use crate::{
 };
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{File, TryLockError},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     process::{Command, Stdio},
-    time::SystemTime,
+    thread::sleep,
+    time::{Duration, Instant, SystemTime},
 };
+
+/// How long the attempt of another process is waited for.
+const TURN_LIMIT: Duration = Duration::from_secs(60);
+/// How often it is looked at.
+const TURN_STEP: Duration = Duration::from_millis(20);
 
 /// Comes back when the connection is there.
 ///
@@ -125,11 +131,27 @@ impl Turn {
         let since = SystemTime::now();
         let options = File::options().read(true).write(true).create(true).mode(0o600).clone();
         let file = options.open(path)?;
-        file.lock()?;
+        Self::take(&file)?;
         let it = file.metadata()?;
         // A failure leaves a byte behind.
         let has_failed = it.len() > 0 && it.modified()? > since;
         Ok(Self { file, has_failed })
+    }
+
+    /// Somebody else may be at a question that nobody answers; that must not hold up every ssh.
+    fn take(file: &File) -> io::Result<()> {
+        let until = Instant::now() + TURN_LIMIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::Error(error)) => return Err(error),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(TURN_STEP),
+                Err(TryLockError::WouldBlock) => {
+                    let why = "another mccli has been logging in at this host for too long";
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+                }
+            }
+        }
     }
 
     fn finish(mut self, outcome: &Result<()>) {

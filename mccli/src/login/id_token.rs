@@ -8,7 +8,8 @@ use serde_json::Value;
 /// Difference of clocks that is allowed, in seconds.
 const SKEW_S: f64 = 120.0;
 
-/// Checks the id token, where there is one, and notes whose login it is.
+/// Checks the id token, and notes whose login it is. One that answers a nonce must be there where
+/// `openid` was granted (OpenID Connect Core 1.0 §3.1.3.3).
 ///
 /// Its signature is not verified: it comes over verified TLS from the token endpoint itself, which
 /// is enough (OpenID Connect Core 1.0 §3.1.3.7, point 6), and nobody is let in by it here.
@@ -21,8 +22,14 @@ pub(super) fn check(
     nonce: Option<&Secret>,
     now_s: f64,
 ) -> Result<(), LoginError> {
-    let Some(token) = granted.id_token.take() else { return Ok(()) };
     let wrong = |what: &str| Err(LoginError::Mismatch(format!("the id token {what}")));
+    let is_due = || {
+        let has = |scopes: &[String]| scopes.iter().any(|scope| scope == "openid");
+        nonce.is_some() && granted.scopes.as_deref().map_or_else(|| has(request.scopes), has)
+    };
+    let Some(token) = granted.id_token.take() else {
+        return if is_due() { wrong("is missing, though openid was granted") } else { Ok(()) };
+    };
     let Some(claims) = Claims::of(&token) else { return wrong("is none") };
     if claims.issuer() != Some(request.provider.issuer.as_str()) {
         return wrong("is another issuer's");

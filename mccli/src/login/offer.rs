@@ -10,6 +10,7 @@ use crate::{
     source::{Needs, Requirements, Token},
     tty,
 };
+use motley_proto::text::escape;
 
 /// Offers to log in at a provider of the service, where somebody is there to say yes.
 ///
@@ -21,7 +22,9 @@ pub(crate) fn offer(options: &Options, needs: &dyn Requirements) -> Result<Optio
         return Ok(None);
     }
     let question = match issuers.as_slice() {
-        [only] => format!("There is no access token. Log in at {only} now? [Y/n] "),
+        [only] => {
+            format!("There is no access token. Log in at {} now? [Y/n] ", escape(only, 200))
+        }
         _ => "There is no access token. Log in now? [Y/n] ".to_owned(),
     };
     let Ok(answer) = tty::ask(&question) else { return Ok(None) };

@@ -5,9 +5,9 @@ use crate::{
     error::{Error, Result},
     http::{Http, Trust},
     logins::{Access, Label, Login, Logins},
+    signals,
     source::now_s,
 };
-use nix::sys::signal::{SigSet, Signal};
 
 /// What the token shall be good for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub(crate) fn access_token(
         return Ok(kept);
     }
     // A rotated token that is lost between answer and file ends the login: no signal comes between.
-    let _uninterrupted = Uninterrupted::begin();
+    let _waiting = signals::Waiting::through_a_change();
     let http = Http::new(trust.clone())?;
     let room = logins.make_room(label, &login)?;
     let access = refresh(&http, &mut login, wanted)?;
@@ -155,36 +155,4 @@ fn refresh(http: &Http, login: &mut Login, wanted: &Wanted) -> Result<Access> {
     };
     login.keep(access.clone(), now_s());
     Ok(access)
-}
-
-/// Signals that would end this process wait until this is dropped.
-struct Uninterrupted {
-    before: Option<SigSet>,
-}
-
-impl Uninterrupted {
-    fn begin() -> Self {
-        let mut ends = SigSet::empty();
-        [
-            Signal::SIGINT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-            Signal::SIGQUIT,
-            Signal::SIGTSTP,
-            Signal::SIGPIPE,
-        ]
-        .into_iter()
-        .for_each(|signal| ends.add(signal));
-        let before = SigSet::thread_get_mask().ok();
-        let blocked = ends.thread_block();
-        Self { before: before.filter(|_| blocked.is_ok()) }
-    }
-}
-
-impl Drop for Uninterrupted {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = before.thread_set_mask();
-        }
-    }
 }

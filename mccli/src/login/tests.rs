@@ -107,6 +107,34 @@ fn tokens_are_looked_up_by_scopes_whatever_their_order_and_without_what_only_log
     assert_eq!(key("openid email offline_access email"), "email openid");
 }
 
+#[test]
+fn an_id_token_that_was_asked_for_must_come() {
+    let provider = provider(&[]);
+    let client = Client { id: "mccli".to_owned(), secret: None, secret_in_form: false };
+    let nonce = Secret::new("n".to_owned());
+    let asked = ["openid".to_owned()];
+    for (scopes, granted, nonce, is_fine) in [
+        (&asked[..], None, Some(&nonce), false),
+        (&asked, Some(vec!["openid".to_owned()]), Some(&nonce), false),
+        (&asked, Some(vec!["email".to_owned()]), Some(&nonce), true),
+        (&[], None, Some(&nonce), true),
+        (&asked, None, None, true),
+    ] {
+        let request = Request { provider: &provider, client: &client, scopes, audience: None };
+        let mut granted = Granted {
+            access_token: Secret::new("t".to_owned()),
+            refresh_token: None,
+            expires_at_s: 0.0,
+            scopes: granted,
+            id_token: None,
+            subject: None,
+            name: None,
+        };
+        let outcome = id_token::check(&mut granted, &request, nonce, 1000.0);
+        assert_eq!(outcome.is_ok(), is_fine, "{scopes:?} {:?}", granted.scopes);
+    }
+}
+
 fn checked(payload: &Value, nonce: Option<&str>) -> Result<Option<String>, String> {
     let provider = provider(&[]);
     let client = Client { id: "mccli".to_owned(), secret: None, secret_in_form: false };

@@ -71,6 +71,8 @@ impl Progress {
 }
 
 fn turn(bar: &ProgressBar, stopped: &Receiver<()>) {
+    // The thread that works decides when it may be interrupted.
+    let _ = nix::sys::signal::SigSet::all().thread_block();
     if stopped.recv_timeout(MOMENT) != Err(RecvTimeoutError::Timeout) {
         return;
     }

@@ -4,7 +4,7 @@ use super::{Requirements, Token, TokenSource};
 use motley_proto::Secret;
 use std::{
     io::Read,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{self, Stdio},
 };
@@ -47,7 +47,12 @@ impl TokenSource for File {
         let failed = |error: std::io::Error| error.to_string();
         let mut file = std::fs::File::open(&self.path).map_err(failed)?;
         let facts = file.metadata().map_err(failed)?;
-        if facts.is_file() && facts.permissions().mode() & 0o077 != 0 {
+        // Whoever can write it decides as whom the user logs in. Pipes are the user's own doing.
+        let own = [0, nix::unistd::geteuid().as_raw()];
+        if facts.is_file() && (!own.contains(&facts.uid()) || facts.mode() & 0o022 != 0) {
+            return Err("others could have written it; make it yours alone: chmod 600".to_owned());
+        }
+        if facts.is_file() && facts.mode() & 0o077 != 0 {
             crate::report::warning(&format!(
                 "{}: others can read this token; run: chmod 600 {}",
                 self.path.display(),

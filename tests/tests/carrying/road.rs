@@ -104,7 +104,7 @@ pub(crate) fn binary_file(path: &Path, bytes: u32) -> Result<Vec<u8>> {
 
 /// True if a folder of a broker is left.
 pub(crate) fn is_broker_left() -> bool {
-    let bases = ["/tmp", "/run/user/0"];
+    let bases = ["/root/.local/state/mccli", "/run/user/0"];
     bases
         .iter()
         .filter_map(|base| fs::read_dir(base).ok())

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
-use motley_tests::sandbox::{Mccli, until};
+use motley_tests::sandbox::{Mccli, built, until};
 use motley_tests::sandbox_test;
 
 use super::road::{Road, sh};
@@ -66,7 +66,8 @@ sandbox_test! {
 
 /// Asks the broker of a running `mccli exec` as somebody who was not announced.
 fn uninvited(prompt: &str) -> Result<String> {
-    let folder = sh("ls -d /run/user/0/mccli-* /tmp/mccli-* 2>/dev/null | head -n 1")?;
+    let folder =
+        sh("ls -d /run/user/0/mccli-* /root/.local/state/mccli/mccli-* 2>/dev/null | head -n 1")?;
     let askpass = Path::new(folder.trim()).join("mccli-askpass");
     let output = Command::new("setsid").arg("--wait").arg(askpass).arg(prompt).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -84,13 +85,36 @@ sandbox_test! {
         }
         // An ssh of the same tree that nobody announced: the program itself, by its full path.
         let direct = Mccli::program("/usr/bin/ssh", ["-oNumberOfPasswordPrompts=1", "alice@one.test", "true"]);
-        let folder = sh("ls -d /run/user/0/mccli-* /tmp/mccli-* 2>/dev/null | head -n 1")?;
+        let folder = sh("ls -d /run/user/0/mccli-* /root/.local/state/mccli/mccli-* 2>/dev/null | head -n 1")?;
         let askpass = format!("{}/mccli-askpass", folder.trim());
         let outcome = direct.env("SSH_ASKPASS", &askpass).env("SSH_ASKPASS_REQUIRE", "force").run(sb)?;
         assert!(!outcome.is_success(), "{}", outcome.stderr);
         assert_eq!(road.granted(sb), 1);
         sh("pkill -9 -x sleep")?;
         terminal.wait(Duration::from_secs(10))?;
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn r38_where_proc_hides_processes_from_each_other_a_login_goes_on(sb) {
+        let road = Road::start(sb)?;
+        let local = sb.add_user("t_local")?;
+        let file = road.token_file(sb, &road.world.op.token("alice").sign())?;
+        let line = format!(
+            "chown {uid} {file} && mount -t proc -o hidepid=2 proc /proc
+             exec setpriv --reuid {uid} --regid {gid} --clear-groups -- env -i HOME=/home/t_local \\
+               PATH=/usr/bin:/bin SSL_CERT_FILE={ca} MCCLI_TOKEN_FILE={file} \\
+               sh -c 'test ! -e /proc/1 && exec {mccli} ssh one.test id -un'",
+            uid = local.uid,
+            gid = local.gid,
+            ca = road.world.ca.path().display(),
+            mccli = built("mccli")?.display(),
+        );
+        let output = Command::new("unshare").args(["--mount", "sh", "-ec", &line]).output()?;
+        let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!((output.status.code(), said.trim()), (Some(0), "alice"), "{errors}");
+        assert_eq!(road.granted(sb), 1);
         Ok(())
     }
 }

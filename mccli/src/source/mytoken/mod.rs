@@ -10,6 +10,7 @@ use super::{Requirements, Token, TokenSource, now_s, wanted_of};
 use crate::{
     http::{Http, Trust},
     report,
+    signals::Waiting,
 };
 use claims::MytokenClaims;
 use motley_proto::{Issuer, Secret};
@@ -40,6 +41,8 @@ impl TokenSource for Mytoken {
         let http = Http::new(self.trust.clone()).map_err(|error| error.to_string())?;
         // Held until the end: of two processes at once, the second one waits for the new mytoken.
         let mut held = self.place.open()?;
+        // What is replaced there and not kept here is lost: no signal comes between.
+        let _waiting = Waiting::through_a_change();
         if is_transfer_code(held.text()) {
             self.redeem(&http, &mut held)?;
         }

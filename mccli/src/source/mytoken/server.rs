@@ -1,7 +1,10 @@
 //! The requests to a mytoken server (API version 0).
 
 use super::claims::MytokenClaims;
-use crate::http::{Answer, Http};
+use crate::{
+    http::{Answer, Http},
+    login::is_plain,
+};
 use motley_proto::{Issuer, Secret, text::escape};
 use serde::Deserialize;
 use serde_json::json;
@@ -88,6 +91,14 @@ impl<'a> Server<'a> {
             && Issuer::canonical(named) != Issuer::canonical(&url)
         {
             return Err(format!("{place} is about another server, {}", escape(named, SHOWN)));
+        }
+        for endpoint in [&configuration.access_token_endpoint, &configuration.mytoken_endpoint] {
+            if is_plain(endpoint) && !is_plain(&url) {
+                return Err(format!(
+                    "{place} names {}, which is not encrypted; tell its administrators",
+                    escape(endpoint, SHOWN)
+                ));
+            }
         }
         Ok(Self { http, url, configuration })
     }
