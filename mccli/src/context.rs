@@ -15,15 +15,20 @@ use crate::{
     ssh_config::{SSH_PORT, Settings},
 };
 use motley_proto::Issuer;
-use std::cell::RefCell;
+use std::{cell::RefCell, path::PathBuf};
 
 /// The user's configuration.
 ///
 /// # Errors
 /// [`Error::Config`].
 pub(crate) fn configuration(options: &Options) -> Result<Config> {
-    let named = options.config.clone().or_else(|| environment("MCCLI_CONFIG").map(Into::into));
+    let named = named_configuration(options);
     Config::read(named.as_deref(), &folders::config().join("config.toml"))
+}
+
+/// The file that the user names instead of the usual one.
+pub(crate) fn named_configuration(options: &Options) -> Option<PathBuf> {
+    options.config.clone().or_else(|| environment("MCCLI_CONFIG").map(Into::into))
 }
 
 /// What the configuration says of a host; without one nothing.

@@ -39,7 +39,9 @@ pub(crate) enum Error {
         reason: String,
     },
     /// Any other refusal of a request.
-    #[error("Failed on {call}: [HTTP {status}] {reason}")]
+    #[error(
+        "Failed on {call}: [HTTP {status}] {reason}\nIf it stays so, tell the contact that `mccli info HOST` shows."
+    )]
     Refused {
         /// Which request.
         call: &'static str,
@@ -90,7 +92,9 @@ pub(crate) enum Error {
         reason: String,
     },
     /// The network failed.
-    #[error("No answer from {url}: {reason}")]
+    #[error(
+        "No answer from {url}: {reason}\nCheck name and network; `mccli doctor HOST` tries each step by itself."
+    )]
     Network {
         /// What was asked.
         url: String,
@@ -98,7 +102,9 @@ pub(crate) enum Error {
         reason: String,
     },
     /// The HTTP client can't be set up.
-    #[error("the HTTP client can't be set up: {0}")]
+    #[error(
+        "the HTTP client can't be set up: {0}\nCheck the variables of proxies and certificate authorities."
+    )]
     Http(String),
     /// Plain http where it is not allowed.
     #[error(
@@ -114,7 +120,9 @@ pub(crate) enum Error {
     #[error("{0}")]
     Ssh(String),
     /// The process that holds the token for ssh did not come up.
-    #[error("the askpass broker did not start: {0}")]
+    #[error(
+        "the askpass broker did not start: {0}\nIt needs /proc and a folder that is yours alone: XDG_RUNTIME_DIR, or one below your home."
+    )]
     Broker(String),
     /// The configuration file can't be used.
     #[error("{path}: {reason}", path = .path.display())]
@@ -133,7 +141,7 @@ pub(crate) enum Error {
         reason: String,
     },
     /// A file of the user's can't be used.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {source}\nIt must be there, be yours, and be readable.", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,

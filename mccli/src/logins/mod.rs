@@ -86,11 +86,13 @@ pub(crate) enum StoreError {
     Locked(PathBuf),
     /// The Secret Service.
     #[error(
-        "the desktop's keyring: {0}\nUnlock it, or keep the login elsewhere: mccli login --store file"
+        "the desktop's keyring: {0}\nUnlock it, or keep the login elsewhere: mccli login ISSUER --store file"
     )]
     Keyring(String),
     /// The kernel's key ring.
-    #[error("the kernel's key ring: {0}\nKeep the login elsewhere: mccli login --store file")]
+    #[error(
+        "the kernel's key ring: {0}\nKeep the login elsewhere: mccli login ISSUER --store file"
+    )]
     Memory(String),
 }
 

@@ -15,13 +15,14 @@ use std::path::Path;
 
 /// Reads the configuration file.
 pub(super) fn configuration(it: &mut Examination, options: &Options) {
+    let named = context::named_configuration(options);
     let usual = folders::config().join("config.toml");
     it.add(match context::configuration(options) {
-        Ok(_) if options.config.is_none() && !usual.exists() => {
+        Ok(_) if named.is_none() && !usual.exists() => {
             Check::ok("configuration", format!("no {}; none is needed", usual.display()))
         }
         Ok(_) => {
-            let path = options.config.clone().unwrap_or(usual);
+            let path = named.unwrap_or(usual);
             Check::ok("configuration", path.display().to_string())
         }
         Err(error) => Check::fail("configuration", &error),

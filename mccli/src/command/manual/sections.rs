@@ -27,6 +27,14 @@ const PASSED_CODES: Terms = &[
     ("any", "That of the program, once it runs; ssh itself ends with 255 when it fails."),
     ("1", "mccli could not start it; the message says why."),
     ("2", "The command line or the configuration file makes no sense."),
+    ("130", "You broke off before it was started."),
+];
+
+/// Exit codes of rsync and exec, which the Python client does not have.
+const STARTED_CODES: Terms = &[
+    ("any", "That of the program, once it runs."),
+    ("1 to 10", "mccli could not start it; the number is that of mccli(1)."),
+    ("130", "You broke off before it was started."),
 ];
 
 /// Exit codes of info.
@@ -50,11 +58,20 @@ const ENVIRONMENT: Terms = &[
         "BEARER_TOKEN, BEARER_TOKEN_FILE, XDG_RUNTIME_DIR",
         "Where WLCG bearer token discovery looks.",
     ),
-    ("OIDC_SOCK", "The socket of oidc-agent."),
+    (
+        "OIDC_SOCK, OIDC_REMOTE_SOCK",
+        "The socket of oidc-agent, and the address of one behind a tunnel.",
+    ),
+    ("OIDC_CONFIG_DIR", "Where oidc-agent keeps its list of public clients."),
+    ("BROWSER", "The program that shows pages of a login."),
     ("MCCLI_PROFILE, MCCLI_CONFIG", "As --profile and --config."),
     (
         "MCCLI_COMPAT",
         "0.7 has token variables beat options of another kind, and the socket of oidc-agent forwarded to every host, as version 0.7 did.",
+    ),
+    (
+        "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME, XDG_RUNTIME_DIR",
+        "Where the folders of the files below are.",
     ),
     ("LOG", "Least level of messages, as --log-level."),
     ("NO_COLOR, CLICOLOR_FORCE, TERM", "Whether colours are shown, where --color does not say."),
@@ -74,8 +91,13 @@ const FILES: Terms = &[
         "~/.config/mccli/config.toml",
         "Profiles, and what is different for some hosts and providers.",
     ),
-    ("~/.local/state/mccli/", "Stored logins, where there is no Secret Service; for you alone."),
+    (
+        "~/.local/state/mccli/logins/",
+        "Stored logins, where there is no Secret Service, and beside it the key that they are encrypted by; for you alone.",
+    ),
+    ("~/.local/state/mccli/hosts.json", "Hosts that you named: programs may log in there."),
     ("~/.cache/mccli/", "What services told, without tokens; may be deleted at any time."),
+    ("$XDG_RUNTIME_DIR/mccli/, ~/.ssh/mccli/", "Sockets of shared connections; for you alone."),
     ("~/.ssh/config", "mccli ssh-config --install writes a marked block into it."),
 ];
 
@@ -101,7 +123,10 @@ const EXAMPLES: &[(&str, Terms)] = &[
     (
         "mccli-token",
         &[
-            ("mccli token --check || mccli login", "Log in only if that is needed."),
+            (
+                "mccli token --check login.example.org || mccli login login.example.org",
+                "Log in only if that is needed.",
+            ),
             (
                 "curl -H \"Authorization: Bearer $(mccli token login.example.org)\" https://api.example.org",
                 "Use a token elsewhere.",
@@ -202,7 +227,8 @@ pub(super) fn synopsis(usage: &str, out: &mut dyn Write) -> io::Result<()> {
 /// Writes the sections of a page.
 pub(super) fn write(page: &str, out: &mut dyn Write) -> io::Result<()> {
     let codes = match page {
-        "mccli-ssh" | "mccli-scp" | "mccli-sftp" | "mccli-rsync" | "mccli-exec" => PASSED_CODES,
+        "mccli-ssh" | "mccli-scp" | "mccli-sftp" => PASSED_CODES,
+        "mccli-rsync" | "mccli-exec" => STARTED_CODES,
         "mccli-info" => INFO_CODES,
         _ => EXIT_CODES,
     };
