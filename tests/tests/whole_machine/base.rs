@@ -12,6 +12,8 @@ use nix::unistd::Uid;
 
 /// The release of Debian, unless `MOTLEY_DEBIAN_SUITE` names another (`trixie`).
 const SUITE: &str = "bookworm";
+/// The release after it.
+pub(crate) const NEWER: &str = "trixie";
 /// What a login node has besides a minimal Debian.
 const PACKAGES: &str =
     "systemd,systemd-sysv,dbus,openssh-server,libpam-systemd,iproute2,ca-certificates,cron,at";
@@ -40,19 +42,23 @@ fn is_installed(program: &str) -> bool {
     env::split_paths(&path).chain(usual).any(|dir| dir.join(program).is_file())
 }
 
+/// The release of the machines.
+pub(crate) fn suite() -> String {
+    env::var("MOTLEY_DEBIAN_SUITE").unwrap_or_else(|_| SUITE.to_owned())
+}
+
 /// The directory with the bootstrapped system. The first call on a computer downloads it.
 ///
 /// `MOTLEY_CACHE` names another place than `~/.cache/motley`; `MOTLEY_DEBIAN_MIRROR` another
 /// mirror than that of debootstrap.
-pub(crate) fn base() -> Result<PathBuf> {
+pub(crate) fn base(suite: &str) -> Result<PathBuf> {
     let cache = cache_dir();
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
     let lock = File::create(cache.join("lock"))?;
     let _held = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
-    let suite = env::var("MOTLEY_DEBIAN_SUITE").unwrap_or_else(|_| SUITE.to_owned());
     let base = cache.join(format!("{suite}-{EDITION}"));
     if !base.join("etc/debian_version").is_file() {
-        bootstrap(&suite, &cache, &base)?;
+        bootstrap(suite, &cache, &base)?;
     }
     Ok(base)
 }

@@ -4,7 +4,10 @@ use std::process::Output;
 
 use anyhow::{Context, Result, bail};
 
-use super::machine::{Machine, checked};
+use super::{
+    base,
+    machine::{Machine, checked},
+};
 
 /// A machine with our packages.
 pub(crate) struct LoginNode {
@@ -66,7 +69,12 @@ new user namespace: refused
 impl LoginNode {
     /// Boots a machine and installs the packages.
     pub(crate) fn installed() -> Result<Self> {
-        Self::on(Machine::boot()?)
+        Self::on(Machine::boot(&base::suite())?)
+    }
+
+    /// The same with another release of Debian.
+    pub(crate) fn installed_on(suite: &str) -> Result<Self> {
+        Self::on(Machine::boot(suite)?)
     }
 
     /// Installs the packages on a running machine, as dpkg does it for apt. The local user `anna`

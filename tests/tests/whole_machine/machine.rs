@@ -39,8 +39,8 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Boots one and waits until systemd has started everything.
-    pub(crate) fn boot() -> Result<Self> {
-        let base = base::base()?;
+    pub(crate) fn boot(suite: &str) -> Result<Self> {
+        let base = base::base(suite)?;
         let dist = packages()?;
         let dir = tempfile::Builder::new().prefix("motley-machine-").tempdir()?;
         let root = dir.path().join("layers");

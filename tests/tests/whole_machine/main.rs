@@ -64,6 +64,49 @@ machine_test! {
     }
 }
 
+/// Runs with the shared connection of a client that has one token; one line each.
+const PLAIN_SSH: [(&str, &str); 6] = [
+    ("mccli ssh localhost id -un", "kim\n"),
+    ("mccli ssh-config --host localhost --install && ssh localhost id -un", "kim\n"),
+    (
+        "for n in 1 2 3 4 5; do ssh localhost echo $n > /tmp/said.$n & done; wait; cat /tmp/said.*",
+        "1\n2\n3\n4\n5\n",
+    ),
+    (
+        "scp -q /etc/hostname localhost:'f 2' && ssh localhost \"cat 'f 2'\" | cmp - /etc/hostname && echo same",
+        "same\n",
+    ),
+    (
+        "echo 'get \"f 2\" /tmp/back' > /tmp/batch; sftp -q -b /tmp/batch localhost > /dev/null && cmp /tmp/back /etc/hostname && echo same",
+        "same\n",
+    ),
+    ("mccli ssh-stop localhost > /dev/null; ssh localhost exit 7; echo $?", "7\n"),
+];
+
+machine_test! {
+    fn the_ssh_of_the_next_debian_logs_in_with_mccli_in_front_and_without() {
+        let node = LoginNode::installed_on(base::NEWER)?;
+        let machine = &node.machine;
+        let version = machine.run("ssh -V 2>&1")?;
+        let number = |text: &str| text.trim_start_matches("OpenSSH_").split(['.', 'p']).next().and_then(|it| it.parse::<u32>().ok());
+        ensure!(number(&version) >= Some(10), "no newer ssh than elsewhere: {version}");
+        node.trust_the_provider()?;
+        machine.write("/root/token", &node.token("kim")?)?;
+        machine.run("chmod 600 /root/token")?;
+        for (line, expected) in PLAIN_SSH {
+            let said = machine.run(&format!("export MCCLI_TOKEN_FILE=/root/token; {line}"))?;
+            ensure!(said == expected, "{line} said {said:?}");
+        }
+        let pasted = checked("ssh with a token", node.paste(&node.token("kim")?, "kim", "id -un")?)?;
+        ensure!(pasted == "kim\n", "ssh said {pasted:?}");
+        let suspended = machine.run("motleyctl users suspend kim && motleyctl users show kim")?;
+        ensure!(suspended.contains("suspended"), "{suspended}");
+        let refused = machine.output("MCCLI_TOKEN_FILE=/root/token mccli ssh localhost true")?;
+        ensure!(!refused.status.success(), "a suspended person came in");
+        Ok(())
+    }
+}
+
 machine_test! {
     fn systemctl_reload_takes_a_new_configuration_and_fails_with_a_broken_one() {
         let node = LoginNode::installed()?;
@@ -234,7 +277,7 @@ machine_test! {
 
 machine_test! {
     fn r09_removing_the_packages_leaves_key_logins_working_and_restores_the_pam_stack() {
-        let machine = Machine::boot()?;
+        let machine = Machine::boot(&base::suite())?;
         let stack = machine.run("cat /etc/pam.d/sshd")?;
         let node = LoginNode::on(machine)?;
         let machine = &node.machine;
@@ -268,7 +311,7 @@ machine_test! {
 
 machine_test! {
     fn r09_a_host_without_password_logins_gets_none_through_the_package() {
-        let machine = Machine::boot()?;
+        let machine = Machine::boot(&base::suite())?;
         machine.write("/etc/ssh/sshd_config.d/10-keys-only.conf", "PasswordAuthentication no\n")?;
         machine.run("systemctl reload ssh")?;
         let node = LoginNode::on(machine)?;
