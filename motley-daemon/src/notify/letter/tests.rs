@@ -205,8 +205,11 @@ fn a_person_is_written_to_only_at_one_verified_address() {
     let (letters, _, _) = letters(&[]);
     let (identity, reference) = (identity("1"), reference());
     let mut told = told(&identity, &reference, "Jane");
-    let mail = letters.to_person(Occasion::Update, &told).unwrap();
-    assert_eq!(mail.to, Addressee::Person("jane@example.org".to_owned()));
+    for occasion in [Occasion::Deploy, Occasion::DeployUpdate, Occasion::Update] {
+        let mail = letters.to_person(occasion, &told).unwrap();
+        assert_eq!(mail.to, Addressee::Person("jane@example.org".to_owned()), "{occasion:?}");
+        assert_eq!(letters.to_admins(occasion, &told).to, Addressee::Admins);
+    }
     told.email_verified = false;
     assert_eq!(letters.to_person(Occasion::Update, &told), None);
     told.email_verified = true;
