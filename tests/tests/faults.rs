@@ -127,6 +127,21 @@ const FAULTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "a suspension or removal leaves crontab, jobs of at and lingering services to run",
+        &[
+            "r28_jobs_and_lingering_services_are_held_and_put_back_also_after_a_restart",
+            "r28_when_an_account_is_taken_away_nothing_waits_any_more_when_its_sessions_are_told_to_end",
+        ],
+    ),
+    (
+        "what is remembered of people and tokens grows without bound",
+        &[
+            "r30_the_tables_stay_as_small_as_they_are_meant_to_be",
+            "r30_the_memory_of_used_tokens_is_bounded_for_each_identity_and_in_all",
+        ],
+    ),
+    ("a claim of another type ends the request", &["groups_are_made_as_sites_are_used_to"]),
+    (
         "a lock is looked for in the words of a program, which are others in another language",
         &["expiry_is_read_from_the_eighth_field_of_the_first_line"],
     ),

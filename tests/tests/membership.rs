@@ -82,17 +82,20 @@ sandbox_test! {
         let asserted = ["sudo", "docker", "root", "shadow", "localstaff", "lab-a"];
         let name = world.deploy(&token(&world, &asserted))?;
         assert_eq!(groups()?.trim(), "motleyusers lab-a");
+        let names = |log: &str, group: &str| {
+            let [bare, quoted] = [format!("group={group} "), format!("group=\"{group}\"")];
+            log.lines().any(|line| line.contains(&bare) || line.contains(&quoted))
+        };
         let log = world.daemon.log(sb);
         for group in ["sudo", "docker", "root", "shadow", "localstaff"] {
-            let told = log.lines().any(|line| {
-                line.contains(&format!("group={group} ")) || line.contains(&format!("group=\"{group}\""))
-            });
-            assert!(told, "the log does not name {group}: {log}");
+            assert!(names(&log, group), "the log does not name {group}: {log}");
         }
         let by_entitlement = ["urn:geant:op.example:group:sudo#op.example", "urn:geant:op.example:group:lab-b#op.example"];
         let token = world.op.token("alice").userinfo_claim("eduperson_entitlement", json!(by_entitlement)).sign();
         assert_eq!(world.deploy(&token)?, name);
         assert_eq!(groups()?.trim(), "motleyusers lab-b");
+        let later = world.daemon.log(sb).split_off(log.len());
+        assert!(names(&later, "sudo"), "{later}");
 
         let after = std::fs::read_to_string("/etc/group")?;
         let changed: Vec<&str> = before.lines().filter(|line| !after.lines().any(|it| it == *line)).collect();
