@@ -48,10 +48,10 @@ fn compare(case: &Value, key: &str, read: fn(&str) -> Option<Value>) -> Outcome 
 
 #[test]
 fn entitlements_are_read_for_group_names_as_sites_are_used_to() {
-    vectors::run("entitlements.json", |case| compare(case, "feudal", for_names));
+    vectors::run("entitlements.json", &[], |case| compare(case, "feudal", for_names));
 }
 
 #[test]
 fn entitlements_are_read_for_authorisation_by_aarc_g069() {
-    vectors::run("entitlements.json", |case| compare(case, "g069", for_authorisation));
+    vectors::run("entitlements.json", &[], |case| compare(case, "g069", for_authorisation));
 }

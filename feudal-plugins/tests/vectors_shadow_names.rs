@@ -6,6 +6,15 @@ use feudal_plugins::names::{ShadowVariant, make_compatible};
 use serde_json::Value;
 use vectors::{Outcome, has_quirk};
 
+/// Cases that diverge, by reason.
+const DIVERGED: &[(&str, u32)] = &[
+    ("a name longer than shadow-utils take is no name", 22),
+    ("a rest that does not fit would put people into the parent group", 1),
+    ("a word that names no function stops the start, with the cure", 5),
+    ("absence of a text can't be expressed; callers have an Option", 4),
+    ("texts without a usable character would all share the name `_`", 68),
+];
+
 fn variant(case: &Value) -> Option<ShadowVariant> {
     if case["config"]["backend"] == "ldap" {
         return Some(ShadowVariant::Ldap);
@@ -45,7 +54,7 @@ fn check(case: &Value) -> Outcome {
 
 #[test]
 fn names_are_made_as_sites_are_used_to() {
-    vectors::run("shadow_names.json", |case| {
+    vectors::run("shadow_names.json", DIVERGED, |case| {
         assert!(!has_quirk(case, "\0"));
         check(case)
     });

@@ -12,7 +12,7 @@ use motley_daemon::config::{
 };
 use motley_proto::Issuer;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What ours makes of a text.
 struct Ours {
@@ -236,6 +236,20 @@ fn judge(case: &Value) -> Verdict {
     verdict
 }
 
+/// Cases that diverge, by reason.
+const DIVERGED: &[(&str, usize)] = &[
+    ("1 to 9 digits; others make no names", 2),
+    ("[DEFAULT] speaks to providers only, and never names one", 2),
+    ("[login_info] takes further texts, as its own remarks promise", 1),
+    ("an issuer is an https URL", 1),
+    ("an option that was indented by accident is a mistake", 1),
+    ("an unknown option is a mistake", 1),
+    ("an unknown section is a mistake", 3),
+    ("an unknown word does not silently mean the laxer choice", 2),
+    ("found when the file is read, not later", 2),
+    ("numbers are written with ASCII digits", 1),
+];
+
 #[test]
 fn files_mean_what_they_mean_to_the_python_stack() {
     let folder = std::env::var_os("MOTLEY_VECTORS").map_or_else(
@@ -244,18 +258,20 @@ fn files_mean_what_they_mean_to_the_python_stack() {
     );
     let path = folder.join("config.json");
     let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let (mut passed, mut diverged, mut failed) = (0, 0, Vec::new());
+    let (mut passed, mut failed) = (0, Vec::new());
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &cases {
         match judge(case) {
             Verdict::Passed => passed += 1,
-            Verdict::Diverged(reason) => {
-                diverged += 1;
-                println!("diverged: {}: {reason}", case["name"]);
-            }
+            Verdict::Diverged(reason) => *reasons.entry(reason).or_default() += 1,
             Verdict::Failed(why) => failed.push(format!("{}:\n    {why}", case["name"])),
         }
     }
+    let diverged: usize = reasons.values().sum();
     println!("config.json: {passed} passed, {diverged} diverged, {} failed", failed.len());
     assert!(failed.is_empty(), "{}", failed.join("\n"));
     assert!(passed > 0, "{} holds no case", path.display());
+    if std::env::var_os("MOTLEY_VECTORS").is_none() {
+        assert_eq!(reasons, DIVERGED.iter().copied().collect(), "cases by reason");
+    }
 }

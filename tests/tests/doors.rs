@@ -137,7 +137,8 @@ fn r35_no_environment_variable_is_read_that_could_switch_verification_off() {
 #[test]
 fn r35_no_option_is_about_verifying_less() {
     let mut options = BTreeSet::new();
-    for file in ["motley_cue.conf.sample", "feudal_adapter.conf.sample"] {
+    for file in ["motley_cue.conf.sample", "feudal_adapter.conf.sample", "motley-root.conf.sample"]
+    {
         let text = fs::read_to_string(root().join("etc").join(file)).unwrap();
         let names = text.lines().filter_map(|line| line.split_once(" ="));
         options.extend(names.map(|(name, _)| name.trim_matches(['#', ' ']).to_owned()));

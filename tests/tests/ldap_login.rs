@@ -146,3 +146,52 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn r40_an_account_in_the_directory_waits_for_an_admin_and_is_made_and_greeted_when_accepted(sb) {
+        let slapd = Slapd::builder().start()?;
+        let _nslcd = resolve_from(sb, &slapd)?;
+        let script = "/etc/motley_cue/new-account.sh";
+        let text = adapter(
+            &slapd,
+            &format!(
+                "mode = full_access\npost_create_script = {script}\n\
+                 [approval]\nenabled = yes\nnotifier = off\n"
+            ),
+        );
+        fs::create_dir_all("/etc/motley_cue")?;
+        fs::write(script, "echo \"$1\" >> /etc/motley_cue/greeted\n")?;
+        fs::write("/etc/motley_cue/motley-root.conf", "directory_hooks = yes\n")?;
+        // root's helper reads it at its start, before the daemon's files are there.
+        fs::write("/etc/motley_cue/feudal_adapter.conf", &text)?;
+        let world = World::with(sb, "authorise_all = yes", pam(), |daemon| daemon.adapter(&text))?;
+        let groups = serde_json::json!(["lab", "chemistry"]);
+        let token = world.op.token("alice").userinfo_claim("groups", groups).sign();
+        let rest = world.daemon.rest()?;
+        for message in ["was submitted for approval", "already submitted"] {
+            let answer = rest.get("/user/deploy", Some(&token))?.json();
+            ensure!(answer["state"] == "pending", "{answer}");
+            ensure!(answer["message"].as_str().unwrap_or_default().contains(message), "{answer}");
+        }
+        let dn = format!("uid=alice,{USERS}");
+        ensure!(slapd.entry(&dn)?.is_none(), "an entry before anybody accepted it");
+        ensure!(!world.paste(sb, "alice", &token)?.is_success(), "a login of somebody who waits");
+        let rows: serde_json::Value = serde_json::from_str(&ctl(&["--json", "approvals"])?)?;
+        let reference = rows[0]["reference"].as_str().context("nothing waits")?;
+        ensure!(!Path::new("/etc/motley_cue/greeted").exists());
+
+        let accepted = ctl(&["approvals", "accept", reference])?;
+        ensure!(accepted.contains("User was created"), "{accepted}");
+        let entry = slapd.entry(&dn)?.context("no entry after the acceptance")?;
+        ensure!(entry["objectClass"].contains(&"posixAccount".to_owned()), "{entry:?}");
+        let lab = slapd.entry(&format!("cn=lab,{GROUPS}"))?.context("no group")?;
+        ensure!(lab["memberUid"] == ["alice"], "{lab:?}");
+        ensure!(fs::read_to_string("/etc/motley_cue/greeted")? == "alice\n", "the script ran once");
+        ensure!(ctl(&["approvals"])?.contains("nothing waits"));
+        ensure!(world.deploy(&token)? == "alice");
+        let outcome = world.paste(sb, "alice", &token)?;
+        ensure!(outcome.is_success(), "{}{}", outcome.stdout, outcome.stderr);
+        ensure!(fs::read_to_string("/etc/motley_cue/greeted")? == "alice\n", "and not again");
+        Ok(())
+    }
+}

@@ -1,8 +1,9 @@
-//! Groups that are gone are left at the login, and the person is told.
+//! Groups of the provider on the host: those that are gone are left at the login, and the person is told;
+//! those of the system are out of reach.
 
 use anyhow::Result;
 use motley_tests::op::{Endpoint, Fault};
-use motley_tests::sandbox::{PamStack, Sandbox, World};
+use motley_tests::sandbox::{PamStack, Sandbox, World, check_run};
 use motley_tests::sandbox_test;
 use serde_json::json;
 use std::process::Command;
@@ -55,6 +56,52 @@ sandbox_test! {
         let outcome = world.paste(sb, &name, &signed)?;
         assert!(outcome.is_success(), "{}", outcome.stdout);
         assert_eq!(groups()?.trim(), "motleyusers lab-a lab-b");
+        Ok(())
+    }
+}
+
+/// The lines of `/etc/group` that name the account as a member.
+fn lines_naming(name: &str) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string("/etc/group")?;
+    let names = |line: &&str| {
+        line.rsplit_once(':').is_some_and(|(_, members)| members.split(',').any(|it| it == name))
+    };
+    Ok(text.lines().filter(names).map(str::to_owned).collect())
+}
+
+sandbox_test! {
+    fn r22_a_provider_that_names_groups_of_the_system_makes_nobody_their_member(sb) {
+        check_run("groupadd", &["--system", "docker"])?;
+        check_run("groupadd", &["localstaff"])?;
+        // Whatever has sudo in it is made to end as that very group.
+        let mapping = "[groups]\nmethod = regex\nmapping =\n    ^.*sudo.*$ -> sudo\n    ^.*:group: ->\n";
+        let world = World::with(sb, "authorise_all = yes", PamStack::token_only(), |daemon| {
+            daemon.adapter(&format!("{ADAPTER}{mapping}"))
+        })?;
+        let before = std::fs::read_to_string("/etc/group")?;
+        let asserted = ["sudo", "docker", "root", "shadow", "localstaff", "lab-a"];
+        let name = world.deploy(&token(&world, &asserted))?;
+        assert_eq!(groups()?.trim(), "motleyusers lab-a");
+        let names = |log: &str, group: &str| {
+            let [bare, quoted] = [format!("group={group} "), format!("group=\"{group}\"")];
+            log.lines().any(|line| line.contains(&bare) || line.contains(&quoted))
+        };
+        let log = world.daemon.log(sb);
+        for group in ["sudo", "docker", "root", "shadow", "localstaff"] {
+            assert!(names(&log, group), "the log does not name {group}: {log}");
+        }
+        let by_entitlement = ["urn:geant:op.example:group:sudo#op.example", "urn:geant:op.example:group:lab-b#op.example"];
+        let token = world.op.token("alice").userinfo_claim("eduperson_entitlement", json!(by_entitlement)).sign();
+        assert_eq!(world.deploy(&token)?, name);
+        assert_eq!(groups()?.trim(), "motleyusers lab-b");
+        let later = world.daemon.log(sb).split_off(log.len());
+        assert!(names(&later, "sudo"), "{later}");
+
+        let after = std::fs::read_to_string("/etc/group")?;
+        let changed: Vec<&str> = before.lines().filter(|line| !after.lines().any(|it| it == *line)).collect();
+        assert!(changed.is_empty(), "groups that were there have changed: {changed:?}");
+        let lines = lines_naming(&name)?;
+        assert!(lines.iter().all(|line| line.starts_with("motleyusers:") || line.starts_with("lab-b:")), "{lines:?}");
         Ok(())
     }
 }

@@ -150,3 +150,38 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn r40_the_script_greets_an_account_that_an_admin_has_accepted_and_not_before(sb) {
+        let adapter = "[ldf_adapter]\nbackend = local_unix\nfallback_group = motleyusers\n\
+             [login_info]\nssh_host = localhost\n[approval]\nenabled = yes\nnotifier = off\n\
+             [backend.local_unix]\nhome_base = /home\nshell = /bin/bash\n\
+             post_create_script = /etc/motley_cue/new-account.sh\n";
+        fs::create_dir_all("/etc/motley_cue")?;
+        fs::write("/etc/motley_cue/feudal_adapter.conf", adapter)?;
+        fs::write("/etc/motley_cue/new-account.sh", "echo \"hello $1\"\n")?;
+        let pam = PamStack::token_only().argument("fail_floor_ms=300");
+        let world = World::with(sb, "authorise_all = yes", pam, |daemon| daemon.adapter(adapter))?;
+        let token = world.op.token("alice").sign();
+        let greeted = || -> Result<usize> {
+            let trail = fs::read_to_string("/var/lib/motley_cue/audit.jsonl")?;
+            assert_eq!(trail.matches("\"script_ran\"").count(), world.root.log(sb).matches("hello alice").count());
+            Ok(trail.matches("\"script_ran\"").count())
+        };
+        for _ in 0..2 {
+            let answer = world.daemon.rest()?.get("/user/deploy", Some(&token))?;
+            ensure!(answer.status == 200 && answer.json()["state"] == "pending", "{}", answer.text);
+        }
+        assert_eq!(greeted()?, 0);
+        let ctl = built("motleyctl")?.to_string_lossy().into_owned();
+        let rows: serde_json::Value = serde_json::from_str(&check_run(&ctl, &["--json", "approvals"])?)?;
+        let reference = rows[0]["reference"].as_str().context("nothing waits")?;
+        let said = check_run(&ctl, &["approvals", "accept", reference])?;
+        ensure!(said.contains("User was created"), "{said}");
+        assert_eq!(greeted()?, 1);
+        assert_eq!(world.deploy(&token)?, "alice");
+        ensure!(world.paste(sb, "alice", &token)?.is_success());
+        assert_eq!(greeted()?, 1, "once for each creation");
+        Ok(())
+    }
+}

@@ -7,6 +7,7 @@ use motley_proto::identity::quote_plus;
 use motley_tests::op::{Alg, User};
 use motley_tests::sandbox::{PamStack, World, built, check_run};
 use motley_tests::sandbox_test;
+use motley_tests::slapd::{GROUPS, PASSWORD, SERVICE, Slapd, USERS};
 use sqlx::{Connection, Executor, SqliteConnection, sqlite::SqliteConnectOptions};
 
 fn ctl(words: &[&str]) -> Result<Output> {
@@ -51,6 +52,78 @@ sandbox_test! {
         ensure!(run.is_success() && run.stdout.contains("jdoe"), "{run:?}");
         let name = world.deploy(&token)?;
         ensure!(name == "jdoe", "{name}");
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn accounts_of_the_python_stack_in_a_directory_are_told_then_taken_over_and_stay_as_they_are(sb) {
+        let slapd = Slapd::builder().start()?;
+        let adapter = format!(
+            "[ldf_adapter]\nbackend = ldap\nfallback_group = people\n[login_info]\nssh_host = localhost\n\
+             [backend.ldap]\nmode = full_access\nhost = 127.0.0.1\nport = {}\nadmin_user = {SERVICE}\n\
+             admin_password = {PASSWORD}\nuser_base = {USERS}\ngroup_base = {GROUPS}\n\
+             uid_min = 10000\nuid_max = 19999\ngid_min = 10000\ngid_max = 19999\nshell = /bin/bash\n",
+            slapd.port()
+        );
+        let pam = PamStack::token_only();
+        let world = World::with(sb, "authorise_all = yes", pam, |daemon| daemon.adapter(&adapter))?;
+        // As its mode full_access leaves entries. eve has a uid that is none of ours, sys a name that nobody
+        // can have, and the twins are one person.
+        let dn = |name: &str| format!("uid={name},{USERS}");
+        let shadow = "objectClass: shadowAccount\nshadowExpire: 1\n";
+        for (name, subject, uid, more) in [
+            ("jdoe", "jdoe", 5001, ""),
+            ("kim", "kim", 5002, shadow),
+            ("eve", "eve", 33, ""),
+            ("sys", "sys", 5003, ""),
+            ("twin1", "twin", 5004, ""),
+            ("twin2", "twin", 5005, ""),
+        ] {
+            world.op.add_user(User::new(name).subject(&format!("sub-{subject}")));
+            slapd.change(&format!(
+                "dn: {}\nobjectClass: inetOrgPerson\nobjectClass: posixAccount\nuid: {name}\n\
+                 cn: {name}\nsn: {name}\nuidNumber: {uid}\ngidNumber: 5000\nhomeDirectory: /home/{name}\n\
+                 loginShell: /bin/bash\ngecos: sub-{subject}@{}\n{more}",
+                dn(name),
+                quote_plus(world.op.issuer()),
+            ))?;
+        }
+        let entries = || -> Result<Vec<_>> {
+            let names = ["jdoe", "kim", "eve", "sys", "twin1", "twin2"];
+            names.iter().map(|name| slapd.entry(&dn(name))).collect()
+        };
+        let before = entries()?;
+
+        let told = text(&ctl(&["import"])?);
+        ensure!(told.contains("2 to be taken over, 0 are known, 3 can't be"), "{told}");
+        for part in ["uid=sys,", "no name that an account can have", "uid=twin1,", "carry one identity"] {
+            ensure!(told.contains(part), "{part}: {told}");
+        }
+        for (name, parts) in [("jdoe", ["5001", "deployed", "new"]), ("kim", ["5002", "suspended", "new"])] {
+            let line = told.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            ensure!(parts.iter().all(|part| line.contains(part)), "{line}");
+        }
+        let users = text(&ctl(&["users"])?);
+        ensure!(!users.contains("jdoe") && !users.contains("kim"), "something was noted: {users}");
+
+        let done = text(&ctl(&["import", "--apply"])?);
+        ensure!(done.contains("2 taken over, 0 were known, 3 could not be"), "{done}");
+        let users = text(&ctl(&["users"])?);
+        ensure!(users.lines().any(|line| line.starts_with("kim") && line.contains("suspended")), "{users}");
+        ensure!(entries()? == before, "the directory was changed");
+        let again = text(&ctl(&["import", "--apply"])?);
+        ensure!(again.contains("0 taken over, 2 were known, 3 could not be"), "{again}");
+
+        // jdoe keeps name and uid when he comes, and so does kim, who is suspended.
+        let name = world.deploy(&world.op.token("jdoe").alg(Alg::Es256).sign())?;
+        let entry = slapd.entry(&dn("jdoe"))?.context("no entry")?;
+        ensure!(name == "jdoe" && entry["uidNumber"] == ["5001"], "{name}: {entry:?}");
+        let kim = world.op.token("kim").alg(Alg::Es256).sign();
+        let answer = world.daemon.rest()?.get("/user/deploy", Some(&kim))?.json();
+        ensure!(answer["state"] == "suspended", "{answer}");
+        let people = slapd.find(USERS, "(objectClass=posixAccount)")?;
+        ensure!(people.len() == 6, "nobody got a second account: {people:?}");
         Ok(())
     }
 }

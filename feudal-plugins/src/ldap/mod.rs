@@ -17,6 +17,7 @@ mod look;
 mod new_group;
 mod note;
 mod number;
+mod odd;
 mod remove;
 mod user;
 
@@ -153,6 +154,10 @@ impl Backend for LdapDirectory {
 
     async fn accounts(&self) -> Result<Vec<Account>, BackendError> {
         self.all_owned().await
+    }
+
+    async fn oddities(&self) -> Result<Vec<String>, BackendError> {
+        self.odd_entries().await
     }
 
     async fn is_taken(&self, name: &UserName) -> Result<bool, BackendError> {

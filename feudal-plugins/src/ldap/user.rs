@@ -70,7 +70,7 @@ impl User {
 }
 
 /// The identity that an entry carries: one value that is exactly the text of an identity.
-fn identity_in(entry: &Entry, attribute: &str) -> Option<Identity> {
+pub(super) fn identity_in(entry: &Entry, attribute: &str) -> Option<Identity> {
     match entry.all(attribute) {
         [text] => UniqueId::parse(text).ok(),
         _ => None,

@@ -37,6 +37,7 @@ impl Stamp {
         })
     }
 
+    /// `now` is the system's and no parameter of ours: the kernel stamps files by it, to the nanosecond.
     fn is_settled(&self, now: SystemTime) -> bool {
         let (seconds, nanos) = self.changed;
         let changed = u64::try_from(seconds).unwrap_or_default();

@@ -9,7 +9,7 @@ use crate::{
     audit::Event,
     store::{AccountRecord, Phase, StoreError},
 };
-use feudal_plugins::Account;
+use feudal_plugins::{Account, BackendError};
 use motley_proto::{
     Identity, Uid,
     admin::{ImportOutcome, ImportPage, ImportRow},
@@ -68,7 +68,16 @@ impl Accounts {
     ) -> Result<Option<ImportRow>, AccountError> {
         let _held = self.locks.hold(&identity).await;
         // Only the look at one account tells whether it is locked.
-        let account = self.backend.find(&identity).await?.unwrap_or(account);
+        let account = match self.backend.find(&identity).await {
+            Ok(found) => found.unwrap_or(account),
+            // One account that nobody can use must not keep the others.
+            Err(BackendError::Refused(why)) => {
+                let (name, uid, state) = (account.name, account.uid, account.state);
+                let outcome = ImportOutcome::Conflict { why };
+                return Ok(Some(ImportRow { identity, name, uid, state, outcome }));
+            }
+            Err(error) => return Err(error.into()),
+        };
         let known = self.store.known_of(&identity).await?;
         let locked = account.state == AccountState::Suspended && !known.suspended;
         let holder = self.store.account_named(&account.name).await?;

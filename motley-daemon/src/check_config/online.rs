@@ -148,7 +148,7 @@ const MAIL: &str = "[notifier.email]";
 fn certificate(files: &TlsFiles, owners: Owners) -> Answer {
     let what = "[server] tls_certificate";
     let is_daemon = nix::unistd::geteuid().as_raw() == owners.service;
-    match Tls::load(files, owners) {
+    match Tls::load(files, owners, Arc::new(SystemClock)) {
         Ok(_) => answer(what, Outcome::Well, "certificate and key belong together"),
         Err(error) if is_daemon => answer(what, Outcome::Wrong, error.to_string()),
         Err(error) => answer(what, Outcome::Doubtful, error.to_string()),

@@ -176,21 +176,22 @@ async fn tidy(gate: Arc<Gate>, lasting: Option<Arc<Lasting>>, mut stop: watch::R
 }
 
 /// Reads certificate and key, where they are configured.
-pub(super) fn tls(config: &Config) -> anyhow::Result<Option<Arc<Tls>>> {
+pub(super) fn tls(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Option<Arc<Tls>>> {
     let owners = Owners { service: nix::unistd::geteuid().as_raw() };
-    let tls = config.server.tls.as_ref().map(|files| Tls::load(files, owners)).transpose()?;
-    Ok(tls.map(Arc::new))
+    let load = |files| Tls::load(files, owners, Arc::clone(clock));
+    Ok(config.server.tls.as_ref().map(load).transpose()?.map(Arc::new))
 }
 
 /// Begins to measure, where somebody may ask for it.
 pub(super) fn lasting(
     listeners: &Listeners,
     gate: &Arc<Gate>,
+    clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<Arc<Lasting>>> {
     if listeners.health.is_empty() {
         return Ok(None);
     }
-    let measures = Measures::begin().context("[admin] listen: cannot measure")?;
+    let measures = Measures::begin(clock.now()).context("[admin] listen: cannot measure")?;
     Ok(Some(Arc::new(Lasting::new(Listening::default(), measures, gate.clone()))))
 }
 

@@ -71,10 +71,10 @@ pub async fn run(
     let mut signals = Signals::listen()?;
     let ground = Ground::open(&config).await?;
     let parts = Parts::build(&ground, config)?;
-    let tls = doors::tls(&parts.config)?;
+    let tls = doors::tls(&parts.config, &ground.clock)?;
     let listeners = doors::bind(&parts.config, passed).await?;
     let gate = Arc::new(Gate::new(doors::gate_limits(&parts.config)));
-    let lasting = doors::lasting(&listeners, &gate)?;
+    let lasting = doors::lasting(&listeners, &gate, &ground.clock)?;
     let (handle, mut reloads) = reload::channel();
     let fixed = Fixed {
         throttle: ground.throttle.clone(),

@@ -8,10 +8,10 @@ mod table;
 
 pub use table::{METRICS, Metric, MetricKind, render_reference};
 
-use crate::{audit::Event, policy::Decision};
+use crate::{audit::Event, clock::Timestamp, policy::Decision};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Upper ends of the buckets of all histograms, in seconds: from what a cache answers to the longest
 /// that a request may take.
@@ -23,16 +23,17 @@ pub const BUCKETS: [f64; 13] =
 pub struct Measures(PrometheusHandle);
 
 impl Measures {
-    /// Begins to measure. Before that, and without it, measuring costs next to nothing.
+    /// Begins to measure in a process that started at this time. Before that, and without it, measuring costs next to nothing.
     ///
     /// # Errors
     /// When the process measures already.
-    pub fn begin() -> Result<Self, BuildError> {
+    pub fn begin(started: Timestamp) -> Result<Self, BuildError> {
         let handle = PrometheusBuilder::new().set_buckets(&BUCKETS)?.install_recorder()?;
         describe();
         gauge!("motley_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        gauge!("process_start_time_seconds").set(now.as_secs_f64());
+        // Exact for all times that there will be.
+        #[allow(clippy::cast_precision_loss)]
+        gauge!("process_start_time_seconds").set(started.0 as f64);
         Ok(Self(handle))
     }
 

@@ -4,7 +4,7 @@ use crate::directory_test;
 use crate::support::*;
 use feudal_plugins::{
     Backend, BackendError, Intent,
-    ldap::{LdapDirectory, Mode},
+    ldap::{Depth, LdapConfig, LdapDirectory, Mode},
 };
 use motley_tests::slapd::{GROUPS, Slapd, USERS};
 use std::{collections::BTreeSet, sync::Arc};
@@ -48,6 +48,38 @@ async fn crowd(both: [Arc<LdapDirectory>; 2]) -> Vec<u32> {
 
 fn two(slapd: &Slapd) -> [Arc<LdapDirectory>; 2] {
     [0, 1].map(|_| Arc::new(back_end(config(slapd, Mode::FullAccess))))
+}
+
+/// As the original's back end for one level, whose counters stood still.
+fn bonsai(slapd: &Slapd) -> LdapConfig {
+    LdapConfig { backend: "bonsai_ldap", depth: Depth::OneLevel, ..config(slapd, Mode::FullAccess) }
+}
+
+directory_test! {
+    async fn r24_searches_of_one_level_give_20_uids_to_20_accounts_with_and_without_counters() {
+        for access in ["", NO_COUNTERS] {
+            let slapd = Slapd::builder().access(access).start().unwrap();
+            let uids = crowd([0, 1].map(|_| Arc::new(back_end(bonsai(&slapd))))).await;
+            assert_eq!(uids.iter().collect::<BTreeSet<_>>().len(), 20, "{uids:?}");
+            assert_eq!(slapd.find(USERS, "(objectClass=posixAccount)").unwrap().len(), 20);
+        }
+    }
+}
+
+directory_test! {
+    async fn searches_of_one_level_move_the_counters_on() {
+        let slapd = Slapd::builder().schema(CLASSES).entries(COUNTERS).start().unwrap();
+        let ldap = back_end(bonsai(&slapd));
+        for n in 0..3 {
+            let wish = intent(&format!("s{n}"), &format!("p{n}"), &[&format!("lab{n}")]);
+            let account = ldap.deploy(&wish).await.unwrap().account;
+            // The first lab is made before the primary group.
+            assert_eq!((account.uid, account.gid), (Some(12_000 + n), Some(32_001)));
+        }
+        let next = |dn: &str, attribute| value(&slapd, dn, attribute).unwrap();
+        assert_eq!(next("cn=uidNext,ou=users,dc=example", "uidNumber"), "12003");
+        assert_eq!(next("cn=gidNext,ou=groups,dc=example", "gidNumber"), "32004", "people and 3 labs");
+    }
 }
 
 directory_test! {

@@ -5,17 +5,38 @@ use crate::support::*;
 use async_trait::async_trait;
 use feudal_plugins::{
     Backend,
-    ldap::{LdapDirectory, Mode},
+    ldap::{Attributes, Depth, LdapConfig, LdapDirectory, Mode},
 };
 use motley_proto::{GroupName, Identity, UserName};
-use motley_tests::slapd::Slapd;
+use motley_tests::slapd::{Slapd, USERS};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 struct Directory {
     slapd: Slapd,
     backend: LdapDirectory,
     mode: Mode,
+    attributes: Attributes,
     next: AtomicU32,
+}
+
+/// Attributes of a site's own, which its users and groups may have beside those of the standard
+/// classes.
+const SITE_SCHEMA: &str = "\
+attributetype ( 1.3.6.1.4.1.4203.666.11.3 NAME 'sitePerson' EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.4203.666.11.4 NAME 'siteLogin' EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 SINGLE-VALUE )
+attributetype ( 1.3.6.1.4.1.4203.666.11.5 NAME 'siteNote' EQUALITY caseExactMatch SYNTAX 1.3.6.1.4.1.1466.115.121.1.15 )
+ditcontentrule ( 2.16.840.1.113730.3.2.2 NAME 'sitePeople' AUX ( posixAccount $ shadowAccount ) MAY ( sitePerson $ siteLogin $ siteNote ) )
+ditcontentrule ( 1.3.6.1.1.1.2.2 NAME 'siteGroups' MAY siteNote )
+";
+
+fn site_attributes(config: &mut LdapConfig) {
+    let [identity, name, notes] = ["sitePerson", "siteLogin", "siteNote"].map(str::to_owned);
+    config.attributes = Attributes { identity, name, notes };
+}
+
+fn bonsai(config: &mut LdapConfig) {
+    config.backend = "bonsai_ldap";
+    config.depth = Depth::OneLevel;
 }
 
 /// Where motley makes no groups, the site has made those that the cases speak of.
@@ -25,29 +46,43 @@ fn groups_of_the_cases() -> Vec<String> {
 }
 
 impl Directory {
-    fn new(mode: Mode) -> Self {
+    fn new(mode: Mode, adjust: fn(&mut LdapConfig)) -> Self {
         let names = if mode == Mode::PreCreated { groups_of_the_cases() } else { Vec::new() };
         let entries = (31_000..).zip(&names).map(|(gid, name)| group_ldif(name, gid, ""));
-        let slapd =
-            Slapd::builder().entries(&entries.collect::<Vec<_>>().join("\n")).start().unwrap();
+        let entries = entries.collect::<Vec<_>>().join("\n");
+        let slapd = Slapd::builder().schema(SITE_SCHEMA).entries(&entries).start().unwrap();
         let mut config = config(&slapd, mode);
+        adjust(&mut config);
+        let attributes = config.attributes.clone();
         config
             .groups
             .allowed
             .extend(names.iter().map(|name| GroupName::new(name.as_str()).unwrap()));
-        Self { backend: back_end(config), slapd, mode, next: AtomicU32::new(18_000) }
+        Self { backend: back_end(config), slapd, mode, attributes, next: AtomicU32::new(18_000) }
     }
 
+    fn dn(&self, name: &UserName) -> String {
+        format!("{}={name},{USERS}", self.attributes.name)
+    }
+
+    /// Where another attribute holds the name, `uid` holds something that is nobody's name.
     fn add_user(&self, name: &UserName, more: &str) {
         let uid = self.next.fetch_add(1, Ordering::Relaxed);
-        let ldif = user_ldif(name.as_str(), uid, more).replace("/bin/bash", "/bin/sh");
+        let mut ldif = user_ldif(name.as_str(), uid, more).replace("/bin/bash", "/bin/sh");
+        if self.attributes.name != "uid" {
+            let own = format!("uid: number{uid}\n{}: {name}\n", self.attributes.name);
+            ldif = ldif.replace(&dn(name.as_str()), &self.dn(name));
+            ldif = ldif.replace(&format!("uid: {name}\n"), &own);
+        }
         self.slapd.change(&ldif).unwrap();
     }
 
     fn carry(&self, identity: &Identity, name: &UserName) {
-        let text = format!("gecos: {}\n", identity.unique_id().as_str());
-        if self.slapd.entry(&dn(name.as_str())).unwrap().is_some() {
-            let head = format!("dn: {}\nchangetype: modify\nreplace: gecos\n", dn(name.as_str()));
+        let attribute = &self.attributes.identity;
+        let text = format!("{attribute}: {}\n", identity.unique_id().as_str());
+        let dn = self.dn(name);
+        if self.slapd.entry(&dn).unwrap().is_some() {
+            let head = format!("dn: {dn}\nchangetype: modify\nreplace: {attribute}\n");
             self.slapd.change(&(head + &text)).unwrap();
         } else {
             self.add_user(name, &text);
@@ -110,7 +145,7 @@ impl Rig for Directory {
     }
 
     async fn picture(&self, name: &UserName) -> String {
-        let mut entry = self.slapd.entry(&dn(name.as_str())).unwrap();
+        let mut entry = self.slapd.entry(&self.dn(name)).unwrap();
         if let Some(entry) = &mut entry {
             entry.retain(|attribute, _| attribute != "entryCSN" && attribute != "modifyTimestamp");
         }
@@ -118,23 +153,48 @@ impl Rig for Directory {
     }
 }
 
-async fn under_the_suite(test: &str, mode: Mode) {
+async fn under_the_suite(test: &str, mode: Mode, adjust: fn(&mut LdapConfig)) {
     if Slapd::is_there(test) {
-        behaviour::run_all(&Directory::new(mode)).await;
+        behaviour::run_all(&Directory::new(mode, adjust)).await;
     }
 }
 
 #[tokio::test]
 async fn full_access_behaves_as_every_back_end_must() {
-    under_the_suite("full_access", Mode::FullAccess).await;
+    under_the_suite("full_access", Mode::FullAccess, |_| ()).await;
 }
 
 #[tokio::test]
 async fn read_only_behaves_as_every_back_end_must() {
-    under_the_suite("read_only", Mode::ReadOnly).await;
+    under_the_suite("read_only", Mode::ReadOnly, |_| ()).await;
 }
 
 #[tokio::test]
 async fn pre_created_behaves_as_every_back_end_must() {
-    under_the_suite("pre_created", Mode::PreCreated).await;
+    under_the_suite("pre_created", Mode::PreCreated, |_| ()).await;
+}
+
+#[tokio::test]
+async fn full_access_does_so_by_attributes_of_the_site() {
+    under_the_suite("full_access by attributes", Mode::FullAccess, site_attributes).await;
+}
+
+#[tokio::test]
+async fn read_only_does_so_by_attributes_of_the_site() {
+    under_the_suite("read_only by attributes", Mode::ReadOnly, site_attributes).await;
+}
+
+#[tokio::test]
+async fn pre_created_does_so_by_attributes_of_the_site() {
+    under_the_suite("pre_created by attributes", Mode::PreCreated, site_attributes).await;
+}
+
+#[tokio::test]
+async fn full_access_does_so_by_searches_of_one_level() {
+    under_the_suite("full_access by one level", Mode::FullAccess, bonsai).await;
+}
+
+#[tokio::test]
+async fn pre_created_does_so_by_searches_of_one_level() {
+    under_the_suite("pre_created by one level", Mode::PreCreated, bonsai).await;
 }

@@ -1,4 +1,4 @@
-//! People who knock: counted, listed and mailed to the admins, over a real mail server.
+//! Mails over a real mail server: people who knock, requests for approval, accounts that nobody uses.
 
 #[path = "../../partners/cache.rs"]
 mod cache;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use motley_tests::op::{TestCa, TestOp};
-use motley_tests::sandbox::{Daemon, PamStack, Root, Sandbox, World, built, test_name, until};
+use motley_tests::sandbox::{Daemon, PamStack, Root, Sandbox, Ssh, World, built, test_name, until};
 use motley_tests::sandbox_test;
 use serde_json::Value;
 
@@ -33,6 +33,7 @@ macro_rules! mail_test {
 }
 
 mod approvals;
+mod lifecycle;
 
 const RULES: &str = "authorised_users = [somebody-else]";
 

@@ -64,7 +64,8 @@ pub(super) fn fill(text: &str, values: &HashMap<&'static str, String>) -> String
     out
 }
 
-const KNOWN: [&str; 18] = [
+/// What mails about requests put in.
+const OF_REQUESTS: [&str; 16] = [
     "hostname",
     "unique_id",
     "full_name",
@@ -77,17 +78,19 @@ const KNOWN: [&str; 18] = [
     "iss",
     "username",
     "admin_email",
-    "notifier",
-    "settings",
     "groups",
     "accept_cmd",
     "reject_cmd",
     "show_cmd",
 ];
+/// What the test mail puts in.
+const OF_TESTS: [&str; 4] = ["hostname", "admin_email", "notifier", "settings"];
 
-pub(super) fn unknown_names(text: &str) -> Vec<String> {
+/// Names in the text of this template for which nothing is put in.
+pub(super) fn unknown_names(template: &str, text: &str) -> Vec<String> {
+    let known: &[&str] = if template == super::TEST { &OF_TESTS } else { &OF_REQUESTS };
     let name = |piece: Piece<'_>| match piece {
-        Piece::Name(name) if !KNOWN.contains(&name) => Some(format!("${{{name}}}")),
+        Piece::Name(name) if !known.contains(&name) => Some(format!("${{{name}}}")),
         _ => None,
     };
     pieces(text).into_iter().filter_map(name).collect()

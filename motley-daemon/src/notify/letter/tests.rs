@@ -86,6 +86,103 @@ fn the_sites_own_text_is_taken_and_a_dollar_sign_is_kept() {
     );
 }
 
+/// The mails that a text of the site can make, each with the name of that text.
+fn mails(letters: &Letters, told: &Told<'_>) -> Vec<(&'static str, String)> {
+    let (deploy, changed) = (Occasion::Deploy, Occasion::DeployUpdate);
+    let person = |occasion| letters.to_person(occasion, told).unwrap().body;
+    let verdict = |verdict| letters.verdict(verdict, told).unwrap().body;
+    vec![
+        ("admin.deploy", letters.to_admins(deploy, told).body),
+        ("admin.deploy.update", letters.to_admins(changed, told).body),
+        ("admin.update", letters.to_admins(Occasion::Update, told).body),
+        ("user.deploy", person(deploy)),
+        ("user.deploy.update", person(changed)),
+        ("user.update", person(Occasion::Update)),
+        ("user.accepted", verdict(Verdict::Accepted)),
+        ("user.rejected", verdict(Verdict::Rejected)),
+    ]
+}
+
+/// Every name that a text about requests may hold, and what is put in below.
+const PUT_IN: [(&str, &str); 16] = [
+    ("hostname", "ssh.example"),
+    ("unique_id", "j%2F1@https%3A%2F%2Fop.example"),
+    ("full_name", "Jane Doe"),
+    ("email", "jane@example.org"),
+    ("email_verified", "verified"),
+    ("user_cmd", "motleyctl approvals accept k7dm3xqp.2"),
+    ("groups_cmd", "# part of: motleyctl approvals accept k7dm3xqp.2"),
+    ("memberships_cmd", "# part of: motleyctl approvals accept k7dm3xqp.2"),
+    ("sub", "j/1"),
+    ("iss", "https://op.example"),
+    ("username", "jdoe"),
+    ("admin_email", "admin@example.org"),
+    ("groups", "lab, wlcg"),
+    ("accept_cmd", "motleyctl approvals accept k7dm3xqp.2"),
+    ("reject_cmd", "motleyctl approvals reject k7dm3xqp.2"),
+    ("show_cmd", "motleyctl approvals show k7dm3xqp.2"),
+];
+
+#[test]
+fn every_text_of_the_site_is_used_for_its_mail_alone_with_every_name_filled() {
+    let (identity, reference) = (identity("j/1"), reference());
+    let (name, groups) =
+        (UserName::new("jdoe").unwrap(), ["lab", "wlcg"].map(|it| GroupName::new(it).unwrap()));
+    let told = Told {
+        name: Some(&name),
+        groups: groups.iter().collect(),
+        ..told(&identity, &reference, "Jane Doe")
+    };
+    let own: String =
+        PUT_IN.iter().map(|(name, _)| format!("{name}: ${{{name}}} ${name}\n")).collect();
+    let filled: String = PUT_IN.iter().map(|(name, it)| format!("{name}: {it} {it}\n")).collect();
+    let built_in = mails(&letters(&[]).0, &told);
+    for (at, (replaced, _)) in built_in.iter().enumerate() {
+        let file = format!("{replaced}.template");
+        let (letters, findings, _folder) = letters(&[(&file, &own, 0o644)]);
+        assert!(findings.is_empty(), "{replaced}: {findings:?}");
+        let mut expected = built_in.clone();
+        expected[at].1.clone_from(&filled);
+        assert_eq!(mails(&letters, &told), expected, "{replaced}");
+    }
+    for (name, text) in &built_in {
+        assert!(!text.contains('$'), "{name}: {text}");
+    }
+}
+
+#[test]
+fn for_an_account_that_is_there_the_groups_are_what_a_pasted_command_is_about() {
+    let own = "${user_cmd}\n${groups_cmd}\n${memberships_cmd}\n";
+    let (letters, _, _folder) = letters(&[("admin.update.template", own, 0o644)]);
+    let (identity, reference) = (identity("1"), reference());
+    let told = Told { kind: ApprovalKind::Groups, ..told(&identity, &reference, "Jane") };
+    let mail = letters.to_admins(Occasion::Update, &told);
+    let accept = "motleyctl approvals accept k7dm3xqp.2";
+    assert_eq!(mail.body, format!("# nothing to do\n{accept}\n# part of: {accept}\n"));
+}
+
+#[test]
+fn a_name_for_which_nothing_is_put_in_stays_and_is_told_in_every_text() {
+    let (identity, reference) = (identity("1"), reference());
+    let told = told(&identity, &reference, "Jane");
+    for (at, (name, _)) in mails(&letters(&[]).0, &told).into_iter().enumerate() {
+        let own = "${user_cmnd} ${settings} ${notifier}";
+        let (letters, findings, _folder) = letters(&[(&format!("{name}.template"), own, 0o644)]);
+        let [finding] = findings.as_slice() else { panic!("{name}: {findings:?}") };
+        let shown = finding.to_string();
+        assert!(
+            shown.contains("nothing is put in for ${user_cmnd}, ${settings}, ${notifier}"),
+            "{shown}"
+        );
+        assert_eq!(mails(&letters, &told)[at].1, own, "{name}");
+    }
+    let own = "${hostname} ${admin_email} ${sub}";
+    let (letters, findings, folder) = letters(&[("admin.test.template", own, 0o644)]);
+    assert!(findings[0].to_string().contains("nothing is put in for ${sub};"), "{findings:?}");
+    let text = letters.test(&email(folder.path())).unwrap();
+    assert_eq!(text, "ssh.example admin@example.org ${sub}");
+}
+
 #[test]
 fn r33_a_text_that_others_can_change_is_not_used() {
     let (letters, findings, _folder) = letters(&[("admin.deploy.template", "forged", 0o666)]);
@@ -108,8 +205,11 @@ fn a_person_is_written_to_only_at_one_verified_address() {
     let (letters, _, _) = letters(&[]);
     let (identity, reference) = (identity("1"), reference());
     let mut told = told(&identity, &reference, "Jane");
-    let mail = letters.to_person(Occasion::Update, &told).unwrap();
-    assert_eq!(mail.to, Addressee::Person("jane@example.org".to_owned()));
+    for occasion in [Occasion::Deploy, Occasion::DeployUpdate, Occasion::Update] {
+        let mail = letters.to_person(occasion, &told).unwrap();
+        assert_eq!(mail.to, Addressee::Person("jane@example.org".to_owned()), "{occasion:?}");
+        assert_eq!(letters.to_admins(occasion, &told).to, Addressee::Admins);
+    }
     told.email_verified = false;
     assert_eq!(letters.to_person(Occasion::Update, &told), None);
     told.email_verified = true;

@@ -71,9 +71,19 @@ fn judge_tier(case: &Value) -> Verdict {
     }
 }
 
+/// Cases that diverge, by reason.
+const DIVERGED: &[(&str, usize)] = &[
+    ("an empty text is no assurance", 20),
+    ("an unknown option is a mistake", 1),
+    ("null in a list is no assurance", 16),
+    ("the issuer must be the configured one, byte for byte", 2),
+    ("the token's issuer is no issuer", 1),
+    ("values inside values are written as JSON", 31),
+];
+
 #[test]
 fn tiers_are_those_of_the_python_stack() {
-    run("assurance.json", |case| match case["input"]["kind"].as_str().unwrap() {
+    run("assurance.json", DIVERGED, |case| match case["input"]["kind"].as_str().unwrap() {
         "expression" => judge_expression(case),
         "tier" => judge_tier(case),
         other => Verdict::Failed(format!("no such kind: {other}")),

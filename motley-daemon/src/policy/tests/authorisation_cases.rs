@@ -224,9 +224,29 @@ fn judge_info(case: &Value) -> Verdict {
     if ours == wanted { Verdict::Passed } else { Verdict::Failed(format!("{ours}")) }
 }
 
+/// Cases that diverge, by reason.
+const DIVERGED: &[(&str, usize)] = &[
+    ("a text without a list is a list of one", 1),
+    ("a wrong vo_match is found at start, not at each request", 41),
+    ("an issuer is an https URL, or http where allowed", 13),
+    ("an issuer may differ by one slash, not by more", 2),
+    ("an unknown option is a mistake", 1),
+    ("an unknown section is a mistake", 4),
+    ("audience is a list, and holds wherever it is configured", 86),
+    ("issuer and subject must be there", 2),
+    ("nobody of a provider that is not configured gets an answer", 1),
+    ("providers that differ by slashes are the same", 1),
+    ("the issuer must be the configured one, byte for byte", 2),
+    ("the subject is empty", 3),
+    ("the token's issuer is no issuer", 4),
+    ("vo_match is one, all or a number from 1", 5),
+    ("vo_match may be a number", 16),
+    ("what is no issuer is not trusted", 4),
+];
+
 #[test]
 fn people_are_let_in_as_by_the_python_stack() {
-    run("authz.json", |case| match case["input"]["kind"].as_str().unwrap() {
+    run("authz.json", DIVERGED, |case| match case["input"]["kind"].as_str().unwrap() {
         "request" => judge_request(case),
         "canonical_url" => judge_canonical(case),
         "issuer_trusted" => judge_trust(case),

@@ -286,6 +286,25 @@ fn r17_the_token_decides_what_it_is_for_not_userinfo() {
 }
 
 #[test]
+fn r17_the_token_of_an_admin_must_be_meant_for_this_service_too() {
+    let text = "[authorisation.a]\nop_url = https://op.example\nauthorise_all = yes\n\
+                authorised_admins = [s]\naudience = [ssh, other]\n";
+    let config = super::config(&json!({"config": {"motley_cue.conf": text}})).unwrap();
+    for (named, granted) in [
+        (json!({"aud": "ssh"}), true),
+        (json!({"aud": ["web", "other"]}), true),
+        (json!({"aud": "web"}), false),
+        (json!({"aud": "sshd"}), false),
+        (json!({"aud": []}), false),
+        (json!({}), false),
+    ] {
+        let sources = ClaimSources { token: named.as_object().cloned(), ..Default::default() };
+        let who = someone(sources);
+        assert_eq!(authorise_admin(&config.ops[0].policy, &who).is_granted(), granted, "{named}");
+    }
+}
+
+#[test]
 fn r45_a_million_parentheses_are_refused_without_a_stack_overflow() {
     let deep = "(".repeat(1_000_000);
     assert_eq!(Expression::parse(&deep, ""), Err(ExpressionError::TooDeep));

@@ -29,7 +29,11 @@ async fn watched() -> Watched {
     let (admission, bench) = admission().await;
     let gate = Arc::new(Gate::new(GateLimits::new(10, 10)));
     let listening = Listening::default();
-    let lasting = Lasting::new(listening.clone(), Measures::begin().unwrap(), gate);
+    let lasting = Lasting::new(
+        listening.clone(),
+        Measures::begin(crate::clock::Timestamp(1_700_000_000)).unwrap(),
+        gate,
+    );
     let health = Health { admission, lasting: Arc::new(lasting) };
     let place = crate::config::Listen::Tcp("127.0.0.1:0".parse().unwrap());
     let listener = HttpListener::open(&place).await.unwrap();
@@ -85,6 +89,7 @@ async fn health_tells_what_fails_and_nothing_about_people() {
         "# HELP motley_audit_failures_total Events that could not",
         "motley_audit_failures_total 0",
         "motley_build_info{version=\"",
+        "process_start_time_seconds 1700000000",
         "process_resident_memory_bytes ",
         "process_open_fds ",
         "motley_http_connections 1",

@@ -2,6 +2,7 @@
 
 use super::door::{OpenDoor, Plan, QUESTION, SOON, open};
 use crate::{
+    clock::{Clock, SystemClock, Timestamp},
     config::{Owners, TlsFiles},
     serve::{crowd::CrowdLimits, http::HttpLimits, tls::Tls},
 };
@@ -63,8 +64,12 @@ impl House {
     }
 
     fn load(&self) -> Result<Arc<Tls>, String> {
+        self.load_at(Arc::new(SystemClock))
+    }
+
+    fn load_at(&self, clock: Arc<dyn Clock>) -> Result<Arc<Tls>, String> {
         let owners = Owners { service: nix::unistd::geteuid().as_raw() };
-        Tls::load(&self.files, owners).map(Arc::new).map_err(|error| error.to_string())
+        Tls::load(&self.files, owners, clock).map(Arc::new).map_err(|error| error.to_string())
     }
 
     async fn open(&self) -> (OpenDoor, Arc<Tls>) {
@@ -272,14 +277,31 @@ fn r33_a_wrong_pair_stops_the_start_and_names_option_file_and_cure() {
 
 #[test]
 fn an_end_that_is_near_or_past_is_told() {
-    for (expires, told) in [((2021, 1, 1), "has expired"), ((2090, 1, 1), "")] {
-        let house = House::new(&pair(Some(expires)));
+    // 1 January 2090, in seconds.
+    let ends = 3_786_912_000;
+    let house = House::new(&pair(Some((2090, 1, 1))));
+    for (seconds_before, told) in [
+        (15 * 86_400, ""),
+        (13 * 86_400 + 60, "expires soon: renew it certificate"),
+        (86_400, "days=1"),
+        (0, "has expired"),
+        (-1, "has expired"),
+    ] {
         let log = Log::default();
         let writer = log.clone();
         let lines = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        tracing::subscriber::with_default(lines, || house.load().unwrap());
+        let clock = Arc::new(Still(Timestamp(ends - seconds_before)));
+        tracing::subscriber::with_default(lines, || house.load_at(clock).unwrap());
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         assert!(text.contains(told) && text.is_empty() == told.is_empty(), "{text}");
+    }
+}
+
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
     }
 }
 

@@ -5,7 +5,10 @@ mod validity;
 
 pub use files::TlsError;
 
-use crate::config::{Owners, TlsFiles};
+use crate::{
+    clock::Clock,
+    config::{Owners, TlsFiles},
+};
 use files::{Loaded, Stamp};
 use rustls::{
     ServerConfig,
@@ -16,7 +19,7 @@ use rustls::{
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::{sync::watch, time::Instant};
 use tokio_rustls::TlsAcceptor;
@@ -35,6 +38,7 @@ pub struct Tls {
     files: TlsFiles,
     owners: Owners,
     looked_at: Mutex<Stamp>,
+    clock: Arc<dyn Clock>,
 }
 
 /// The certificate that new connections get.
@@ -59,11 +63,11 @@ impl ResolvesServerCert for Served {
 }
 
 impl Tls {
-    /// Reads certificate and key.
+    /// Reads certificate and key, and warns when they end soon by this clock.
     ///
     /// # Errors
     /// When they can't be read, don't belong together, or others could read or change them.
-    pub fn load(files: &TlsFiles, owners: Owners) -> Result<Self, TlsError> {
+    pub fn load(files: &TlsFiles, owners: Owners, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
         let stamp = Stamp::of(files);
         let loaded = Loaded::read(files, owners)?;
         let served = Arc::new(Served(RwLock::new(Arc::new(loaded))));
@@ -81,6 +85,7 @@ impl Tls {
             files: files.clone(),
             owners,
             looked_at: Mutex::new(stamp),
+            clock,
         };
         tls.tell_expiry();
         Ok(tls)
@@ -140,8 +145,7 @@ impl Tls {
         // Exact for all dates that a certificate may have.
         #[allow(clippy::cast_precision_loss)]
         metrics::gauge!("motley_tls_certificate_expiry_seconds").set(ends as f64);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let left = ends.saturating_sub(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        let left = ends.saturating_sub(self.clock.now().0);
         let certificate = self.files.certificate.display();
         if left <= 0 {
             tracing::error!(%certificate, "the TLS certificate has expired; clients refuse it: renew it");
