@@ -250,3 +250,50 @@ client_test! {
         Ok(())
     }
 }
+
+client_test! {
+    fn both_clients_show_a_signed_token_alike_but_for_the_signature(sb, program) {
+        let world = World::start(sb)?;
+        // One that the original knows, and nobody answers for in here.
+        let issuer = "https://aai.egi.eu/auth/realms/egi";
+        let token = world.op.token("alice").claim("iss", issuer).sign();
+        let words = ["info", "--token", &token];
+        let theirs = client(program, &world, sb, &words).run(sb)?;
+        let ours = client(&built("mccli")?, &world, sb, &words).run(sb)?;
+        let title = " Information stored inside the provided Access Token ====\n";
+        let inside = |outcome: &Outcome| -> Value {
+            let text = outcome.stdout.split_once(title).map(|(_, text)| text).unwrap_or_default();
+            let mut values = serde_json::Deserializer::from_str(text).into_iter();
+            values.next().and_then(Result::ok).unwrap_or_default()
+        };
+        let (mut old, new) = (inside(&theirs), inside(&ours));
+        let signature = old.as_object_mut().and_then(|members| members.remove("signature"));
+        assert!(signature.is_some(), "{theirs:?}");
+        assert_eq!(old, new);
+        let titles = ["===="];
+        assert_eq!(lines_of(&theirs, &titles), lines_of(&ours, &titles));
+        for outcome in [&theirs, &ours] {
+            let last = outcome.stdout.trim_end().lines().last().unwrap_or_default();
+            let left = last.strip_prefix("Token valid for ").and_then(|it| it.strip_suffix(" more seconds."));
+            let left: f64 = left.unwrap_or_else(|| panic!("{outcome:?}")).parse()?;
+            assert!((3500.0..=3600.0).contains(&left), "{last}");
+        }
+
+        let over = world.op.token("alice").claim("iss", issuer).lifetime(-30).sign();
+        let words = ["info", "--token", &over];
+        let theirs = client(program, &world, sb, &words).run(sb)?;
+        let ours = client(&built("mccli")?, &world, sb, &words).run(sb)?;
+        let beginning = ["error: No information available"];
+        assert_eq!(lines_of(&theirs, &beginning), lines_of(&ours, &beginning));
+        assert_eq!((theirs.code, ours.code, lines_of(&ours, &beginning).len()), (Some(1), Some(1), 1));
+
+        // Of any other issuer the original has nothing but a traceback.
+        let signed = world.op.token("alice").sign();
+        let words = ["info", "--token", &signed];
+        let theirs = client(program, &world, sb, &words).run(sb)?;
+        assert!(theirs.stderr.contains("Traceback") && theirs.code == Some(1), "{theirs:?}");
+        let ours = client(&built("mccli")?, &world, sb, &words).ca(world.ca.path()).run(sb)?;
+        assert!(ours.stdout.contains("\"email\": \"alice@example.org\""), "{ours:?}");
+        Ok(())
+    }
+}

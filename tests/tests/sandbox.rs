@@ -160,6 +160,24 @@ sandbox_test! {
 }
 
 sandbox_test! {
+    fn the_last_words_of_programs_on_terminals_are_seen_however_busy_the_machine_is(_sb) {
+        // More writers than a machine has processors: those who read come late.
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            let runners: Vec<_> = (0..100).map(|_| scope.spawn(|| -> anyhow::Result<()> {
+                for _ in 0..10 {
+                    let mut command = Command::new("sh");
+                    command.args(["-c", "echo first; seq 1 20000 >/dev/null; sleep 0.05; echo last"]);
+                    let outcome = Terminal::start(&command)?.wait(SOON * 6)?;
+                    assert_eq!(outcome.stdout, "first\r\nlast\r\n");
+                }
+                Ok(())
+            })).collect();
+            runners.into_iter().try_for_each(|runner| runner.join().expect("a runner"))
+        })
+    }
+}
+
+sandbox_test! {
     fn private_directories_work_as_copies_too(sb) {
         if sb.layers() == Layers::Overlay {
             // Asked for from outside, so start a second sandbox in this one.

@@ -107,12 +107,16 @@ pub(super) fn run(options: &Options, host: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// Where no source was even named, a host would help as well.
+/// A host would help as well, whatever became of the sources.
 fn nothing(error: Error) -> Error {
     match error {
-        Error::NoToken(text) if text.starts_with("No Access Token found") => Error::NoToken(
-            "No information available: please provide a hostname and/or an Access Token. Try 'mccli info --help' for usage information.".to_owned(),
-        ),
+        Error::NoToken(text) if text.starts_with("No Access Token found") => {
+            let reasons = text.lines().skip(1).filter(|line| line.starts_with(' '));
+            let reasons: String = reasons.map(|line| format!("\n{line}")).collect();
+            Error::NoToken(format!(
+                "No information available: please provide a hostname and/or an Access Token. Try 'mccli info --help' for usage information.{reasons}"
+            ))
+        }
         other => other,
     }
 }

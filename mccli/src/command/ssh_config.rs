@@ -93,13 +93,15 @@ fn print_for_the_shell(line: &SshConfigLine) -> Result<()> {
     let own = std::env::current_exe()?;
     let ssh = own.with_file_name("mccli-ssh");
     let word = shell_words::quote(&ssh.to_string_lossy());
+    // The shell reads an alias once more, and rsync takes its variable apart by itself.
+    let twice = shell_words::quote(&word);
     report::result(&format!(
         "# Each connection logs in by itself. For the start-up file of your shell:\n\
-         alias ssh={word}\n\
+         alias ssh={twice}\n\
          alias scp={}\n\
          alias sftp={}\n\
          export GIT_SSH={word}\n\
-         export RSYNC_RSH={word}\n\
+         export RSYNC_RSH={twice}\n\
          export ANSIBLE_SSH_EXECUTABLE={word}\n",
         shell_words::quote(&format!("scp -S {word}")),
         shell_words::quote(&format!("sftp -S {word}")),

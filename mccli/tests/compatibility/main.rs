@@ -8,13 +8,14 @@ mod double;
 mod dry_runs;
 mod score;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use double::{
     HOST, Stage,
     service::{Manner, Service},
     texts,
 };
 use score::Score;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Members of the data that are prose or figures, or that others' members repeat.
@@ -231,7 +232,36 @@ fn the_blocks_of_info_have_their_titles_and_order() {
     score.same("indented by four", ran.out.contains("\n    \"login_info\": {\n"));
     let unknown = ran.out.contains("The token does not name its provider.");
     score.differs("userinfo of an issuer that is not built in", "userinfo", unknown);
+    a_token_that_says_something(&mut score);
     score.print("blocks of info");
+}
+
+/// The block of a JWT, whose provider is not there.
+fn a_token_that_says_something(score: &mut Score) {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let (header, body) = (
+        json!({"alg": "RS256"}),
+        json!({"iss": "https://127.0.0.1:1", "sub": "alice", "exp": 4_000_000_000_u32}),
+    );
+    let token = format!("{}.{}.c2lnbmF0dXJl", part(&header), part(&body));
+    let ran = run(&["info", "--token", &token], &[]);
+    let block = ran.out.split(" ====\n").nth(1).unwrap_or_default();
+    let inside = serde_json::Deserializer::from_str(block).into_iter::<Value>().next();
+    let inside = inside.unwrap().unwrap();
+    score.same("header of a JWT", inside["header"] == header);
+    score.same("body of a JWT", inside["body"] == body);
+    let left_out = inside.get("signature").is_none() && !ran.out.contains("c2lnbmF0dXJl");
+    score.differs("signature of a JWT", "signature", left_out);
+    let left = ran.out.trim_end().rsplit('\n').next().unwrap_or_default();
+    score.same(
+        format!("how long it lasts: {left}"),
+        fits("Token valid for {seconds} more seconds.", left),
+    );
+    // Of a token that is over, both say as little as of none.
+    let over = part(&json!({"iss": "https://127.0.0.1:1", "exp": 1}));
+    let ran = run(&["info", "--token", &format!("{}.{over}.c2ln", part(&header))], &[]);
+    let told = ran.errors.starts_with("error: No information available: ");
+    score.same("a token that is over", ran.code == Some(1) && told);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Where this client differs on purpose: a word for the case, and why.
-const DIVERGENCES: [(&str, &str); 14] = [
+const DIVERGENCES: [(&str, &str); 15] = [
     ("own ssh", "ssh itself runs: its exit code, words, streams and terminal are untouched"),
     ("scp", "scp itself runs, with and without a terminal and with all its options"),
     ("scp usage", "a line that lacks a word is a usage error"),
@@ -21,6 +21,7 @@ const DIVERGENCES: [(&str, &str); 14] = [
     ("no version check", "no package index is ever asked"),
     ("warnings", "warnings are shown unless --quiet or --log-level says otherwise"),
     ("userinfo", "the userinfo of any provider is found by discovery"),
+    ("signature", "the signature is left out: with it, what is shown would be the token itself"),
 ];
 
 #[derive(Default)]

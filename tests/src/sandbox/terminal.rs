@@ -2,26 +2,33 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 
 use super::client::{Outcome, ended};
 use super::until;
+
+/// How long a terminal that others still hold must show nothing new to have shown all.
+const QUIET: Duration = Duration::from_secs(1);
+/// Longest wait for that.
+const QUIET_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running program whose controlling terminal is ours.
 #[derive(Debug)]
 pub struct Terminal {
     child: Child,
     keyboard: File,
-    device: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Ends when nobody holds the terminal any more and all that was shown is in `screen`.
+    recorder: JoinHandle<()>,
     /// How much of the screen earlier [`Terminal::expect`] calls have consumed.
     seen: usize,
     started: Instant,
@@ -34,10 +41,8 @@ impl Terminal {
     /// # Errors
     /// When there is no pseudo-terminal, or no `setsid` (util-linux).
     pub fn start(command: &Command) -> Result<Self> {
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = openpty(&size, None).context("cannot open a pseudo-terminal")?;
-        close_on_exec(&pty.master)?;
-        close_on_exec(&pty.slave)?;
+        let (keyboard, device) = open().context("cannot open a pseudo-terminal")?;
+        set_size(&keyboard, 80, 24)?;
         let mut leader = Command::new("setsid");
         leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -50,15 +55,15 @@ impl Terminal {
             leader.current_dir(dir);
         }
         let child = leader
-            .stdin(Stdio::from(pty.slave.try_clone()?))
-            .stdout(Stdio::from(pty.slave.try_clone()?))
-            .stderr(Stdio::from(pty.slave.try_clone()?))
+            .stdin(Stdio::from(device.try_clone()?))
+            .stdout(Stdio::from(device.try_clone()?))
+            .stderr(Stdio::from(device))
             .spawn()
             .context("cannot start setsid")?;
-        let keyboard = File::from(pty.master);
-        let screen = record(keyboard.try_clone()?);
-        let device = File::from(pty.slave);
-        Ok(Self { child, keyboard, device, screen, seen: 0, started: Instant::now() })
+        // As long as the device is open here, it never hangs up, and its end is anybody's guess.
+        drop(leader);
+        let (screen, recorder) = record(keyboard.try_clone()?);
+        Ok(Self { child, keyboard, screen, recorder, seen: 0, started: Instant::now() })
     }
 
     /// Waits until `text` appears after what was matched before; returns what came up to its end.
@@ -69,15 +74,17 @@ impl Terminal {
         let start = Instant::now();
         loop {
             // Asked before looking, so that the last words of a program that ended still count.
-            let over = start.elapsed() > limit || self.child.try_wait()?.is_some();
-            if over {
+            let has_ended = self.child.try_wait()?.is_some();
+            let over = has_ended || start.elapsed() > limit;
+            if has_ended {
                 self.settle();
             }
             if let Some(found) = self.take_match(text) {
                 return Ok(found);
             }
             if over {
-                bail!("{text:?} did not appear within {limit:?}; screen:\n{}", self.screen());
+                let end = if has_ended { " before the program ended" } else { "" };
+                bail!("{text:?} did not appear within {limit:?}{end}; screen:\n{}", self.screen());
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -96,8 +103,7 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub fn type_line(&mut self, text: &str) -> Result<()> {
-        self.type_text(text)?;
-        self.type_text("\r")
+        self.type_text(&format!("{text}\r"))
     }
 
     /// Everything shown so far.
@@ -111,14 +117,7 @@ impl Terminal {
     /// # Errors
     /// When `stty` fails.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<()> {
-        let status = Command::new("stty")
-            .args(["cols", &columns.to_string(), "rows", &rows.to_string()])
-            .stdin(Stdio::from(self.device.try_clone()?))
-            .status()?;
-        if !status.success() {
-            bail!("stty failed ({status})");
-        }
-        Ok(())
+        set_size(&self.keyboard, columns, rows)
     }
 
     /// Process id of the program.
@@ -155,17 +154,19 @@ impl Terminal {
         Some(found)
     }
 
-    /// Waits until no more output comes, at most 200 ms: the kernel may still hold some.
+    /// Waits until all that the program showed is on the screen: to the terminal's hanging up, or,
+    /// where it left somebody behind who holds the terminal, until nothing more comes.
     fn settle(&self) {
         let start = Instant::now();
-        let mut length = 0;
-        while start.elapsed() < Duration::from_millis(200) {
-            thread::sleep(Duration::from_millis(20));
-            let now = lock(&self.screen).len();
-            if now == length && now > 0 {
+        let mut latest = (0, start);
+        while !self.recorder.is_finished() && start.elapsed() < QUIET_LIMIT {
+            let length = lock(&self.screen).len();
+            if length != latest.0 {
+                latest = (length, Instant::now());
+            } else if latest.1.elapsed() > QUIET {
                 return;
             }
-            length = now;
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -177,28 +178,46 @@ impl Drop for Terminal {
     }
 }
 
+/// Both ends of a new pseudo-terminal. No program that is started meanwhile gets one of them along.
+fn open() -> Result<(File, File)> {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let mut options = File::options();
+    let device = options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
+    let device = device.open(ptsname_r(&master)?)?;
+    Ok((File::from(master.as_fd().try_clone_to_owned()?), device))
+}
+
+fn set_size(keyboard: &File, columns: u16, rows: u16) -> Result<()> {
+    let status = Command::new("stty")
+        .args(["cols", &columns.to_string(), "rows", &rows.to_string()])
+        .stdin(Stdio::from(keyboard.try_clone()?))
+        .status()?;
+    if !status.success() {
+        bail!("stty failed ({status})");
+    }
+    Ok(())
+}
+
 /// Copies all output into memory, in a thread that ends with the terminal.
-fn record(mut output: File) -> Arc<Mutex<Vec<u8>>> {
+fn record(mut output: File) -> (Arc<Mutex<Vec<u8>>>, JoinHandle<()>) {
     let screen = Arc::new(Mutex::new(Vec::new()));
     let recorder = Arc::clone(&screen);
-    thread::spawn(move || {
+    let thread = thread::spawn(move || {
         let mut chunk = [0_u8; 4096];
-        while let Ok(length) = output.read(&mut chunk) {
-            if length == 0 {
-                return;
+        loop {
+            match output.read(&mut chunk) {
+                Ok(length @ 1..) => lock(&recorder).extend(chunk.iter().take(length)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                // Nobody holds the terminal any more: EIO on Linux.
+                Ok(0) | Err(_) => return,
             }
-            lock(&recorder).extend(chunk.iter().take(length));
         }
     });
-    screen
+    (screen, thread)
 }
 
 fn lock(screen: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     screen.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Else the program would hold its own terminal's other end open and never see it hang up.
-fn close_on_exec(fd: &OwnedFd) -> Result<()> {
-    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    Ok(())
 }

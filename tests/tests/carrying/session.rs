@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
-use motley_tests::sandbox::{PamStack, Sandbox, Sshd, Terminal, World, built};
+use motley_tests::sandbox::{Mccli, PamStack, Sandbox, Sshd, Terminal, World, built};
 use motley_tests::sandbox_test;
 
 use super::road::{Road, assert_success, binary_file};
@@ -64,22 +64,30 @@ fn with_banner(sb: &Sandbox) -> Result<World> {
 }
 
 sandbox_test! {
-    fn no_banner_and_no_verbose_output_hides_the_prompt_in_50_logins(sb) {
+    fn no_banner_and_no_verbose_output_hides_the_prompt_in_100_logins(sb) {
         let road = Road::to(sb, with_banner(sb)?)?;
         let token = road.world.op.token("alice").sign();
         let file = road.token_file(sb, &token)?;
         let ca = road.world.ca.path();
         thread::scope(|scope| -> Result<()> {
-            let runners: Vec<_> = (0..5).map(|runner| {
+            let runners: Vec<_> = (0..5).map(|_| {
                 let file = &file;
                 scope.spawn(move || -> Result<()> {
-                    for round in 0..10 {
-                        let loud = if (runner + round) % 2 == 0 { "-v" } else { "-4" };
+                    for round in 0..20 {
+                        let loud = if round % 2 == 0 { "-v" } else { "-4" };
                         let words = ["--token-file", file, "ssh", loud, "one.test", "id -un"];
-                        let outcome = motley_tests::sandbox::Mccli::new(words)?.ca(ca).run(sb)?;
+                        let mccli = Mccli::new(words)?.ca(ca);
+                        // With and without -v, and every fourth as a person sees it.
+                        let on_terminal = round % 8 >= 6;
+                        let outcome = if on_terminal { mccli.on_terminal(&[])? } else { mccli.run(sb)? };
                         assert_success(&outcome);
-                        assert_eq!(outcome.stdout, "alice\n");
-                        assert!(outcome.stderr.contains("Welcome!"), "{}", outcome.stderr);
+                        let shown = format!("{}{}", outcome.stdout, outcome.stderr);
+                        assert!(shown.contains("Welcome!"), "{shown}");
+                        assert_eq!(shown.contains("debug1: "), loud == "-v", "{shown}");
+                        match on_terminal {
+                            true => assert!(outcome.stdout.contains("\nalice\r\n"), "{shown}"),
+                            false => assert_eq!(outcome.stdout, "alice\n"),
+                        }
                     }
                     Ok(())
                 })
@@ -88,7 +96,31 @@ sandbox_test! {
                 runner.join().expect("a runner")?;
             }
             Ok(())
-        })
+        })?;
+        assert_eq!(road.granted(sb), 100);
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn a_proxy_command_leads_through_a_host_that_mccli_logs_in_at_and_changes_no_byte(sb) {
+        let road = Road::start(sb)?;
+        let token = road.world.op.token("alice").sign();
+        let file = road.token_file(sb, &token)?;
+        sb.add_user("t_inner")?;
+        let key = sb.authorise_key("t_inner")?;
+        let (from, to) = (sb.dir().join("from"), sb.dir().join("to"));
+        let data = binary_file(&from, 3_000_000)?;
+        let line = format!(
+            "ssh -i {} -o IdentitiesOnly=yes -o 'ProxyCommand={} --token-file {file} ssh -W %h:%p two.test' t_inner@127.0.0.3 'cat; id -un >&2; exit 6' < {} > {}",
+            key.path.display(), built("mccli")?.display(), from.display(), to.display()
+        );
+        let outcome = road.program(sb, &token, "sh", &["-c", &line])?.run(sb)?;
+        assert_eq!(outcome.code, Some(6), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("t_inner\n"), "{}", outcome.stderr);
+        assert!(fs::read(&to)? == data);
+        assert_eq!(road.granted(sb), 1, "the way there, and no login at its end");
+        Ok(())
     }
 }
 
