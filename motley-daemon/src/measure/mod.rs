@@ -23,7 +23,8 @@ pub const BUCKETS: [f64; 13] =
 pub struct Measures(PrometheusHandle);
 
 impl Measures {
-    /// Begins to measure in a process that started at this time. Before that, and without it, measuring costs next to nothing.
+    /// Begins to measure in a process that started at this time. Before that, and without it, measuring
+    /// costs next to nothing.
     ///
     /// # Errors
     /// When the process measures already.
