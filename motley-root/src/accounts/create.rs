@@ -1,6 +1,6 @@
 //! Makes accounts, step by step so that each can be finished or taken back, and adopts existing ones.
 
-use super::{Accounts, Step, ended_badly, failed, name_service};
+use super::{Accounts, Asker, Step, ended_badly, failed, name_service};
 use crate::{
     database::{Snapshot, UserEntry},
     guard::ExistingHomes,
@@ -17,7 +17,29 @@ use motley_proto::{
 use std::path::PathBuf;
 
 impl Accounts {
-    pub(super) fn create(&self, plan: &NewAccount) -> TaskAnswer {
+    /// Who comes back in the middle of a removal has it finished first, in turns of its own: ending
+    /// sessions takes seconds.
+    pub(super) fn create_in_turns(&self, plan: &NewAccount, asker: &dyn Asker) -> TaskAnswer {
+        {
+            let _turn = self.take_turn_for(asker)?;
+            if !self.is_going(plan) {
+                return self.create(plan);
+            }
+            self.check_plan(plan)?;
+        }
+        self.remove_in_turns(&plan.identity, &plan.name, asker)?;
+        let _turn = self.take_turn_for(asker)?;
+        self.create(plan)
+    }
+
+    fn is_going(&self, plan: &NewAccount) -> bool {
+        self.with_book(|book| match book.standing(&plan.identity, &plan.name, plan.uid) {
+            Ok(Standing::Own(record)) => matches!(record.stage, Stage::Removing(_)),
+            _ => false,
+        })
+    }
+
+    fn create(&self, plan: &NewAccount) -> TaskAnswer {
         self.check_plan(plan)?;
         let standing =
             self.with_book(|book| book.standing(&plan.identity, &plan.name, plan.uid))?;
@@ -30,10 +52,8 @@ impl Accounts {
                     self.note_expiry_ahead(&plan.name)?;
                 }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
-                (Stage::Removing(going), _) => {
-                    self.end_and_finish(&plan.identity, &plan.name, plan.uid, &going)?;
-                    self.begin(plan, &self.read()?, Standing::Returning)?;
-                }
+                // Another removal began since the last one ended.
+                (Stage::Removing(_), _) => return Err(TaskRefusal::Busy),
             },
             (_, Some(entry)) => self.take_over(plan, &entry, &seen)?,
             (standing, None) => self.begin(plan, &seen, standing)?,

@@ -1,5 +1,6 @@
 //! Carries out tasks: each is checked by guard and ledger first, and changes are made one at a time.
 
+mod alone;
 mod create;
 mod directory;
 mod expiry;
@@ -16,6 +17,7 @@ pub use recover::{Outcome, Recovered};
 
 use crate::{
     adapter::Wishes,
+use self::alone::Busy;
     database::{Database, NameService, ReadError, Snapshot, UserEntry},
     defaults::{SiteDefaults, listed_shells},
     guard::{self, Limits},
@@ -135,7 +137,9 @@ pub struct Accounts {
     ledger: RwLock<Ledger>,
     turn: Mutex<()>,
     /// Accounts whose script runs now.
-    scripts: Mutex<BTreeSet<UserName>>,
+    scripts: Busy,
+    /// Accounts in whose homes keys are written or taken away now.
+    keys: Busy,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -148,13 +152,15 @@ impl Accounts {
     /// Brings ledger and world together; [`Accounts::recover`] comes next, and some time later
     /// [`Accounts::resume_removals`].
     pub fn new(world: World, ledger: Ledger) -> Self {
-        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()), scripts: Mutex::default() }
+        let (scripts, keys) = (Busy::default(), Busy::default());
+        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()), scripts, keys }
     }
 
     /// Carries out one task.
     ///
     /// Any number of threads may call this: tasks that change accounts wait for each other, looking
-    /// at accounts and ending sessions, also those of an account that is removed, wait for nobody.
+    /// at accounts, writing keys and ending sessions, also those of an account that is removed, wait
+    /// for nobody.
     ///
     /// # Errors
     /// The refusal to send back; nothing was changed, or what was begun was rolled back, or it
@@ -193,6 +199,8 @@ impl Accounts {
             }
         }
     }
+            Task::Create(plan) => self.create_in_turns(plan, asker),
+            Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys, asker),
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,13 +232,13 @@ impl Accounts {
             | Task::RunHook { .. }
             | Task::Sessions { .. }
             | Task::Remove { .. } => Err(failed("choose the task", "it takes no turn, or its own")),
-            Task::Create(plan) => self.create(plan),
             Task::Adopt { identity, name } => self.adopt(identity, name),
             Task::SetGroups { identity, name, join, leave } => {
                 self.set_groups(identity, name, join, leave)
             }
+            | Task::SetKeys { .. }
+            | Task::Create(_)
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
-            Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys),
             Task::Expire { identity, name } => self.expire(identity, name),
             Task::Unexpire { identity, name, marks } => self.unexpire(identity, name, *marks),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
