@@ -4,6 +4,7 @@ mod alone;
 mod create;
 mod directory;
 mod expiry;
+mod groups;
 mod hold;
 mod hook;
 mod keys;

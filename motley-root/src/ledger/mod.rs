@@ -317,6 +317,8 @@ impl Book {
             Some(record) if record.name == *name && record.uid == uid => {
                 return Ok(Standing::Own(Box::new(record.clone())));
             }
+    /// Gids of all groups that were ever made.
+    gids: BTreeSet<u32>,
             Some(record) => return Err(Contradiction::Identity(record.name.clone())),
             None => {}
         }
@@ -372,12 +374,8 @@ impl Book {
     }
 
     /// Gids of all groups that were ever made, whether or not they still exist.
-    pub fn made_gids(&self) -> BTreeSet<u32> {
-        let made = self.groups.values().filter_map(|stage| match stage {
-            GroupStage::Made(gid) => Some(*gid),
-            GroupStage::Reserved => None,
-        });
-        made.collect()
+    pub fn made_gids(&self) -> &BTreeSet<u32> {
+        &self.gids
     }
 
     /// Groups that were about to be made when the process ended.
@@ -511,6 +509,7 @@ impl Book {
         self.accounts.insert(identity, record);
     }
 
+                self.gids.insert(gid);
     fn release(&mut self, name: &UserName) {
         let Some(identity) = self.names.get(name) else { return };
         if let Some(record) = self.accounts.remove(identity).filter(|record| !record.returning) {
