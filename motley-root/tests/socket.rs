@@ -326,6 +326,7 @@ fn r36_a_handful_of_capabilities_is_enough_for_every_task() {
             join: vec![group("cms")],
             leave: vec![group("atlas")],
         },
+        Task::SetPrimaryGroup { identity: i(), name: n(), group: group("cms") },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
         Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
@@ -399,7 +400,6 @@ fn r33_it_refuses_to_start_with_a_reason_and_a_cure() {
     assert!(refusal_to_start(&[]).contains("is in use by another motley-root"));
 }
 
-#[test]
 /// The defaults are wider than what may stand in the file.
 #[test]
 fn r33_limits_behind_a_link_that_leads_nowhere_are_not_taken_for_none() {
@@ -425,6 +425,7 @@ fn r33_limits_behind_a_link_that_leads_nowhere_are_not_taken_for_none() {
     account(ask(&Task::Create(plan("jdoe", 5001))).unwrap());
 }
 
+#[test]
 fn it_refuses_to_run_as_anybody_but_root() {
     if !enter() {
         return;
