@@ -99,9 +99,10 @@ pub struct Deployed {
     pub account: Account,
     /// True when it did not exist before.
     pub created: bool,
-    /// Supplementary groups newly joined, the primary group of a new account left out.
+    /// Groups newly joined, the primary group of a new account left out, and one that took the place of
+    /// another among them.
     pub joined: Vec<GroupName>,
-    /// Groups left.
+    /// Groups left, a primary group that was replaced among them.
     pub left: Vec<GroupName>,
 }
 
@@ -119,6 +120,16 @@ pub struct GroupChanges {
     pub joined: Vec<GroupName>,
     /// Left.
     pub left: Vec<GroupName>,
+}
+
+impl GroupChanges {
+    /// Counts a primary group that took the place of another, whose name may be gone.
+    pub(crate) fn count_primary(&mut self, new: Option<GroupName>, gone: Option<GroupName>) {
+        self.joined.extend(new);
+        self.left.extend(gone);
+        self.joined.sort_unstable();
+        self.left.sort_unstable();
+    }
 }
 
 /// Why a back end did not do it.
@@ -341,6 +352,29 @@ pub trait Backend: Send + Sync {
     /// As [`Backend::find`].
     async fn primary_group(&self, _name: &UserName) -> Result<Option<GroupName>, BackendError> {
         Ok(None)
+    }
+
+    /// Primary group of the account if this back end gave it, and so may replace it. One that an admin
+    /// chose is none.
+    ///
+    /// # Errors
+    /// As [`Backend::find`].
+    async fn managed_primary(&self, _name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        Ok(None)
+    }
+
+    /// Puts another group in the place of the primary group that this back end gave. A membership in it
+    /// that the back end gave becomes this one.
+    ///
+    /// # Errors
+    /// As [`Backend::set_groups`]; [`BackendError::Refused`] for a primary group that an admin chose.
+    async fn set_primary_group(
+        &self,
+        _identity: &Identity,
+        _name: &UserName,
+        _group: &GroupName,
+    ) -> Result<(), BackendError> {
+        Err(BackendError::Unsupported("primary groups are not replaced here".to_owned()))
     }
 
     /// True when all nodes of a service see the same accounts.

@@ -187,6 +187,30 @@ fn regroup(kept: &mut Kept, wanted: &[GroupName]) -> GroupChanges {
     GroupChanges { joined, left }
 }
 
+/// A primary group that was given here does not outlast the claim.
+fn follow_primary(kept: &mut Kept, intent: &Intent) -> GroupChanges {
+    let gone = kept.primary.clone().filter(|has| !intent.groups.contains(has));
+    let Some(gone) = gone else {
+        return regroup(kept, &supplementary(intent, kept.primary.as_ref()));
+    };
+    let new = intent.groups.primary.clone();
+    let was_member = replace_primary(kept, &new);
+    let mut changes = regroup(kept, &supplementary(intent, Some(&new)));
+    changes.count_primary(Some(new).filter(|_| !was_member), Some(gone));
+    changes
+}
+
+/// True if the account was a member of the group before.
+fn replace_primary(kept: &mut Kept, group: &GroupName) -> bool {
+    let was_member = kept.account.groups.iter().any(|name| name == group.as_str());
+    if kept.managed.contains(group) {
+        kept.managed.retain(|other| other != group);
+        kept.account.groups.retain(|name| name != group.as_str());
+    }
+    kept.primary = Some(group.clone());
+    was_member
+}
+
 fn supplementary(intent: &Intent, primary: Option<&GroupName>) -> Vec<GroupName> {
     let groups = intent.groups.supplementary.iter();
     groups.filter(|group| Some(*group) != primary).cloned().collect()
@@ -274,7 +298,7 @@ impl Backend for MemoryBackend {
         }
         let mut changes = GroupChanges::default();
         if kept.account.state != AccountState::Suspended {
-            changes = regroup(kept, &supplementary(intent, kept.primary.as_ref()));
+            changes = follow_primary(kept, intent);
             kept.account.shell = intent.shell.as_str().to_owned();
             kept.account.state = state_of(&kept.account.shell);
         }
@@ -349,6 +373,25 @@ impl Backend for MemoryBackend {
 
     async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
         Ok(self.lock().accounts.get(name).and_then(|kept| kept.primary.clone()))
+    }
+
+    async fn managed_primary(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        self.primary_group(name).await
+    }
+
+    async fn set_primary_group(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        group: &GroupName,
+    ) -> Result<(), BackendError> {
+        self.change("set_primary_group", identity, name, |kept| match kept.primary {
+            Some(_) => {
+                replace_primary(kept, group);
+                Ok(())
+            }
+            None => Err(BackendError::Refused("the primary group was not given here".to_owned())),
+        })?
     }
 
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {

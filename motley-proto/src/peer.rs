@@ -66,6 +66,7 @@ impl WhoMay for Task {
             | Task::Create(_)
             | Task::Adopt { .. }
             | Task::SetGroups { .. }
+            | Task::SetPrimaryGroup { .. }
             | Task::SetShell { .. }
             | Task::Expire { .. }
             | Task::Unexpire { .. }

@@ -104,6 +104,15 @@ pub enum Task {
         /// Groups to leave, if motley joined them.
         leave: Vec<GroupName>,
     },
+    /// Replaces the primary group that motley gave the account; one that the local admin chose stays.
+    SetPrimaryGroup {
+        /// Whose account it is.
+        identity: Identity,
+        /// Its name.
+        name: UserName,
+        /// The group that takes its place; made if it does not exist.
+        group: GroupName,
+    },
     /// Sets the login shell.
     SetShell {
         /// Whose account it is.
@@ -207,6 +216,9 @@ pub struct AccountFacts {
     pub gid: u32,
     /// Name of the primary group, if the gid has one.
     pub primary_group: Option<String>,
+    /// True if motley gave the account this primary group, by the ledger.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub managed_primary: bool,
     /// Supplementary groups, by name, sorted.
     pub groups: Vec<String>,
     /// Those of [`AccountFacts::groups`] that motley joined, by the ledger.

@@ -1,15 +1,16 @@
 //! The marked part of an `authorized_keys` file, written without being led anywhere by its owner.
 //!
 //! The home is its owner's, who may swap anything in it at any moment while root works there. So
-//! each directory is opened once, not followed if it is a link, and looked at through its
-//! descriptor; the file is never opened for writing but replaced by a new one.
+//! each directory is opened once, not followed if it is a link nor entered if it is a mount, which may
+//! never answer, and looked at through its descriptor; the file is never opened for writing but replaced
+//! by a new one.
 
 use motley_proto::SshKey;
 use nix::{
     dir::Dir,
     errno::Errno,
-    fcntl::{AtFlags, OFlag, openat, renameat},
-    sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, mkdirat},
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2, renameat},
+    sys::stat::{FileStat, Mode, fchmod, fstat, mkdirat},
     unistd::{Gid, Uid, UnlinkatFlags, fchown, fsync, unlinkat},
 };
 use std::{
@@ -33,6 +34,16 @@ const OPEN: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_CLOEXEC)
     // Opening a pipe would wait for its other end.
     .union(OFlag::O_NONBLOCK);
+
+const IS_MOUNT: &str = "is a mount, which is not entered";
+
+/// Opens what stands there, unless it is a link or a mount, also one of the same file system.
+fn open_here(parent: &OwnedFd, name: &str, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlag::RESOLVE_NO_XDEV
+        | ResolveFlag::RESOLVE_NO_SYMLINKS
+        | ResolveFlag::RESOLVE_BENEATH;
+    openat2(parent, name, OpenHow::new().flags(flags).resolve(resolve))
+}
 
 /// Why the keys were not written.
 #[derive(Debug, thiserror::Error)]
@@ -115,10 +126,11 @@ fn open_directory(
     make: bool,
 ) -> Result<Option<OwnedFd>, KeysError> {
     let flags = OPEN | OFlag::O_DIRECTORY;
-    let open = || match openat(home, DIRECTORY, flags, Mode::empty()) {
+    let open = || match open_here(home, DIRECTORY, flags) {
         Ok(fd) => Ok(Some(fd)),
         Err(Errno::ENOENT) => Ok(None),
         Err(Errno::ELOOP | Errno::ENOTDIR) => Err(wrong(DIRECTORY, "is no directory")),
+        Err(Errno::EXDEV) => Err(wrong(DIRECTORY, IS_MOUNT)),
         Err(errno) => Err(step("open", DIRECTORY, errno)),
     };
     let found = open()?;
@@ -150,7 +162,8 @@ fn open_directory(
 /// What was made; `None` when somebody else was quicker.
 fn make_directory(home: &OwnedFd) -> Result<Option<FileStat>, KeysError> {
     match mkdirat(home, DIRECTORY, Mode::S_IRWXU) {
-        Ok(()) => fstatat(home, DIRECTORY, AtFlags::AT_SYMLINK_NOFOLLOW)
+        Ok(()) => open_here(home, DIRECTORY, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC)
+            .and_then(fstat)
             .map(Some)
             .map_err(|errno| step("look at", DIRECTORY, errno)),
         Err(Errno::EEXIST) => Ok(None),
@@ -184,10 +197,11 @@ fn is_empty(fd: &OwnedFd) -> Result<bool, KeysError> {
 
 /// The content of the file; `None` when there is none.
 fn read(directory: &OwnedFd, uid: u32) -> Result<Option<Vec<u8>>, KeysError> {
-    let fd = match openat(directory, FILE, OPEN, Mode::empty()) {
+    let fd = match open_here(directory, FILE, OPEN) {
         Ok(fd) => fd,
         Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ELOOP) => return Err(wrong(FILE, "is a link")),
+        Err(Errno::EXDEV) => return Err(wrong(FILE, IS_MOUNT)),
         Err(errno) => return Err(step("open", FILE, errno)),
     };
     let stat = fstat(&fd).map_err(|errno| step("look at", FILE, errno))?;

@@ -219,7 +219,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn site() -> SiteDefaults {
-        SiteDefaults { uid_min: 1000, uid_max: 60_000, home_mode: 0o700, skel: "/etc/skel".into() }
+        SiteDefaults {
+            uid_min: 1000,
+            uid_max: 60_000,
+            gids: 1000..=60_000,
+            home_mode: 0o700,
+            skel: "/etc/skel".into(),
+        }
     }
 
     fn parse(text: &str) -> Result<Limits, String> {

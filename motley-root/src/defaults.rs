@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,8 @@ pub struct SiteDefaults {
     pub uid_min: u32,
     /// Largest uid of a person (`UID_MAX`).
     pub uid_max: u32,
+    /// Gids of new groups (`GID_MIN` to `GID_MAX`).
+    pub gids: RangeInclusive<u32>,
     /// Permission bits of a new home (`HOME_MODE`, else from `UMASK`), never writable by others.
     pub home_mode: u32,
     /// Directory whose content a new home begins with (`SKEL`).
@@ -31,6 +34,7 @@ impl SiteDefaults {
         Self {
             uid_min: number("UID_MIN").unwrap_or(1000),
             uid_max: number("UID_MAX").unwrap_or(60_000),
+            gids: number("GID_MIN").unwrap_or(1000)..=number("GID_MAX").unwrap_or(60_000),
             home_mode: mode.unwrap_or(0o700) & 0o755 | 0o700,
             skel: root.join(skel.trim_start_matches('/')),
         }
@@ -72,9 +76,10 @@ mod tests {
 
     #[test]
     fn values_come_from_the_files_and_comments_do_not_count() {
-        let text = "#UID_MIN 5\nUID_MIN\t\t 2000\nUID_MAX 3000\nUMASK 027\nHOME_MODE 0711\n";
+        let text = "GID_MIN 4000\nGID_MAX 4999\n#UID_MIN 5\nUID_MIN\t\t 2000\nUID_MAX 3000\nUMASK 027\nHOME_MODE 0711\n";
         let site = site(text, "# SKEL=/x\nSKEL=/etc/skel-site\n");
         assert_eq!((site.uid_min, site.uid_max, site.home_mode), (2000, 3000, 0o711));
+        assert_eq!(site.gids, 4000..=4999);
         assert_eq!(site.skel, Path::new("/etc/skel-site"));
     }
 

@@ -3,16 +3,21 @@
 
 use nix::{errno::Errno, sys::signal::Signal};
 use std::{
+    ffi::CStr,
     io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::{net::UnixListener, process::CommandExt},
     },
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 // CLOSE_RANGE_CLOEXEC: marked and not closed at once, for the standard library reports errors by one.
 const CLOSE_ON_EXEC: libc::c_int = 4;
+
+/// Longest entry of an account that is read, in bytes.
+const LONGEST_ENTRY: usize = 1024 * 1024;
 
 /// Takes over a listening socket that the service manager passed.
 pub(crate) fn take_listener(fd: RawFd) -> UnixListener {
@@ -66,6 +71,51 @@ pub(crate) fn signal_process(process: &OwnedFd, signal: Signal) -> Result<(), Er
         libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal as i32, none, 0)
     };
     Errno::result(done).map(drop)
+}
+
+/// One listing at a time: the C library has one place in it for the whole process.
+static LISTING: Mutex<()> = Mutex::new(());
+
+/// Tells name and primary gid of every account that the sources of names list (getpwent_r(3)), as long as
+/// the answer is to go on.
+pub(crate) fn list_accounts(mut go_on: impl FnMut(&str, u32) -> bool) -> io::Result<()> {
+    let _alone = LISTING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: nobody else of this process is in the listing while the lock is held.
+    unsafe { libc::setpwent() };
+    let done = list_from_here(&mut go_on);
+    // SAFETY: as before.
+    unsafe { libc::endpwent() };
+    done
+}
+
+fn list_from_here(go_on: &mut impl FnMut(&str, u32) -> bool) -> io::Result<()> {
+    let mut texts: Vec<libc::c_char> = vec![0; 4096];
+    loop {
+        let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are to memory of ours that lives for the call, and the length is that of
+        // the buffer.
+        let code = unsafe {
+            libc::getpwent_r(entry.as_mut_ptr(), texts.as_mut_ptr(), texts.len(), &raw mut found)
+        };
+        match code {
+            // An entry that found no room comes again.
+            libc::ERANGE if texts.len() < LONGEST_ENTRY => texts.resize(texts.len() * 2, 0),
+            libc::ENOENT => return Ok(()),
+            0 if found.is_null() => return Ok(()),
+            0 => {
+                // SAFETY: the call filled the entry, whose name ends in a zero within the buffer.
+                let (name, gid) = unsafe {
+                    let entry = entry.assume_init_ref();
+                    (CStr::from_ptr(entry.pw_name).to_string_lossy(), entry.pw_gid)
+                };
+                if !go_on(&name, gid) {
+                    return Ok(());
+                }
+            }
+            code => return Err(io::Error::from_raw_os_error(code)),
+        }
+    }
 }
 
 /// Seconds since the system started, time asleep included; what proc_pid_stat(5) counts from.

@@ -5,6 +5,7 @@
 
 mod delete;
 
+use crate::ownership::{OwnershipError, require_root_only};
 use delete::{Deletion, delete, rename_new};
 use nix::{
     dir::{Dir, Type},
@@ -103,10 +104,19 @@ impl HomeBase {
     /// Opens it. The path comes from root's configuration, so links on the way are followed.
     ///
     /// # Errors
-    /// When it does not exist or somebody other than root may write it.
+    /// When it does not exist, or somebody other than root may write it or a directory above: whoever
+    /// can rename it decides where homes are made.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let failed = |errno| step("open", path, errno);
-        let fd = open(path, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let real = require_root_only(path).map_err(|error| match error {
+            OwnershipError::Io { source, .. } => {
+                failed(source.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+            }
+            OwnershipError::Owner { path, .. } | OwnershipError::Writable { path, .. } => {
+                HomeError::UnsafeBase(path)
+            }
+        })?;
+        let fd = open(&real, DIRECTORY, Mode::empty()).map_err(failed)?;
         let stat = fstat(&fd).map_err(failed)?;
         if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
             return Err(HomeError::UnsafeBase(path.display().to_string()));

@@ -146,11 +146,30 @@ fn daemon_user(name: &str) -> anyhow::Result<nix::unistd::User> {
 
 fn limits(config: Option<&Path>, site: &SiteDefaults) -> anyhow::Result<Limits> {
     let path = match config {
-        Some(path) => path,
-        None if Path::new(DEFAULT_CONFIG).exists() => Path::new(DEFAULT_CONFIG),
-        None => return Ok(default_limits(site)),
+        Some(path) => Some(path),
+        None => find_config(Path::new(DEFAULT_CONFIG))?,
     };
-    Ok(read_limits(path, site)?)
+    Ok(path.map_or_else(|| Ok(default_limits(site)), |path| read_limits(path, site))?)
+}
+
+/// The file, if it is there. A link that leads nowhere is no absence: the limits that the site wrote
+/// down would be gone, and the defaults are wider.
+fn find_config(path: &Path) -> anyhow::Result<Option<&Path>> {
+    match std::fs::metadata(path) {
+        Ok(_) => return Ok(Some(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    }
+    let there = path.ancestors().find_map(|part| Some((part, part.symlink_metadata().ok()?)));
+    match there {
+        Some((part, meta)) if meta.is_symlink() => {
+            let part = part.display();
+            bail!(
+                "{part} is a link that leads nowhere, and limits may stand there; mend the link or remove it"
+            )
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Takes the admin's word from the adapter's configuration, if it is the admin's alone.

@@ -303,6 +303,9 @@ fn describe_task(task: &Task) -> (&'static str, String, Option<&Identity>) {
             let what = format!("{name} (+{} -{})", join.len(), leave.len());
             ("set groups", what, Some(identity))
         }
+        Task::SetPrimaryGroup { identity, name, group } => {
+            ("set primary group", format!("{name} {group}"), Some(identity))
+        }
         Task::SetShell { identity, name, shell } => {
             ("set shell", format!("{name} {shell}"), Some(identity))
         }

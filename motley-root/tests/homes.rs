@@ -3,7 +3,7 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{AccountFacts, Task, TaskRefusal};
+use motley_proto::task::{AccountFacts, NewAccount, Task, TaskRefusal};
 use motley_root::accounts::Accounts;
 use std::{fs, os::unix::fs::MetadataExt};
 use support::*;
@@ -83,4 +83,32 @@ fn r25_a_base_that_others_can_write_is_refused() {
         matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("chmod go-w /home")),
         "{refused:?}"
     );
+}
+
+/// Whoever can rename it puts another directory in its place.
+#[test]
+fn r25_a_base_below_a_directory_that_others_can_write_is_refused() {
+    if !enter() {
+        return;
+    }
+    let mut setup = Setup::default();
+    setup.limits.home_bases.insert(path("/home/lab/people"));
+    let accounts = open(setup);
+    let create = || {
+        let plan = NewAccount { home_base: path("/home/lab/people"), ..plan("jdoe", 5001) };
+        accounts.carry_out(&Task::Create(plan))
+    };
+    shell("mkdir -p /home/lab/people && chmod 755 /home/lab/people");
+    for wrong in [
+        "chmod 777 /home/lab",
+        "chmod 775 /home/lab",
+        "chmod 755 /home/lab && chown 1500 /home/lab",
+    ] {
+        shell(wrong);
+        let refused = create();
+        let named = matches!(&refused, Err(TaskRefusal::Forbidden(why)) if why.contains("chown root /home/lab "));
+        assert!(named, "{wrong}: {refused:?}");
+    }
+    shell("chown root /home/lab");
+    assert_eq!(account(create()).home, "/home/lab/people/jdoe");
 }

@@ -425,20 +425,22 @@ fn r24_a_removal_that_finds_the_account_files_locked_is_finished_later() {
     assert!(!has_line("/etc/passwd", "jdoe") && fs::exists(ASIDE).unwrap());
 }
 
+/// Its logind answers when the other task is done.
+struct Waiting(Mutex<mpsc::Receiver<()>>);
+
+impl CommandRunner for Waiting {
+    fn run(&self, p: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
+        if p == Program::Loginctl {
+            let waited = self.0.lock().unwrap().recv_timeout(Duration::from_secs(30));
+            waited.expect("the other task was let through");
+            return Ok(Finished { status: Some(0), complaint: String::new() });
+        }
+        SystemRunner::new(Path::new("/")).run(p, args, limit)
+    }
+}
+
 #[test]
 fn a_removal_that_waits_for_sessions_to_end_lets_other_tasks_through() {
-    /// Its logind answers when the other task is done.
-    struct Waiting(Mutex<mpsc::Receiver<()>>);
-    impl CommandRunner for Waiting {
-        fn run(&self, p: Program, args: &[&str], limit: Duration) -> Result<Finished, RunError> {
-            if p == Program::Loginctl {
-                let waited = self.0.lock().unwrap().recv_timeout(Duration::from_secs(30));
-                waited.expect("the other task was let through");
-                return Ok(Finished { status: Some(0), complaint: String::new() });
-            }
-            SystemRunner::new(Path::new("/")).run(p, args, limit)
-        }
-    }
     if !enter() {
         return;
     }
@@ -458,6 +460,60 @@ fn a_removal_that_waits_for_sessions_to_end_lets_other_tasks_through() {
         assert_eq!(removing.join().unwrap().ended.sessions, 1);
     });
     assert!(!has_line("/etc/passwd", "jdoe") && has_line("/etc/passwd", "kim"));
+}
+
+#[test]
+fn r28_a_person_who_comes_back_in_the_middle_of_a_removal_keeps_no_task_waiting() {
+    if !enter() {
+        return;
+    }
+    be_quiet();
+    let accounts = open(Setup::default());
+    create(&accounts, "jdoe", 5001);
+    create(&accounts, "kim", 5002);
+    drop(accounts);
+    let accounts = doomed(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| remove(&accounts, "jdoe"))).is_err());
+    drop(accounts);
+    let (done, waited) = mpsc::channel();
+    let runner = Box::new(Waiting(Mutex::new(waited)));
+    let accounts = open(Setup { runner, ..Setup::default() });
+    fs::create_dir_all("/run/systemd/sessions").unwrap();
+    fs::write("/run/systemd/sessions/1", "UID=5001\n").unwrap();
+    thread::scope(|scope| {
+        let coming = scope.spawn(|| create(&accounts, "jdoe", 5001));
+        // Long enough for it to have the turn, if it took one for all of its work.
+        thread::sleep(Duration::from_millis(300));
+        let expire = Task::Expire { identity: identity("kim"), name: user("kim") };
+        account(accounts.carry_out(&expire));
+        assert!(!coming.is_finished());
+        done.send(()).unwrap();
+        coming.join().unwrap();
+    });
+    assert!(!inspect(&accounts, "jdoe").unwrap().expired);
+}
+
+#[test]
+fn r22_a_group_that_is_somebodys_primary_one_in_a_directory_stays() {
+    if !enter() {
+        return;
+    }
+    let lab = |name: &str, uid| NewAccount {
+        primary_group: group("lab"),
+        groups: vec![],
+        ..plan(name, uid)
+    };
+    let known = |name| Box::new(directory::Directory(Some((name, 58_001))));
+    let accounts = open(Setup { names: known("dora"), ..Setup::default() });
+    let facts = account(accounts.carry_out(&Task::Create(lab("jdoe", 5001))));
+    assert_eq!(facts.gid, directory::GID, "what the directory says of dora");
+    assert_eq!(removed(remove(&accounts, "jdoe")).group, None);
+    assert!(has_line("/etc/group", "lab"));
+    drop(accounts);
+    // One of whom passwd knows is no other.
+    let accounts = open(Setup { names: known("localadmin"), ..Setup::default() });
+    account(accounts.carry_out(&Task::Create(lab("kim", 5002))));
+    assert_eq!(removed(remove(&accounts, "kim")).group, Some(group("lab")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[allow(unreachable_pub)]
 mod support;
 
-use motley_proto::task::{ExpiryMarks, Task, TaskDone};
+use motley_proto::task::{ExpiryMarks, Task, TaskDone, TaskRefusal};
 use std::{
     fs,
     io::{Read, Write},
@@ -326,6 +326,7 @@ fn r36_a_handful_of_capabilities_is_enough_for_every_task() {
             join: vec![group("cms")],
             leave: vec![group("atlas")],
         },
+        Task::SetPrimaryGroup { identity: i(), name: n(), group: group("cms") },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
         Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
@@ -397,6 +398,31 @@ fn r33_it_refuses_to_start_with_a_reason_and_a_cure() {
     }
     let _running = Helper::start();
     assert!(refusal_to_start(&[]).contains("is in use by another motley-root"));
+}
+
+/// The defaults are wider than what may stand in the file.
+#[test]
+fn r33_limits_behind_a_link_that_leads_nowhere_are_not_taken_for_none() {
+    if !enter() {
+        return;
+    }
+    std::os::unix::fs::symlink("/mnt/gone", "/etc/motley_cue").unwrap();
+    let said = refusal_to_start(&[]);
+    assert!(said.contains("/etc/motley_cue is a link that leads nowhere"), "{said}");
+    fs::remove_file("/etc/motley_cue").unwrap();
+    fs::create_dir("/etc/motley_cue").unwrap();
+    let config = "/etc/motley_cue/motley-root.conf";
+    std::os::unix::fs::symlink("/mnt/limits", config).unwrap();
+    let said = refusal_to_start(&[]);
+    assert!(said.contains(&format!("{config} is a link that leads nowhere")), "{said}");
+    fs::write("/mnt/limits", "uid_min = 6000\n").unwrap();
+    let running = Helper::start();
+    let refused = ask(&Task::Create(plan("jdoe", 5001))).unwrap();
+    assert!(matches!(refused, Err(TaskRefusal::Forbidden(_))), "{refused:?}");
+    running.kill();
+    fs::remove_file(config).unwrap();
+    let _running = Helper::start();
+    account(ask(&Task::Create(plan("jdoe", 5001))).unwrap());
 }
 
 #[test]

@@ -101,6 +101,7 @@ fn r21_accounts_that_motley_did_not_make_are_never_touched() {
             join: vec![group("atlas")],
             leave: vec![group("localteam")],
         },
+        Task::SetPrimaryGroup { identity: i(), name: n(), group: group("atlas") },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
         Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
@@ -150,6 +151,7 @@ fn r21_an_account_that_was_made_anew_by_hand_belongs_to_nobody_else() {
     for task in [
         Task::Adopt { identity: i(), name: n() },
         Task::SetGroups { identity: i(), name: n(), join, leave },
+        Task::SetPrimaryGroup { identity: i(), name: n(), group: group("atlas") },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/bash") },
         Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },
     ] {
@@ -238,6 +240,7 @@ fn r26_every_program_gets_the_name_behind_two_dashes() {
     let (i, n) = (|| identity("jdoe"), || user("jdoe"));
     for task in [
         Task::SetGroups { identity: i(), name: n(), join: vec![], leave: vec![group("atlas")] },
+        Task::SetPrimaryGroup { identity: i(), name: n(), group: group("cms") },
         Task::SetShell { identity: i(), name: n(), shell: path("/bin/sh") },
         Task::Expire { identity: i(), name: n() },
         Task::Unexpire { identity: i(), name: n(), marks: ExpiryMarks::OfSuspensions },

@@ -52,7 +52,13 @@ fn adopt(identity: &Identity, gecos: &str) -> Verdict {
         home: text("/home/jdoe"),
         shell: text("/bin/sh"),
     };
-    let site = SiteDefaults { uid_min: 1000, uid_max: 60_000, home_mode: 0o700, skel: "/".into() };
+    let site = SiteDefaults {
+        uid_min: 1000,
+        uid_max: 60_000,
+        gids: 1000..=60_000,
+        home_mode: 0o700,
+        skel: "/".into(),
+    };
     let name = UserName::new("jdoe").unwrap();
     match check_adoption(&entry, 1, identity, &name, &default_limits(&site)) {
         Ok(_) => Verdict::Passed,

@@ -82,6 +82,14 @@ impl Rig for Local {
         true
     }
 
+    async fn give_primary(&self, name: &UserName, group: &GroupName) -> bool {
+        self.as_root(|| {
+            check_run("groupadd", &["--", group.as_str()])?;
+            check_run("usermod", &["-g", group.as_str(), "--", name.as_str()])
+        });
+        true
+    }
+
     async fn picture(&self, name: &UserName) -> String {
         self.as_root(|| {
             let files = ["/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow"];

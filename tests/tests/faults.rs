@@ -17,7 +17,21 @@ const FAULTS: &[(&str, &[&str])] = &[
     ),
     (
         "a deployment takes memberships away that a local admin gave",
-        &["r22_a_membership_that_a_local_admin_gave_survives"],
+        &[
+            "r22_a_membership_that_a_local_admin_gave_survives",
+            "r22_a_primary_group_that_a_local_admin_chose_stays",
+        ],
+    ),
+    (
+        "a primary group that came with a claim outlasts it",
+        &[
+            "r22_a_primary_group_that_was_given_goes_with_the_claim",
+            "a_primary_group_from_claims_is_taken_away_with_the_claim",
+        ],
+    ),
+    (
+        "whoever loses all groups keeps all, for no group stands in for them",
+        &["r34_whoever_loses_all_groups_leaves_all_where_no_group_stands_in_for_them"],
     ),
     (
         "one provider speaks for the people of another",
@@ -213,6 +227,7 @@ const FAULTS: &[(&str, &[&str])] = &[
         "one group or name that can't be made ends the whole deployment",
         &[
             "one_group_without_a_name_is_left_out_and_ends_nothing",
+            "a_group_whose_name_the_host_does_not_take_is_refused_alone",
             "a_text_that_makes_no_name_is_passed_over_for_the_next",
         ],
     ),

@@ -105,3 +105,31 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn a_primary_group_from_claims_is_taken_away_with_the_claim(sb) {
+        let adapter = ADAPTER.replace("primary_group = motleyusers\n", "fallback_group =\n");
+        let world = World::with(sb, "authorise_all = yes", PamStack::token_only(), |daemon| {
+            daemon.adapter(&adapter).section("[lifecycle]\ncheck_groups = yes\n")
+        })?;
+        let name = world.deploy(&token(&world, &["lab-a", "lab-b"]))?;
+        assert_eq!(groups()?.trim(), "lab-a lab-b");
+        let told = |outcome: &str, left: &str| {
+            outcome.contains(&format!("Your account was removed from groups {left}."))
+        };
+        let outcome = world.paste(sb, &name, &token(&world, &["lab-b"]))?;
+        assert!(outcome.is_success() && told(&outcome.stdout, "lab-a"), "{}", outcome.stdout);
+        assert_eq!(groups()?.trim(), "lab-b");
+        // The login itself begins with the groups that are left.
+        let outcome = world.paste(sb, &name, &token(&world, &[]))?;
+        assert!(outcome.is_success() && told(&outcome.stdout, "lab-b"), "{}", outcome.stdout);
+        assert_eq!(groups()?.trim(), "nogroup");
+        // What the host's admin chose stays.
+        motley_tests::sandbox::check_run("usermod", &["-g", "lab-a", &name])?;
+        let outcome = world.paste(sb, &name, &token(&world, &["lab-b"]))?;
+        assert!(outcome.is_success() && !outcome.stdout.contains("removed from"), "{}", outcome.stdout);
+        world.deploy(&token(&world, &["lab-b"]))?;
+        assert_eq!(groups()?.trim(), "lab-a lab-b");
+        Ok(())
+    }
+}

@@ -117,6 +117,13 @@ pub struct Groups {
     pub dropped: Vec<Dropped>,
 }
 
+impl Groups {
+    /// True if the account shall have this group, in whatever way.
+    pub fn contains(&self, group: &GroupName) -> bool {
+        self.primary == *group || self.supplementary.contains(group)
+    }
+}
+
 /// Why a person gets no groups.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
@@ -157,6 +164,30 @@ impl GroupRules {
             self.configured("additional_groups", value)?;
         }
         Ok(())
+    }
+
+    /// The primary group of people who have a right to no other: the configured fallback group, else one
+    /// that grants nothing.
+    ///
+    /// # Errors
+    /// As [`GroupRules::check`].
+    pub fn fallback(&self, refused: &BTreeSet<GroupName>) -> Result<GroupName, GroupError> {
+        let text = self.fallback_group.as_deref().unwrap_or(LAST_RESORT);
+        let fallback = self.configured("fallback_group", text)?;
+        if refused.contains(&fallback) {
+            return self.configured("fallback_group", LAST_RESORT);
+        }
+        Ok(fallback)
+    }
+
+    /// What is left to the account of a person who has lost the last usable group where no group stands
+    /// in for it ([`GroupError::NoPrimary`]). Nobody gets a new account so.
+    ///
+    /// # Errors
+    /// As [`GroupRules::check`].
+    pub fn of_nobody(&self) -> Result<Groups, GroupError> {
+        let primary = self.fallback(&BTreeSet::new())?;
+        Ok(Groups { primary, supplementary: Vec::new(), dropped: Vec::new() })
     }
 
     fn configured(&self, option: &'static str, value: &str) -> Result<GroupName, GroupError> {
@@ -265,13 +296,7 @@ fn primary_group(
     match (&rules.primary_group, first, &rules.fallback_group) {
         (Some(text), _, _) => rules.configured("primary_group", text),
         (None, Some(name), _) => Ok(name.clone()),
-        (None, None, Some(text)) => {
-            let fallback = rules.configured("fallback_group", text)?;
-            if refused.contains(&fallback) {
-                return rules.configured("fallback_group", LAST_RESORT);
-            }
-            Ok(fallback)
-        }
+        (None, None, Some(_)) => rules.fallback(refused),
         (None, None, None) => Err(GroupError::NoPrimary),
     }
 }

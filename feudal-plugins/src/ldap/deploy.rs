@@ -7,6 +7,8 @@ use super::{
     fault::code,
     lock::replace,
     look::{ACCOUNT, check_uid},
+    note::Note,
+    primary::Replaced,
     user::User,
 };
 use crate::{
@@ -158,8 +160,17 @@ impl LdapDirectory {
             changes.push(replace("loginShell", shell));
         }
         self.change(&user, changes, "update the account").await?;
-        let GroupChanges { joined, left } =
-            self.regroup(&user.account, &supplementary(intent)).await?;
+        let (user, replaced) = self.follow_primary(intent, user).await?;
+        // An account may have another primary group than a new one would get, and joins that one then.
+        let wanted = match self.config().mode {
+            Mode::FullAccess => intent.groups.supplementary.clone(),
+            Mode::PreCreated | Mode::ReadOnly => supplementary(intent),
+        };
+        let mut groups = self.regroup(&user.account, &wanted).await?;
+        if let Some(Replaced { new, gone }) = replaced {
+            groups.count_primary(new, Some(gone));
+        }
+        let GroupChanges { joined, left } = groups;
         let user = self.owned(&intent.identity).await?.ok_or(BackendError::NoAccount)?;
         let account = self.with_groups(user.account).await?;
         Ok(Deployed { account, created: false, joined, left })
@@ -182,6 +193,7 @@ impl LdapDirectory {
         entry.extend(facts.iter().map(|(attribute, value)| one(attribute, value)));
         // What the configuration names comes last and wins.
         for (attribute, value) in [
+            (&config.attributes.notes, Note::Primary(gid).text().as_str()),
             (&config.attributes.name, name),
             (&config.attributes.identity, intent.identity.unique_id().as_str()),
         ] {

@@ -17,7 +17,7 @@ use motley_proto::{GroupName, UserName, names::is_protected_id};
 use std::collections::BTreeMap;
 
 /// Group of people who bring none: it grants nothing, every host has it, and nobody joins it here.
-const NOBODYS: &str = "nogroup";
+pub(super) const NOBODYS: &str = "nogroup";
 /// Its gid on Debian, where the host does not tell.
 const NOBODYS_GID: u32 = 65_534;
 
@@ -156,12 +156,17 @@ impl LdapDirectory {
         Err(refused(why.to_owned()))
     }
 
-    /// Gid of the primary group of a new account.
+    /// Gid of the group of people who bring none.
+    pub(super) async fn nobodys_gid(&self) -> Result<u32, BackendError> {
+        let Ok(nobodys) = GroupName::new(NOBODYS) else { return Ok(NOBODYS_GID) };
+        let known = ask_names(&self.names, move |names| names.gid_of(&nobodys)).await?;
+        Ok(known.unwrap_or(NOBODYS_GID))
+    }
+
+    /// Gid of a primary group that an account is to get.
     pub(super) async fn primary_gid(&self, group: &GroupName) -> Result<u32, BackendError> {
         if group.as_str() == NOBODYS {
-            let asked = group.clone();
-            let known = ask_names(&self.names, move |names| names.gid_of(&asked)).await?;
-            return Ok(known.unwrap_or(NOBODYS_GID));
+            return self.nobodys_gid().await;
         }
         let usable = self.usable(std::slice::from_ref(group)).await?;
         usable.get(group).map(|found| found.gid).ok_or_else(|| BackendError::GroupRefused {
@@ -219,7 +224,7 @@ impl LdapDirectory {
         }
     }
 
-    async fn leave(
+    pub(super) async fn leave(
         &self,
         group: &Group,
         name: &UserName,

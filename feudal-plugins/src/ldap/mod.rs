@@ -18,6 +18,7 @@ mod new_group;
 mod note;
 mod number;
 mod odd;
+mod primary;
 mod remove;
 mod user;
 
@@ -230,6 +231,24 @@ impl Backend for LdapDirectory {
 
     async fn managed_groups(&self, name: &UserName) -> Result<Vec<GroupName>, BackendError> {
         self.groups_joined_by_us(name).await
+    }
+
+    async fn primary_group(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        self.known_primary(name).await
+    }
+
+    async fn managed_primary(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        self.given_primary(name).await
+    }
+
+    async fn set_primary_group(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        group: &GroupName,
+    ) -> Result<(), BackendError> {
+        let user = self.changeable(identity, name).await?;
+        self.replace_primary(user, group).await.map(|_| ())
     }
 
     fn can_remove(&self) -> Result<(), BackendError> {

@@ -11,6 +11,8 @@ pub(super) enum Note {
     Made,
     /// On a group: motley made this account a member of it.
     Member(UserName),
+    /// On a user: motley gave this primary group, by its gid.
+    Primary(u32),
     /// On a user: a suspension replaced this `shadowExpire`, or set the first one.
     Expiry(Option<i64>),
     /// On a user: a suspension set `pwdAccountLockedTime`.
@@ -23,6 +25,7 @@ impl Note {
         match self {
             Self::Made => format!("{PREFIX}made"),
             Self::Member(name) => format!("{PREFIX}member:{name}"),
+            Self::Primary(gid) => format!("{PREFIX}primary:{gid}"),
             Self::Expiry(Some(day)) => format!("{PREFIX}expiry:{day}"),
             Self::Expiry(None) => format!("{PREFIX}expiry:none"),
             Self::Locked => format!("{PREFIX}locked"),
@@ -36,6 +39,7 @@ impl Note {
             None if text == "made" => Some(Self::Made),
             None if text == "locked" => Some(Self::Locked),
             Some(("member", name)) => UserName::new(name).ok().map(Self::Member),
+            Some(("primary", gid)) => gid.parse().ok().map(Self::Primary),
             Some(("expiry", "none")) => Some(Self::Expiry(None)),
             Some(("expiry", day)) => day.parse().ok().map(|day| Self::Expiry(Some(day))),
             _ => None,
@@ -53,6 +57,7 @@ mod tests {
         let notes = [
             Note::Made,
             Note::Member(name),
+            Note::Primary(30_001),
             Note::Expiry(Some(-1)),
             Note::Expiry(None),
             Note::Locked,
@@ -60,9 +65,15 @@ mod tests {
         for note in notes {
             assert_eq!(Note::parse(&note.text()), Some(note));
         }
-        for text in
-            ["", "made", "motley:", "motley:member:", "motley:expiry:x", "motley:member:root"]
-        {
+        for text in [
+            "",
+            "made",
+            "motley:",
+            "motley:member:",
+            "motley:expiry:x",
+            "motley:primary:-1",
+            "motley:member:root",
+        ] {
             assert_eq!(Note::parse(text), None, "{text}");
         }
     }

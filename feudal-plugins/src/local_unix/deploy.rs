@@ -9,7 +9,7 @@ use crate::{
     root::unexpected,
 };
 use motley_proto::{
-    GroupName, Identity,
+    GroupName, Identity, UserName,
     task::{AccountFacts, NewAccount, Task, TaskDone},
 };
 
@@ -47,8 +47,17 @@ impl LocalUnix {
             let account = account_of(facts, owner);
             return Ok(Deployed { account, created: false, joined: vec![], left: vec![] });
         }
+        let before = facts;
+        let facts = self.follow_primary(intent, &before).await?;
         let wanted = without(&intent.groups.supplementary, facts.primary_group.as_deref());
-        let (mut facts, changes) = self.join_and_leave(&intent.identity, &facts, &wanted).await?;
+        let (mut facts, mut changes) =
+            self.join_and_leave(&intent.identity, &facts, &wanted).await?;
+        if facts.gid != before.gid {
+            let primary = |facts: &AccountFacts| GroupName::new(facts.primary_group.clone()?).ok();
+            let is_new = |group: &GroupName| !is_member(&before, group);
+            let is_gone = |group: &GroupName| !is_member(&facts, group);
+            changes.count_primary(primary(&facts).filter(is_new), primary(&before).filter(is_gone));
+        }
         if self.config.shells.is_of_a_tier(&facts.shell) && facts.shell != intent.shell.as_str() {
             self.set_shell(&intent.identity, &intent.name, &intent.shell).await?;
             facts.shell = intent.shell.as_str().to_owned();
@@ -57,14 +66,40 @@ impl LocalUnix {
         Ok(Deployed { account, created: false, joined: changes.joined, left: changes.left })
     }
 
+    /// A primary group that we gave does not outlast the claim.
+    async fn follow_primary(
+        &self,
+        intent: &Intent,
+        facts: &AccountFacts,
+    ) -> Result<AccountFacts, BackendError> {
+        let groups = &intent.groups;
+        let mut wanted = std::iter::once(&groups.primary).chain(&groups.supplementary);
+        if !facts.managed_primary
+            || wanted.any(|group| facts.primary_group.as_deref() == Some(group.as_str()))
+        {
+            return Ok(facts.clone());
+        }
+        self.replace_primary(&intent.identity, &intent.name, &groups.primary).await
+    }
+
+    pub(super) async fn replace_primary(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        group: &GroupName,
+    ) -> Result<AccountFacts, BackendError> {
+        let (identity_, name_, group) = (identity.clone(), name.clone(), group.clone());
+        let task = Task::SetPrimaryGroup { identity: identity_, name: name_, group };
+        account_facts(self.host.change(identity, name, &task).await?)
+    }
+
     pub(super) async fn join_and_leave(
         &self,
         identity: &Identity,
         facts: &AccountFacts,
         wanted: &[GroupName],
     ) -> Result<(AccountFacts, GroupChanges), BackendError> {
-        let is_member = |group: &GroupName| facts.groups.iter().any(|name| name == group.as_str());
-        let join: Vec<_> = wanted.iter().filter(|group| !is_member(group)).cloned().collect();
+        let join: Vec<_> = wanted.iter().filter(|it| !is_member(facts, it)).cloned().collect();
         let leave: Vec<_> =
             facts.managed_groups.iter().filter(|group| !wanted.contains(group)).cloned().collect();
         if join.is_empty() && leave.is_empty() {
@@ -79,4 +114,8 @@ impl LocalUnix {
             other => Err(unexpected(&other)),
         }
     }
+}
+
+fn is_member(facts: &AccountFacts, group: &GroupName) -> bool {
+    facts.groups.iter().any(|name| name == group.as_str())
 }

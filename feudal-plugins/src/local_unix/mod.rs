@@ -257,6 +257,21 @@ impl Backend for LocalUnix {
         Ok(group.and_then(|group| GroupName::new(group).ok()))
     }
 
+    async fn managed_primary(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        let facts = self.inspect(name).await?.filter(|facts| facts.managed_primary);
+        let group = facts.and_then(|facts| facts.primary_group);
+        Ok(group.and_then(|group| GroupName::new(group).ok()))
+    }
+
+    async fn set_primary_group(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        group: &GroupName,
+    ) -> Result<(), BackendError> {
+        self.replace_primary(identity, name, group).await.map(|_| ())
+    }
+
     async fn remove(&self, identity: &Identity, name: &UserName) -> Result<Removal, BackendError> {
         let task = Task::Remove { identity: identity.clone(), name: name.clone() };
         match self.host.change(identity, name, &task).await {

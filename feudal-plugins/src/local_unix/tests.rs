@@ -171,6 +171,7 @@ fn facts(user: &str, subject: &str) -> AccountFacts {
         primary_group: Some("wlcg".to_owned()),
         groups: vec!["alpha".to_owned(), "zeta".to_owned()],
         managed_groups: Vec::new(),
+        managed_primary: false,
         gecos: identity(subject).unique_id().as_str().to_owned(),
         home: format!("/home/{user}"),
         shell: "/bin/sh".to_owned(),

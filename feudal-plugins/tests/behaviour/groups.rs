@@ -1,6 +1,7 @@
 //! Supplementary groups: what the back end joined it may leave, and nothing else.
 
 use super::{Rig, Someone, assert_unsupported, groups, new_group};
+use feudal_plugins::Intent;
 
 fn has(account: &feudal_plugins::Account, group: &str) -> bool {
     account.groups.iter().any(|name| name == group)
@@ -66,4 +67,70 @@ pub async fn r22_a_membership_that_a_local_admin_gave_survives(rig: &dyn Rig) {
     assert!(has(&ada.account(rig).await, &given));
     let managed = backend.managed_groups(&ada.name).await.unwrap();
     assert!(managed.iter().all(|group| group.as_str() != given), "{managed:?}");
+}
+
+impl Someone {
+    /// A deployment of somebody who brings these groups, the first of them as primary one.
+    fn intent_with_primary(&self, rig: &dyn Rig, names: &[&str]) -> Intent {
+        let mut intent = self.intent(rig);
+        intent.groups.supplementary = groups(names);
+        intent.groups.primary = intent.groups.supplementary[0].clone();
+        intent.groups.supplementary.sort();
+        intent
+    }
+}
+
+pub async fn r22_a_primary_group_that_was_given_goes_with_the_claim(rig: &dyn Rig) {
+    let ada = Someone::new(rig, "first");
+    let [one, two, three] = ["alpha", "beta", "gamma"].map(new_group);
+    ada.deploy(rig).await;
+    let backend = rig.backend();
+    let set = async |name: &str| {
+        backend.set_primary_group(&ada.identity, &ada.name, &groups(&[name])[0]).await
+    };
+    let has = async || backend.managed_primary(&ada.name).await.unwrap();
+    if !rig.abilities().primary_groups {
+        assert_unsupported(set(&one).await);
+        assert_eq!(has().await, None);
+        return;
+    }
+    assert_eq!(has().await, Some(groups(&["people"])[0].clone()));
+    let deploy = async |names: &[&str]| {
+        let done = backend.deploy(&ada.intent_with_primary(rig, names)).await.unwrap();
+        let names = |groups: Vec<motley_proto::GroupName>| {
+            groups.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        (names(done.joined), names(done.left), has().await.unwrap().to_string())
+    };
+    let none = Vec::<String>::new;
+    let just = |name: &String| vec![name.clone()];
+    let now = deploy(&[&one, &two]).await;
+    assert_eq!(now, (vec![one.clone(), two.clone()], vec!["people".to_owned()], one.clone()));
+    // It is still claimed, though another would be chosen today.
+    assert_eq!(deploy(&[&two, &one]).await, (none(), none(), one.clone()));
+    // A group that the account had already takes its place.
+    assert_eq!(deploy(&[&two]).await, (none(), just(&one), two.clone()));
+    assert_eq!(ada.account(rig).await.groups, none());
+    assert_eq!(deploy(&[&two]).await, (none(), none(), two.clone()));
+    set(&three).await.unwrap();
+    set(&three).await.unwrap();
+    assert_eq!(has().await, Some(groups(&[&three])[0].clone()));
+    assert_eq!(backend.primary_group(&ada.name).await.unwrap(), has().await);
+}
+
+pub async fn r22_a_primary_group_that_a_local_admin_chose_stays(rig: &dyn Rig) {
+    let ada = Someone::new(rig, "chosen");
+    let (chosen, other) = (new_group("given"), new_group("asserted"));
+    ada.deploy(rig).await;
+    if !rig.give_primary(&ada.name, &groups(&[&chosen])[0]).await {
+        return;
+    }
+    let backend = rig.backend();
+    assert_eq!(backend.managed_primary(&ada.name).await.unwrap(), None);
+    let before = ada.account(rig).await.gid;
+    let done = backend.deploy(&ada.intent_with_primary(rig, &[&other])).await.unwrap();
+    assert_eq!((done.joined, done.left), (groups(&[&other]), groups(&[])));
+    let refused = backend.set_primary_group(&ada.identity, &ada.name, &groups(&[&other])[0]).await;
+    assert!(matches!(refused, Err(feudal_plugins::BackendError::Refused(_))), "{refused:?}");
+    assert_eq!(ada.account(rig).await.gid, before);
 }

@@ -44,6 +44,8 @@ macro_rules! with_behaviour_cases {
             r22_groups_follow_each_deployment,
             groups_alone_can_be_changed,
             r22_a_membership_that_a_local_admin_gave_survives,
+            r22_a_primary_group_that_was_given_goes_with_the_claim,
+            r22_a_primary_group_that_a_local_admin_chose_stays,
             a_suspension_shows_and_may_be_repeated_and_lifted,
             a_deployment_leaves_a_suspended_account_as_it_is,
             a_limit_shows_and_may_be_repeated_and_lifted,

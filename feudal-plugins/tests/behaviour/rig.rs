@@ -16,6 +16,8 @@ pub struct Abilities {
     pub limits: bool,
     /// Keeps supplementary groups.
     pub groups: bool,
+    /// Replaces primary groups that it gave.
+    pub primary_groups: bool,
     /// Sets login shells.
     pub shells: bool,
     /// Lists the accounts that carry an identity.
@@ -32,6 +34,7 @@ impl Abilities {
         suspends: true,
         limits: true,
         groups: true,
+        primary_groups: true,
         shells: true,
         lists: true,
         removes: true,
@@ -42,6 +45,7 @@ impl Abilities {
         suspends: false,
         limits: false,
         groups: false,
+        primary_groups: false,
         shells: false,
         lists: false,
         removes: false,
@@ -89,6 +93,11 @@ pub trait Rig: Send + Sync {
 
     /// Makes the account a member of a group, as a local admin would.
     async fn give_membership(&self, _name: &UserName, _group: &GroupName) -> bool {
+        false
+    }
+
+    /// Gives the account another primary group, as a local admin would.
+    async fn give_primary(&self, _name: &UserName, _group: &GroupName) -> bool {
         false
     }
 

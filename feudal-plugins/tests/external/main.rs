@@ -93,7 +93,7 @@ impl Rig for Example {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::ALL
+        Abilities { primary_groups: false, ..Abilities::ALL }
     }
 
     async fn foreign_account(&self, name: &UserName) -> bool {

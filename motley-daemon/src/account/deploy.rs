@@ -13,7 +13,7 @@ use crate::{
 };
 use feudal_plugins::{
     Account, BackendError, Claims, Intent, LoginInfo, Person, Shells, Tier,
-    groups::{GroupRules, groups_without},
+    groups::{GroupError, GroupRules, groups_without},
     message,
     names::NameRules,
 };
@@ -95,15 +95,34 @@ impl Accounts {
         }
         let mut refused = BTreeSet::new();
         loop {
-            let groups = groups_without(&self.rules.groups, &claims, &refused)
-                .map_err(|error| DeployError::Rejected(error.to_string()))?;
+            let rules = &self.rules.groups;
+            let (groups, lacks) = match groups_without(rules, &claims, &refused) {
+                Ok(groups) => (groups, None),
+                // Whoever has an account leaves all that motley had joined.
+                Err(error @ GroupError::NoPrimary) if !matches!(consent, Consent::Given(_)) => {
+                    (rules.of_nobody()?, Some(error))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let fallback = rules.fallback(&refused)?;
             for left_out in &groups.dropped {
                 let group = escape(&left_out.group, 100);
                 tracing::info!(request, group, reason = %left_out.reason, "a group is left out");
             }
             let (identity, person) = (verified.identity(), person.clone());
             let claims = &claims;
-            let wish = Wish { identity, verified, claims, person, groups, tier, request, consent };
+            let wish = Wish {
+                identity,
+                verified,
+                claims,
+                person,
+                groups,
+                fallback,
+                lacks,
+                tier,
+                request,
+                consent,
+            };
             match self.deploy_wish(wish).await {
                 // One group that the host will not have must not keep the person out.
                 Err(DeployError::Account(AccountError::Backend(BackendError::GroupRefused {
@@ -140,6 +159,9 @@ impl Accounts {
             )),
             (_, Some(account)) => self.update(&mut wish, account, record).await,
             (_, None) => {
+                if let Some(error) = wish.lacks {
+                    return Err(error.into());
+                }
                 match wish.consent {
                     Consent::Ask => self.ask_for_account(&mut wish, record.as_ref()).await?,
                     Consent::Given(approval) if approval.kind == ApprovalKind::Groups => {
@@ -245,6 +267,14 @@ impl Accounts {
         let mut intent = self.intent(wish, account.name.clone(), uid, shell);
         if let Some(sorted) = &sorted {
             intent.groups.supplementary.clone_from(&sorted.granted);
+            // A primary group is gained as any other is. Until then one that nobody is asked about
+            // takes the place of the one that is gone.
+            let primary = &intent.groups.primary;
+            if !sorted.granted.contains(primary) && *primary != wish.fallback {
+                let (request, group) = (wish.request, primary);
+                tracing::info!(request, %group, fallback = %wish.fallback, "a primary group waits for an admin");
+                intent.groups.primary = wish.fallback.clone();
+            }
         }
         if !wish.verified.is_whole() {
             self.keep_groups(&mut intent.groups, &account).await?;

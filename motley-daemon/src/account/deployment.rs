@@ -5,9 +5,12 @@ use crate::{
     store::{Approval, StoreError},
     verified::Verified,
 };
-use feudal_plugins::{BackendError, Claims, LoginInfo, Person, Tier, groups::Groups};
+use feudal_plugins::{
+    BackendError, Claims, LoginInfo, Person, Tier,
+    groups::{GroupError, Groups},
+};
 use motley_proto::{
-    Identity, UserName,
+    GroupName, Identity, UserName,
     rest::{AccountState, StateAnswer},
 };
 
@@ -61,6 +64,12 @@ impl DeployError {
     }
 }
 
+impl From<GroupError> for DeployError {
+    fn from(error: GroupError) -> Self {
+        Self::Rejected(error.to_string())
+    }
+}
+
 impl From<StoreError> for DeployError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -88,6 +97,10 @@ pub(super) struct Wish<'a> {
     pub(super) claims: &'a Claims,
     pub(super) person: Person,
     pub(super) groups: Groups,
+    /// Primary group of whoever has a right to no other.
+    pub(super) fallback: GroupName,
+    /// Why this person gets no account, though the one that is there may be changed.
+    pub(super) lacks: Option<GroupError>,
     pub(super) tier: Tier,
     pub(super) request: &'a str,
     pub(super) consent: Consent<'a>,

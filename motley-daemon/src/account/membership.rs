@@ -3,18 +3,21 @@
 use super::{AccountError, Accounts};
 use crate::{audit::Event, verified::Verified};
 use feudal_plugins::{
-    Claims,
-    groups::{claims_read, groups},
+    Account, BackendError, Claims,
+    groups::{GroupError, GroupRules, Groups, claims_read, groups},
 };
-use motley_proto::GroupName;
+use motley_proto::{GroupName, Identity};
 use std::collections::BTreeSet;
 
 impl Accounts {
     /// Leaves the groups that motley had joined and that the verified claims do not assert any more.
     /// Yields them.
     ///
-    /// Claims decide only where they are whole: a source that could not be asked, or a token that
-    /// says nothing about groups, takes nobody out of any.
+    /// A primary group that motley gave is one of them: another takes its place, one that the account
+    /// has already or that everybody gets.
+    ///
+    /// Claims decide only where they are whole: a source that could not be asked, a token that says
+    /// nothing about groups, or rules that can't be applied take nobody out of any.
     ///
     /// # Errors
     /// When store, back end or audit trail do not answer.
@@ -32,23 +35,43 @@ impl Accounts {
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
-        let Ok(wanted) = groups(&self.rules.groups, &claims) else { return Ok(Vec::new()) };
+        let wanted = match groups_left(&self.rules.groups, &claims) {
+            Ok(wanted) => wanted,
+            // It says nothing about the person: who is in and who is out is the admin's to mend.
+            Err(error) => {
+                tracing::error!(request, %error, "groups can't be made out, and nobody leaves any; correct [ldf_adapter]");
+                return Ok(Vec::new());
+            }
+        };
         let identity = verified.identity();
         let _held = self.locks.hold(identity).await;
         let Some(account) = self.backend.find(identity).await? else { return Ok(Vec::new()) };
         let managed = self.backend.managed_groups(&account.name).await?;
         // Where the host's admin took the person out by hand, nothing is joined again.
         let has = |group: &GroupName| account.groups.iter().any(|has| has == group.as_str());
-        let (kept, lost): (Vec<GroupName>, Vec<GroupName>) = managed
-            .into_iter()
-            .filter(has)
-            .partition(|group| wanted.supplementary.contains(group) || *group == wanted.primary);
-        if lost.is_empty() {
-            return Ok(lost);
-        }
-        let left = self.backend.set_groups(identity, &account.name, &kept).await?.left;
+        let (kept, lost): (Vec<GroupName>, Vec<GroupName>) =
+            managed.into_iter().filter(has).partition(|group| wanted.contains(group));
+        let everybodys = self.groups_of_everybody()?;
+        let primary = self.backend.managed_primary(&account.name).await?;
+        let primary = primary.filter(|it| !wanted.contains(it) && !everybodys.contains(it));
+        let mut left = match lost.is_empty() {
+            true => Vec::new(),
+            false => self.backend.set_groups(identity, &account.name, &kept).await?.left,
+        };
+        let replaced = match primary {
+            Some(gone) => {
+                let wanted = &wanted.primary;
+                let done = self.replace_primary(&account, identity, wanted, request).await;
+                left.extend(Some(gone).filter(|_| done.is_ok()));
+                done
+            }
+            None => Ok(()),
+        };
         if left.is_empty() {
-            return Ok(left);
+            return replaced.map(|()| left);
+        }
+        if let Err(error) = replaced {
+            tracing::warn!(request, %error, "the primary group could not be replaced");
         }
         self.give_up_accepted(identity, &left).await?;
         let names: Vec<&str> = left.iter().map(GroupName::as_str).collect();
@@ -61,10 +84,49 @@ impl Accounts {
         Ok(left)
     }
 
+    /// New groups are joined by the next deployment only, so it is one that the account has, or else one
+    /// that everybody may have.
+    async fn replace_primary(
+        &self,
+        account: &Account,
+        identity: &Identity,
+        wanted: &GroupName,
+        request: &str,
+    ) -> Result<(), AccountError> {
+        let name = &account.name;
+        let mut refused = BTreeSet::new();
+        let has = account.groups.iter().any(|group| group == wanted.as_str());
+        let mut group = match has || self.groups_of_everybody()?.contains(wanted) {
+            true => wanted.clone(),
+            false => self.rules.groups.fallback(&refused).map_err(unusable)?,
+        };
+        loop {
+            let done = self.backend.set_primary_group(identity, name, &group).await;
+            match done {
+                Err(BackendError::GroupRefused { group: no, why })
+                    if refused.insert(no.clone()) =>
+                {
+                    tracing::warn!(request, group = %no, why, "the host does not allow this group");
+                    group = self.rules.groups.fallback(&refused).map_err(unusable)?;
+                }
+                done => {
+                    done?;
+                    tracing::info!(request, %name, %group, "another primary group took the place of one that is gone");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// The groups of those of whom no group is asserted.
+    fn groups_of_everybody(&self) -> Result<Groups, AccountError> {
+        Ok(groups_left(&self.rules.groups, &Claims::default()).map_err(unusable)?)
+    }
+
     /// What an admin had accepted does not outlast the claim.
     async fn give_up_accepted(
         &self,
-        identity: &motley_proto::Identity,
+        identity: &Identity,
         left: &[GroupName],
     ) -> Result<(), AccountError> {
         let approval = self.store.approval_of(identity).await?;
@@ -75,4 +137,16 @@ impl Accounts {
         }
         Ok(())
     }
+}
+
+/// The groups that the claims assert. Where all are gone and no group stands in for them, none is left.
+fn groups_left(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError> {
+    match groups(rules, claims) {
+        Err(GroupError::NoPrimary) => rules.of_nobody(),
+        groups => groups,
+    }
+}
+
+fn unusable(error: GroupError) -> BackendError {
+    BackendError::Refused(error.to_string())
 }

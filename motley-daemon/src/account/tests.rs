@@ -108,13 +108,28 @@ pub(crate) async fn bench_living(
 ) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
-    bench_of(store, folder, strategy, Ways { clock, approval, lifecycle })
+    let groups = rules(friendly()).groups;
+    bench_of(store, folder, strategy, Ways { clock, approval, lifecycle, groups })
+}
+
+/// The same where groups are made otherwise and held against each login.
+async fn bench_grouping(groups: GroupRules) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&format!("sqlite:{}/db", folder.path().display())).await.unwrap();
+    let config = crate::config::LifecycleConfig { check_groups: true, ..Default::default() };
+    let lifecycle = Lifecycle { config, ..Lifecycle::default() };
+    let ways = Ways { clock: Arc::new(SystemClock), approval: None, lifecycle, groups };
+    bench_of(store, folder, friendly(), ways)
 }
 
 /// One node with this store.
 fn bench_at(store: Store, folder: tempfile::TempDir, strategy: Strategy) -> Bench {
-    let ways =
-        Ways { clock: Arc::new(SystemClock), approval: None, lifecycle: Lifecycle::default() };
+    let ways = Ways {
+        clock: Arc::new(SystemClock),
+        approval: None,
+        lifecycle: Lifecycle::default(),
+        groups: rules(friendly()).groups,
+    };
     bench_of(store, folder, strategy, ways)
 }
 
@@ -123,10 +138,11 @@ struct Ways {
     clock: Arc<dyn Clock>,
     approval: Option<ApprovalRules>,
     lifecycle: Lifecycle,
+    groups: GroupRules,
 }
 
 fn bench_of(store: Store, folder: tempfile::TempDir, strategy: Strategy, ways: Ways) -> Bench {
-    let Ways { clock, approval, lifecycle } = ways;
+    let Ways { clock, approval, lifecycle, groups } = ways;
     let backend = Arc::new(MemoryBackend::new());
     let forgotten = Arc::new(Forgotten::default());
     let accounts = Accounts::new(AccountParts {
@@ -138,7 +154,7 @@ fn bench_of(store: Store, folder: tempfile::TempDir, strategy: Strategy, ways: W
         clock,
         forget: forgotten.clone(),
         locks: Arc::default(),
-        rules: rules(strategy),
+        rules: AccountRules { groups, ..rules(strategy) },
         approval,
         lifecycle,
     });

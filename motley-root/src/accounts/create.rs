@@ -1,23 +1,44 @@
 //! Makes accounts, step by step so that each can be finished or taken back, and adopts existing ones.
 
-use super::{Accounts, Step, ended_badly, failed, name_service};
+use super::{Accounts, Asker, Step, ended_badly, failed, name_service};
 use crate::{
     database::{Snapshot, UserEntry},
-    guard::ExistingHomes,
-    guard::{self, GroupStep},
+    guard::{self, ExistingHomes},
     homes::{HomeBase, NewHome, Seen},
     ledger::{Event, GroupStage, HomePlan, Stage, Standing},
     runner::Program,
 };
 use motley_proto::{
     Identity, UserName,
-    names::{GroupName, is_protected_id},
+    names::GroupName,
     task::{AccountPath, NewAccount, TaskAnswer, TaskRefusal},
 };
 use std::path::PathBuf;
 
 impl Accounts {
-    pub(super) fn create(&self, plan: &NewAccount) -> TaskAnswer {
+    /// Who comes back in the middle of a removal has it finished first, in turns of its own: ending
+    /// sessions takes seconds.
+    pub(super) fn create_in_turns(&self, plan: &NewAccount, asker: &dyn Asker) -> TaskAnswer {
+        {
+            let _turn = self.take_turn_for(asker)?;
+            if !self.is_going(plan) {
+                return self.create(plan);
+            }
+            self.check_plan(plan)?;
+        }
+        self.remove_in_turns(&plan.identity, &plan.name, asker)?;
+        let _turn = self.take_turn_for(asker)?;
+        self.create(plan)
+    }
+
+    fn is_going(&self, plan: &NewAccount) -> bool {
+        self.with_book(|book| match book.standing(&plan.identity, &plan.name, plan.uid) {
+            Ok(Standing::Own(record)) => matches!(record.stage, Stage::Removing(_)),
+            _ => false,
+        })
+    }
+
+    fn create(&self, plan: &NewAccount) -> TaskAnswer {
         self.check_plan(plan)?;
         let standing =
             self.with_book(|book| book.standing(&plan.identity, &plan.name, plan.uid))?;
@@ -30,10 +51,8 @@ impl Accounts {
                     self.note_expiry_ahead(&plan.name)?;
                 }
                 (Stage::Complete, None) => self.begin(plan, &seen, Standing::Returning)?,
-                (Stage::Removing(going), _) => {
-                    self.end_and_finish(&plan.identity, &plan.name, plan.uid, &going)?;
-                    self.begin(plan, &self.read()?, Standing::Returning)?;
-                }
+                // Another removal began since the last one ended.
+                (Stage::Removing(_), _) => return Err(TaskRefusal::Busy),
             },
             (_, Some(entry)) => self.take_over(plan, &entry, &seen)?,
             (standing, None) => self.begin(plan, &seen, standing)?,
@@ -301,77 +320,6 @@ impl Accounts {
     pub(super) fn home_base(&self, path: &AccountPath) -> Result<HomeBase, TaskRefusal> {
         let below: PathBuf = self.world.root.join(path.as_str().trim_start_matches('/'));
         Ok(HomeBase::open(&below)?)
-    }
-
-    /// Decides what a group needs before it may be used.
-    fn group_step(&self, group: &GroupName, seen: &Snapshot) -> Result<GroupStep, TaskRefusal> {
-        let elsewhere = match seen.groups.gid(group.as_str()) {
-            Some(_) => None,
-            None => self.world.names.gid_of(group.as_str()).map_err(name_service)?,
-        };
-        let limits = &self.world.limits;
-        self.with_book(|book| guard::check_group(group, &seen.groups, elsewhere, book, limits))
-    }
-
-    /// Makes the group if it has to be made, and yields its gid.
-    pub(super) fn provide_group(&self, group: &GroupName) -> Result<u32, TaskRefusal> {
-        let seen = self.read()?;
-        let before = match self.group_step(group, &seen)? {
-            GroupStep::Use(gid) => return Ok(gid),
-            GroupStep::Make(Some(gid)) => Some(gid),
-            GroupStep::Make(None) => self.fresh_gid(&seen)?,
-        };
-        self.record(Event::GroupReserved { group: group.clone() })?;
-        self.reached(Step::GroupReserved);
-        let added = self.add_group(group, before);
-        if added.is_err() {
-            self.record(Event::GroupReleased { group: group.clone() })?;
-        }
-        added?;
-        self.reached(Step::GroupAdded);
-        let gid = self.read()?.groups.gid(group.as_str());
-        let gid = gid.ok_or_else(|| failed("check the new group", "it is not there"))?;
-        self.record(Event::GroupMade { group: group.clone(), gid })?;
-        self.reached(Step::GroupRecorded);
-        Ok(gid)
-    }
-
-    /// A gid that no group of ours ever had, if groupadd(8) could choose one that was: the files of a
-    /// group that is gone must not become those of the next one.
-    fn fresh_gid(&self, seen: &Snapshot) -> Result<Option<u32>, TaskRefusal> {
-        let gone = self.with_book(|book| book.made_gids());
-        let gone = gone.into_iter().filter(|gid| seen.groups.name(*gid).is_none());
-        let Some(largest) = gone.max() else { return Ok(None) };
-        let first = largest.max(seen.groups.largest_gid().unwrap_or(0)).saturating_add(1);
-        for gid in (first..=60_000).filter(|gid| !is_protected_id(*gid)) {
-            if self.world.names.group_with(gid).map_err(name_service)?.is_none() {
-                return Ok(Some(gid));
-            }
-        }
-        Err(failed("choose a gid", "none up to 60000 is left that was never used"))
-    }
-
-    fn add_group(&self, group: &GroupName, gid: Option<u32>) -> Result<(), TaskRefusal> {
-        let gid = gid.map(|gid| gid.to_string());
-        let mut args = Vec::new();
-        if let Some(gid) = &gid {
-            args.extend(["--gid", gid.as_str()]);
-        }
-        args.extend(["--", group.as_str()]);
-        self.edit_or_fail(Program::Groupadd, &args)
-    }
-
-    /// A group that was about to be made when the process ended is ours if it came to be, and empty.
-    pub(super) fn settle_group(&self, group: &GroupName) -> Result<(), TaskRefusal> {
-        let seen = self.read()?;
-        let reserved = self.with_book(|book| book.group(group)) == Some(GroupStage::Reserved);
-        let event = match seen.groups.gid(group.as_str()) {
-            Some(gid) if seen.groups.is_empty(group.as_str()) => {
-                Event::GroupMade { group: group.clone(), gid }
-            }
-            _ => Event::GroupReleased { group: group.clone() },
-        };
-        if reserved { self.record(event) } else { Ok(()) }
     }
 
     pub(super) fn reached(&self, step: Step) {

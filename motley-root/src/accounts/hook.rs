@@ -21,37 +21,12 @@ use motley_proto::{
     task::{HookRun, TaskRefusal},
     text::escape,
 };
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 /// How long a script may take.
 const LIMIT: Duration = Duration::from_secs(25);
-/// How often it is looked whether another run has ended.
-const LOOK: Duration = Duration::from_millis(20);
 /// Most of what a script says that is logged, in characters.
 const SAID_CHARS: usize = 800;
-
-/// The right to run the script for an account.
-struct Alone<'a> {
-    scripts: &'a Mutex<BTreeSet<UserName>>,
-    name: &'a UserName,
-}
-
-impl Drop for Alone<'_> {
-    fn drop(&mut self) {
-        lock(self.scripts).remove(self.name);
-    }
-}
-
-fn lock(scripts: &Mutex<BTreeSet<UserName>>) -> MutexGuard<'_, BTreeSet<UserName>> {
-    scripts.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Accounts {
     /// Any number of scripts may run at once, one for each account; nobody waits for them but who asked.
@@ -62,7 +37,8 @@ impl Accounts {
         asker: &dyn Asker,
     ) -> Result<HookRun, TaskRefusal> {
         let Some(path) = self.world.wishes.hook.clone() else { return Ok(HookRun::NotDue) };
-        let _alone = self.alone_with(name, asker)?;
+        // What is "not due" to the asker must have ended too, for the account is used next.
+        let _alone = self.scripts.alone_with(name, asker, 2 * LIMIT)?;
         if !self.begin_hook(identity, name, asker)? {
             return Ok(HookRun::NotDue);
         }
@@ -90,22 +66,6 @@ impl Accounts {
                 log(&format!("script for {name}: {refusal}"));
             }
         }
-    }
-
-    /// Waits until no script runs for the account: what is "not due" to the asker must have ended too,
-    /// for the account is used next.
-    fn alone_with<'a>(
-        &'a self,
-        name: &'a UserName,
-        asker: &dyn Asker,
-    ) -> Result<Alone<'a>, TaskRefusal> {
-        while !lock(&self.scripts).insert(name.clone()) {
-            if !asker.waits() {
-                return Err(TaskRefusal::Busy);
-            }
-            std::thread::sleep(LOOK);
-        }
-        Ok(Alone { scripts: &self.scripts, name })
     }
 
     /// Notes that it is begun; false if it was before, or never was due.

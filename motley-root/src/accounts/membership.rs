@@ -19,6 +19,7 @@ impl Accounts {
         self.managed(identity, name)?;
         self.note_expiry_ahead(name)?;
         self.forget_lost_memberships(name)?;
+        self.settle_primary(name)?;
         let joined = self.join_groups(name, join)?;
         let leave: Vec<_> = leave.iter().filter(|group| !join.contains(group)).collect();
         let left = self.leave_groups(name, &leave)?;
@@ -62,7 +63,7 @@ impl Accounts {
         Ok(new)
     }
 
-    fn leave_groups(
+    pub(super) fn leave_groups(
         &self,
         name: &UserName,
         groups: &[&GroupName],

@@ -1,19 +1,23 @@
 //! Carries out tasks: each is checked by guard and ledger first, and changes are made one at a time.
 
+mod alone;
 mod create;
 mod directory;
 mod expiry;
+mod groups;
 mod hold;
 mod hook;
 mod keys;
 mod lock;
 mod membership;
+mod primary;
 mod recover;
 mod remove;
 mod shell;
 
 pub use recover::{Outcome, Recovered};
 
+use self::alone::Busy;
 use crate::{
     adapter::Wishes,
     database::{Database, NameService, ReadError, Snapshot, UserEntry},
@@ -57,6 +61,10 @@ pub enum Step {
     JoinRecorded,
     /// Groups are joined.
     Joined,
+    /// The ledger says that the account is about to get another primary group.
+    PrimaryRecorded,
+    /// It was tried to give it that group.
+    PrimarySet,
     /// The ledger holds the account as complete.
     Completed,
     /// The ledger says that the account is about to be taken away.
@@ -135,7 +143,9 @@ pub struct Accounts {
     ledger: RwLock<Ledger>,
     turn: Mutex<()>,
     /// Accounts whose script runs now.
-    scripts: Mutex<BTreeSet<UserName>>,
+    scripts: Busy,
+    /// Accounts in whose homes keys are written or taken away now.
+    keys: Busy,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -148,13 +158,15 @@ impl Accounts {
     /// Brings ledger and world together; [`Accounts::recover`] comes next, and some time later
     /// [`Accounts::resume_removals`].
     pub fn new(world: World, ledger: Ledger) -> Self {
-        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()), scripts: Mutex::default() }
+        let (scripts, keys) = (Busy::default(), Busy::default());
+        Self { world, ledger: RwLock::new(ledger), turn: Mutex::new(()), scripts, keys }
     }
 
     /// Carries out one task.
     ///
     /// Any number of threads may call this: tasks that change accounts wait for each other, looking
-    /// at accounts and ending sessions, also those of an account that is removed, wait for nobody.
+    /// at accounts, writing keys and ending sessions, also those of an account that is removed, wait
+    /// for nobody.
     ///
     /// # Errors
     /// The refusal to send back; nothing was changed, or what was begun was rolled back, or it
@@ -187,6 +199,8 @@ impl Accounts {
                 Ok(TaskDone::SessionList(list))
             }
             Task::Remove { identity, name } => self.remove_in_turns(identity, name, asker),
+            Task::Create(plan) => self.create_in_turns(plan, asker),
+            Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys, asker),
             change => {
                 let _turn = self.take_turn_for(asker)?;
                 self.change(change)
@@ -223,14 +237,17 @@ impl Accounts {
             | Task::Release { .. }
             | Task::RunHook { .. }
             | Task::Sessions { .. }
+            | Task::SetKeys { .. }
+            | Task::Create(_)
             | Task::Remove { .. } => Err(failed("choose the task", "it takes no turn, or its own")),
-            Task::Create(plan) => self.create(plan),
             Task::Adopt { identity, name } => self.adopt(identity, name),
             Task::SetGroups { identity, name, join, leave } => {
                 self.set_groups(identity, name, join, leave)
             }
+            Task::SetPrimaryGroup { identity, name, group } => {
+                self.set_primary_group(identity, name, group)
+            }
             Task::SetShell { identity, name, shell } => self.set_shell(identity, name, shell),
-            Task::SetKeys { identity, name, keys } => self.set_keys(identity, name, keys),
             Task::Expire { identity, name } => self.expire(identity, name),
             Task::Unexpire { identity, name, marks } => self.unexpire(identity, name, *marks),
             Task::RollBack { identity, name } => self.roll_back_task(identity, name),
@@ -247,22 +264,25 @@ impl Accounts {
                 None => return Ok(None),
             },
         };
-        let primary_group = match seen.groups.name(entry.gid) {
-            Some(group) => Some(group.to_owned()),
-            None => self.world.names.group_with(entry.gid).map_err(name_service)?,
-        };
+        let primary_group = self.name_of_group(entry.gid, &seen)?;
         let groups = seen.groups.of_member(name.as_str());
         let today = (self.world.today)();
         let expired = seen.expiries.day(name.as_str()).is_some_and(|day| day <= today);
-        let (identity, managed_groups) = self.with_book(|book| match book.account_named(name) {
+        let known = self.with_book(|book| match book.account_named(name) {
             Some((identity, record))
                 if record.uid.get() == entry.uid && guard::names_identity(&entry, identity) =>
             {
-                let managed = record.joined.iter().filter(|g| is_in(g, &groups)).cloned();
-                (Some(identity.clone()), managed.collect())
+                Some((identity.clone(), record.clone()))
             }
-            _ => (None, Vec::new()),
+            _ => None,
         });
+        let (identity, managed_groups, managed_primary) = match known {
+            Some((identity, record)) => {
+                let managed = record.joined.iter().filter(|g| is_in(g, &groups)).cloned();
+                (Some(identity), managed.collect(), record.gave(primary_group.as_deref()))
+            }
+            None => (None, Vec::new(), false),
+        };
         Ok(Some(AccountFacts {
             name: name.clone(),
             uid: entry.uid,
@@ -270,6 +290,7 @@ impl Accounts {
             primary_group,
             groups,
             managed_groups,
+            managed_primary,
             gecos: entry.gecos,
             home: entry.home,
             shell: entry.shell,
@@ -344,10 +365,20 @@ impl Accounts {
 
     /// Runs a program that edits the account files, again for a while if they are locked.
     fn edit(&self, program: Program, args: &[&str]) -> Result<Finished, TaskRefusal> {
+        self.edit_within(program, args, PROGRAM_LIMIT)
+    }
+
+    /// As [`Accounts::edit`], with another limit for each run.
+    fn edit_within(
+        &self,
+        program: Program,
+        args: &[&str],
+        limit: Duration,
+    ) -> Result<Finished, TaskRefusal> {
         let begun = Instant::now();
         loop {
             lock::wait_until_free(&self.world.root, begun + LOCK_PATIENCE)?;
-            let done = self.world.runner.run(program, args, PROGRAM_LIMIT);
+            let done = self.world.runner.run(program, args, limit);
             let done = done.map_err(|error: RunError| failed(program.name(), error))?;
             if !is_locked(&done) {
                 return Ok(done);

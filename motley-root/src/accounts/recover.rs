@@ -41,6 +41,10 @@ impl Accounts {
             // A group that can't be settled now is refused later, with a reason.
             let _ = self.settle_group(&group);
         }
+        for name in self.with_book(|book| book.unsettled_primaries()) {
+            // What can't be settled now is before the next change of it.
+            let _ = self.settle_primary(&name);
+        }
         let plans = self.with_book(|book| book.unfinished_accounts());
         let one = |(plan, home): (NewAccount, HomePlan)| Recovered {
             name: plan.name.clone(),

@@ -11,7 +11,7 @@ use crate::{
     database::{Snapshot, UserEntry},
     guard,
     homes::Seen,
-    ledger::{Event, RemovalPlan, Stage},
+    ledger::{Event, GroupStage, RemovalPlan, Stage},
     runner::Program,
     serve::log,
     sessions,
@@ -42,8 +42,9 @@ pub(super) fn is_leaving(name: &UserName) -> TaskRefusal {
 }
 
 impl Accounts {
-    /// Removes an account in two turns. Ending sessions takes seconds, for which nobody else's login
-    /// has to wait, so it is done in between.
+    /// Removes an account in two turns. Ending sessions takes seconds, a home on a network or a directory
+    /// may not answer, and nobody else's login has to wait for that, so it is done in between. What
+    /// remains for the turns is a look at the home, and its new place.
     pub(super) fn remove_in_turns(
         &self,
         identity: &Identity,
@@ -57,14 +58,23 @@ impl Accounts {
                 None => return self.require_gone(identity, name),
             }
         };
-        let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
-            true => self.end_all(name, uid)?,
-            false => SessionsEnded::default(),
-        };
+        let mut ended = SessionsEnded::default();
+        if self.is_still_ours(identity, name, uid, &self.read()?)? {
+            ended = self.end_all(name, uid)?;
+            self.forget_keys(name, uid, &plan, asker)?;
+        }
+        let is_used = self.is_used_elsewhere(plan.primary_group.as_ref());
         let _turn = self.take_turn();
         // Meanwhile another request may have ended it, and the person have come back.
         match self.removal_of_same(identity, name, &plan) {
-            true => self.finish_removal(identity, name, uid, &plan, ended).map(TaskDone::Removed),
+            true => {
+                let done = self.finish_removal(identity, name, uid, &plan, ended)?;
+                let group = plan.primary_group.as_ref().filter(|_| !is_used);
+                let group = self.remove_abandoned(group)?;
+                self.record(Event::Removed { name: name.clone() })?;
+                self.reached(Step::Removed);
+                Ok(TaskDone::Removed(Removal { group, ..done }))
+            }
             false => Err(TaskRefusal::Busy),
         }
     }
@@ -99,21 +109,6 @@ impl Accounts {
             }
             None => Ok(None),
         }
-    }
-
-    /// Ends the sessions of an account that is being taken away within the turn that goes on with it.
-    pub(super) fn end_and_finish(
-        &self,
-        identity: &Identity,
-        name: &UserName,
-        uid: Uid,
-        plan: &RemovalPlan,
-    ) -> Result<Removal, TaskRefusal> {
-        let ended = match self.is_still_ours(identity, name, uid, &self.read()?)? {
-            true => self.end_all(name, uid)?,
-            false => SessionsEnded::default(),
-        };
-        self.finish_removal(identity, name, uid, plan, ended)
     }
 
     /// Asked again after it was done; anything else of that name is not ours to remove.
@@ -202,7 +197,7 @@ impl Accounts {
         Ok(ours)
     }
 
-    /// Goes through the steps that are not done yet, after the sessions were ended.
+    /// Goes through the steps that are not done yet, after the sessions were ended, up to its group.
     fn finish_removal(
         &self,
         identity: &Identity,
@@ -233,9 +228,6 @@ impl Accounts {
             }
         }
         self.reached(Step::UserRemoved);
-        removal.group = self.remove_abandoned(plan.primary_group.as_ref())?;
-        self.record(Event::Removed { name: name.clone() })?;
-        self.reached(Step::Removed);
         Ok(removal)
     }
 
@@ -302,10 +294,6 @@ impl Accounts {
     ) -> Result<HomeFate, TaskRefusal> {
         let left = entry.map_or(HomeFate::Nothing, |entry| HomeFate::Left(entry.home.clone()));
         let Some(path) = &plan.home_base else { return Ok(left) };
-        if let Some(entry) = entry {
-            // The home may be its owner's trap, which is no reason to keep the account.
-            let _ = self.forget_keys(path, name, uid.get(), entry.gid);
-        }
         if plan.homes == LeavingHomes::Keep {
             return Ok(left);
         }
@@ -361,6 +349,20 @@ impl Accounts {
         // Where a home is left, usermod(8) would change the group of all that lies in it.
         let args = ["--gid", &gid, "--home", NOBODYS_HOME, "--", &entry.name];
         self.edit_or_fail(Program::Usermod, &args)
+    }
+
+    /// True if another source of names knows somebody whose primary group it is, or can't tell.
+    fn is_used_elsewhere(&self, group: Option<&GroupName>) -> bool {
+        let stage = group.and_then(|group| self.with_book(|book| book.group(group)));
+        // Others stay anyway, and asking may take its time.
+        let Some(GroupStage::Made(gid)) = stage else { return true };
+        let Ok(seen) = self.read() else { return true };
+        let is_local = |name: &str| seen.users.named(name).is_some();
+        let used = self.world.names.has_primary_user(gid, &is_local);
+        used.unwrap_or_else(|error| {
+            log(&format!("gid {gid} may be somebody's primary group, so it stays: {error}"));
+            true
+        })
     }
 
     fn remove_abandoned(

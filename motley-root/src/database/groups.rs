@@ -1,5 +1,7 @@
 //! group(5), found by name, gid and member.
 
+use std::ops::RangeInclusive;
+
 use super::text::{Place, entries, equal, first_field, from, line, place, sorted};
 
 /// Places of a member and of the line that lists it.
@@ -69,10 +71,10 @@ impl Groups {
         Some(first_field(&self.text, place))
     }
 
-    /// The largest gid from 1000 to 60000, where groupadd(8) takes new ones by default.
-    pub fn largest_gid(&self) -> Option<u32> {
+    /// The largest gid within the range where groupadd(8) takes new ones.
+    pub fn largest_gid(&self, range: &RangeInclusive<u32>) -> Option<u32> {
         let mut gids = self.by_gid.iter().map(|(gid, _)| *gid);
-        gids.rfind(|gid| (1000..=60_000).contains(gid))
+        gids.rfind(|gid| range.contains(gid))
     }
 
     /// True if the group lists nobody, or is not there.

@@ -1,8 +1,15 @@
 //! Names that are known on this host by whatever source, and whom the host itself asks about them.
 
 use super::UserEntry;
+use crate::ffi;
 use motley_proto::name_service::answered;
-use std::io;
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+/// How long the accounts of all sources are gone through.
+const LISTING_LIMIT: Duration = Duration::from_secs(5);
 
 /// Names that are known on this host by whatever source (files, SSSD, LDAP, systemd).
 pub trait NameService: Send + Sync {
@@ -26,6 +33,12 @@ pub trait NameService: Send + Sync {
     /// # Errors
     /// As [`NameService::user_named`].
     fn gids_listing(&self, member: &str) -> io::Result<Vec<u32>>;
+    /// True if there is an account with this primary group, other than those that are known already by
+    /// name. Sources that do not list their accounts tell of none.
+    ///
+    /// # Errors
+    /// When a source can't be asked, or does not come to an end.
+    fn has_primary_user(&self, gid: u32, is_known: &dyn Fn(&str) -> bool) -> io::Result<bool>;
     /// Name of the group with that gid.
     ///
     /// # Errors
@@ -59,6 +72,20 @@ impl NameService for SystemNames {
         Ok(all.into_iter().filter(|gid| *gid != nobodys).map(|gid| gid.as_raw()).collect())
     }
 
+    fn has_primary_user(&self, gid: u32, is_known: &dyn Fn(&str) -> bool) -> io::Result<bool> {
+        let until = Instant::now() + LISTING_LIMIT;
+        let mut found = Ok(false);
+        ffi::list_accounts(|name, primary| {
+            if primary == gid && !is_known(name) {
+                found = Ok(true);
+            } else if Instant::now() >= until {
+                found = Err(io::ErrorKind::TimedOut.into());
+            }
+            matches!(found, Ok(false))
+        })?;
+        found
+    }
+
     fn group_with(&self, gid: u32) -> io::Result<Option<String>> {
         let gid = nix::unistd::Gid::from_raw(gid);
         Ok(answered(nix::unistd::Group::from_gid(gid))?.map(|group| group.name))
@@ -73,5 +100,22 @@ fn from_system(user: nix::unistd::User) -> UserEntry {
         gecos: user.gecos.to_string_lossy().into_owned(),
         home: user.dir.display().to_string(),
         shell: user.shell.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r22_all_accounts_of_the_host_are_looked_through_for_a_primary_group() {
+        let ask = |gid, known: &[&str]| {
+            SystemNames.has_primary_user(gid, &|name: &str| known.contains(&name)).unwrap()
+        };
+        assert!(ask(0, &["nobody"]), "root");
+        assert!(!ask(u32::MAX - 1, &[]), "nobody has this one");
+        let text = std::fs::read_to_string("/etc/passwd").unwrap();
+        let local: Vec<_> = text.lines().filter_map(|line| line.split(':').next()).collect();
+        assert!(!ask(0, &local), "all of them are known");
     }
 }

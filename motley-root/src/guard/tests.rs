@@ -10,6 +10,7 @@ fn limits() -> Limits {
     let site = SiteDefaults {
         uid_min: 1000,
         uid_max: 60_000,
+        gids: 1000..=60_000,
         home_mode: 0o700,
         skel: Path::new("/etc/skel").into(),
     };

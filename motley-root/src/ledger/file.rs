@@ -32,6 +32,14 @@ pub enum LedgerError {
         /// The file or directory.
         path: String,
     },
+    /// A line was written in part and could not be taken back, so nothing may come behind it.
+    #[error(
+        "{path} may end in half a line since an earlier write failed, and takes no other; mend its file system, and restart motley-root"
+    )]
+    Torn {
+        /// The file.
+        path: String,
+    },
     /// Another process has it open.
     #[error(
         "{path} is in use by another motley-root; stop that one, or give this one another --state"
@@ -71,6 +79,8 @@ pub struct Ledger {
     file: Flock<File>,
     path: PathBuf,
     length: u64,
+    /// True once what a failed write left could not be cut off.
+    torn: bool,
 }
 
 impl Ledger {
@@ -91,7 +101,7 @@ impl Ledger {
         text.truncate(whole);
         let book = replay(&text, &path)?;
         let length = u64::try_from(whole).unwrap_or(u64::MAX);
-        let mut ledger = Self { book, file, path, length };
+        let mut ledger = Self { book, file, path, length, torn: false };
         ledger.cut()?;
         if length == 0 {
             ledger.record(Event::Ledger { version: 1 })?;
@@ -108,8 +118,12 @@ impl Ledger {
     /// Writes one event; it is on disk when this returns.
     ///
     /// # Errors
-    /// When it contradicts the ledger or can't be written; then nothing has changed.
+    /// When it contradicts the ledger or can't be written; then nothing has changed. Once part of a
+    /// line may have stayed in the file, all are refused until the next start cuts it off.
     pub fn record(&mut self, event: Event) -> Result<(), LedgerError> {
+        if self.torn {
+            return Err(LedgerError::Torn { path: self.path.display().to_string() });
+        }
         self.book.check(&event).map_err(|source| LedgerError::Contradiction {
             path: self.path.display().to_string(),
             line: 0,
@@ -120,7 +134,7 @@ impl Ledger {
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             // A torn line in mid-file would make the whole ledger unreadable.
-            self.cut()?;
+            self.torn = self.cut().is_err();
             return Err(failed(&self.path, error));
         }
         self.length = self.length.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
@@ -212,4 +226,38 @@ fn sync_directory(directory: &Path) -> Result<(), LedgerError> {
 
 fn failed(path: &Path, source: io::Error) -> LedgerError {
     LedgerError::Io { path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A descriptor that can only be read refuses the write, and the cut as well.
+    #[test]
+    fn r24_nothing_is_written_behind_a_line_that_may_be_torn() {
+        let state = tempfile::tempdir().unwrap();
+        let directory = state.path().join("state");
+        let event = |group: &str| {
+            let group = motley_proto::names::GroupName::new(group).unwrap();
+            Event::GroupReserved { group }
+        };
+        let mut ledger = Ledger::open(&directory).unwrap();
+        ledger.record(event("one")).unwrap();
+        let path = directory.join(FILE_NAME);
+        let elsewhere = state.path().join("elsewhere");
+        std::fs::write(&elsewhere, "").unwrap();
+        let broken = lock(File::open(&elsewhere).unwrap(), &elsewhere).unwrap();
+        let good = std::mem::replace(&mut ledger.file, broken);
+        assert!(matches!(ledger.record(event("two")), Err(LedgerError::Io { .. })));
+        // What is left of it lies in the file now, and the disk works again.
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"gro").unwrap();
+        ledger.file = good;
+        let refused = ledger.record(event("three")).unwrap_err();
+        assert!(matches!(refused, LedgerError::Torn { .. }), "{refused}");
+        assert!(refused.to_string().ends_with("and restart motley-root"), "{refused}");
+        drop(ledger);
+        let mut ledger = Ledger::open(&directory).unwrap();
+        assert_eq!(ledger.book().unfinished_groups().len(), 1);
+        ledger.record(event("four")).unwrap();
+    }
 }

@@ -127,6 +127,21 @@ pub enum Event {
         /// The group.
         group: GroupName,
     },
+    /// The account is about to get another primary group. One that it has by motley's doing may be
+    /// either now.
+    PrimaryBegun {
+        /// The account.
+        name: UserName,
+        /// The group.
+        group: GroupName,
+    },
+    /// The primary group that the account has by motley's doing; none where the local admin chose it.
+    PrimarySettled {
+        /// The account.
+        name: UserName,
+        /// The group.
+        group: Option<GroupName>,
+    },
     /// The account is about to be marked expired.
     Expired {
         /// The account.
@@ -218,6 +233,8 @@ pub struct Record {
     pub stage: Stage,
     /// Groups that motley joined.
     pub joined: BTreeSet<GroupName>,
+    /// Primary group that motley gave; two while one takes the place of the other.
+    pub primary: BTreeSet<GroupName>,
     /// Set while motley keeps the account expired.
     pub expiry: Option<ExpiryMark>,
     /// Day on which motley made or adopted it, in days since 1970-01-01; `None` when that was not
@@ -229,6 +246,13 @@ pub struct Record {
     pub hook_due: bool,
     /// True when name or uid were this identity's before this record: they are never given free.
     pub returning: bool,
+}
+
+impl Record {
+    /// True if this is a primary group that motley gave.
+    pub fn gave(&self, primary: Option<&str>) -> bool {
+        primary.is_some_and(|has| self.primary.iter().any(|given| given.as_str() == has))
+    }
 }
 
 /// How an identity stands to a name and uid that it asks for.
@@ -293,6 +317,8 @@ pub struct Book {
     uids: HashMap<Uid, Identity>,
     accounts: HashMap<Identity, Record>,
     groups: BTreeMap<GroupName, GroupStage>,
+    /// Gids of all groups that were ever made.
+    gids: BTreeSet<u32>,
     held: BTreeMap<UserName, Hold>,
     /// Accounts of a directory for which the site's script was begun.
     hooked: BTreeSet<(UserName, Uid)>,
@@ -372,12 +398,8 @@ impl Book {
     }
 
     /// Gids of all groups that were ever made, whether or not they still exist.
-    pub fn made_gids(&self) -> BTreeSet<u32> {
-        let made = self.groups.values().filter_map(|stage| match stage {
-            GroupStage::Made(gid) => Some(*gid),
-            GroupStage::Reserved => None,
-        });
-        made.collect()
+    pub fn made_gids(&self) -> &BTreeSet<u32> {
+        &self.gids
     }
 
     /// Groups that were about to be made when the process ended.
@@ -395,6 +417,12 @@ impl Book {
         let mut plans: Vec<_> = self.accounts.values().filter_map(plan).collect();
         plans.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         plans
+    }
+
+    /// Accounts that were about to get another primary group when the process ended.
+    pub fn unsettled_primaries(&self) -> Vec<UserName> {
+        let unsettled = self.accounts.values().filter(|record| record.primary.len() > 1);
+        unsettled.map(|record| record.name.clone()).collect()
     }
 
     /// Accounts that were about to be taken away when the process ended.
@@ -425,6 +453,8 @@ impl Book {
             | Event::Removed { name }
             | Event::Joined { name, .. }
             | Event::Left { name, .. }
+            | Event::PrimaryBegun { name, .. }
+            | Event::PrimarySettled { name, .. }
             | Event::Expired { name, .. }
             | Event::ExpiryAhead { name, .. }
             | Event::Unexpired { name } => match self.account_named(name) {
@@ -479,6 +509,7 @@ impl Book {
                 self.groups.insert(group, GroupStage::Reserved);
             }
             Event::GroupMade { group, gid } => {
+                self.gids.insert(gid);
                 self.groups.insert(group, GroupStage::Made(gid));
             }
             Event::GroupReleased { group } => {
@@ -486,6 +517,12 @@ impl Book {
             }
             Event::Joined { name, group } => self.change(&name, |r| r.joined.extend([group])),
             Event::Left { name, group } => self.change(&name, |r| r.joined.retain(|g| *g != group)),
+            Event::PrimaryBegun { name, group } => {
+                self.change(&name, |r| r.primary.extend([group]));
+            }
+            Event::PrimarySettled { name, group } => {
+                self.change(&name, |r| r.primary = group.into_iter().collect());
+            }
             Event::Expired { name, mark } => self.change(&name, |r| r.expiry = Some(mark)),
             Event::Unexpired { name } => self.change(&name, |r| r.expiry = None),
             Event::ExpiryAhead { name, day } => self.change(&name, |r| r.ahead.extend([day])),
@@ -505,9 +542,22 @@ impl Book {
         let before = self.accounts.remove(&identity).filter(|record| record.name == name);
         let (joined, ahead) =
             before.map(|record| (record.joined, record.ahead)).unwrap_or_default();
-        let (expiry, since) = (None, None);
-        let hook_due = false;
-        let record = Record { name, uid, stage, joined, expiry, since, ahead, hook_due, returning };
+        let primary = match &stage {
+            Stage::Creating(plan, _) => BTreeSet::from([plan.primary_group.clone()]),
+            Stage::Complete | Stage::Removing(_) => BTreeSet::new(),
+        };
+        let record = Record {
+            name,
+            uid,
+            stage,
+            joined,
+            primary,
+            expiry: None,
+            since: None,
+            ahead,
+            hook_due: false,
+            returning,
+        };
         self.accounts.insert(identity, record);
     }
 

@@ -3,6 +3,9 @@
 use motley_root::database::{NameService, UserEntry};
 use std::io;
 
+/// Primary group of its account.
+pub const GID: u32 = 1601;
+
 /// Name and uid of the account; without one nothing can be told.
 pub struct Directory(pub Option<(&'static str, u32)>);
 
@@ -12,7 +15,7 @@ impl Directory {
         let entry = || UserEntry {
             name: name.to_owned(),
             uid,
-            gid: 100,
+            gid: GID,
             gecos: String::new(),
             home: format!("/home/{name}"),
             shell: "/bin/sh".to_owned(),
@@ -33,6 +36,9 @@ impl NameService for Directory {
     }
     fn gids_listing(&self, _: &str) -> io::Result<Vec<u32>> {
         Ok(Vec::new())
+    }
+    fn has_primary_user(&self, gid: u32, is_known: &dyn Fn(&str) -> bool) -> io::Result<bool> {
+        Ok(self.ask(|name, _| gid == GID && !is_known(name))?.is_some())
     }
     fn group_with(&self, _: u32) -> io::Result<Option<String>> {
         Ok(None)

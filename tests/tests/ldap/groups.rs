@@ -105,3 +105,26 @@ directory_test! {
         assert_eq!((done.account.gid, done.account.groups.len()), (Some(65_534), 0));
     }
 }
+
+directory_test! {
+    async fn r22_a_primary_group_and_the_note_about_it_change_together() {
+        let slapd = Slapd::builder().start().unwrap();
+        let ldap = back_end(config(&slapd, Mode::FullAccess));
+        ldap.deploy(&intent("jane", "jdoe", &["wlcg"])).await.unwrap();
+        let mut without = intent("jane", "jdoe", &["wlcg"]);
+        without.groups.primary = GroupName::new("wlcg").unwrap();
+        without.groups.supplementary = groups(&["wlcg"]);
+        let done = ldap.deploy(&without).await.unwrap();
+        assert_eq!(done.message(), "User already existed and was removed from groups people.");
+        let gid = value(&slapd, &group_dn("wlcg"), "gidNumber").unwrap();
+        assert_eq!(values(&slapd, &dn("jdoe"), "gidNumber"), [gid.clone()]);
+        assert_eq!(values(&slapd, &dn("jdoe"), "description"), [format!("motley:primary:{gid}")]);
+        assert!(values(&slapd, &group_dn("wlcg"), "memberUid").is_empty());
+        // Who brings none at last is in the group that grants nothing.
+        without.groups.primary = GroupName::new("nogroup").unwrap();
+        without.groups.supplementary = Vec::new();
+        ldap.deploy(&without).await.unwrap();
+        assert_eq!(values(&slapd, &dn("jdoe"), "gidNumber"), ["65534"]);
+        assert_eq!(ldap.managed_primary(&name("jdoe")).await.unwrap().unwrap().as_str(), "nogroup");
+    }
+}

@@ -99,9 +99,10 @@ impl Rig for Directory {
     fn abilities(&self) -> Abilities {
         match self.mode {
             Mode::ReadOnly => Abilities { lists: true, ..Abilities::NONE },
-            Mode::PreCreated | Mode::FullAccess => {
-                Abilities { keeps_names: false, ..Abilities::ALL }
+            Mode::PreCreated => {
+                Abilities { keeps_names: false, primary_groups: false, ..Abilities::ALL }
             }
+            Mode::FullAccess => Abilities { keeps_names: false, ..Abilities::ALL },
         }
     }
 
@@ -141,6 +142,17 @@ impl Rig for Directory {
             group_ldif(group.as_str(), self.next.fetch_add(1, Ordering::Relaxed), &member)
         };
         self.slapd.change(&ldif).unwrap();
+        true
+    }
+
+    async fn give_primary(&self, name: &UserName, group: &GroupName) -> bool {
+        if self.mode != Mode::FullAccess {
+            return false;
+        }
+        let gid = self.next.fetch_add(1, Ordering::Relaxed);
+        self.slapd.change(&group_ldif(group.as_str(), gid, "")).unwrap();
+        let head = format!("dn: {}\nchangetype: modify\n", dn(name.as_str()));
+        self.slapd.change(&format!("{head}replace: gidNumber\ngidNumber: {gid}\n")).unwrap();
         true
     }
 

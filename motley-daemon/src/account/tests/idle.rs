@@ -341,6 +341,7 @@ async fn r41_while_the_database_is_away_a_return_lifts_nothing_and_keeps_nobody_
         clock: Arc::new(SetClock(AtomicI64::new(1_000_000_000))),
         approval: None,
         lifecycle: Lifecycle { config: ALL, ..Lifecycle::default() },
+        groups: rules(friendly()).groups,
     };
     let bench = bench_of(store, tempfile::tempdir().unwrap(), friendly(), ways);
     let jane = person("1", "jane");

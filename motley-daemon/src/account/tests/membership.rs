@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{clock::SystemClock, config::LifecycleConfig};
+use motley_proto::GroupName;
 
 async fn checking() -> Bench {
     let config = LifecycleConfig { check_groups: true, ..LifecycleConfig::default() };
@@ -37,35 +38,115 @@ async fn a_login_leaves_groups_that_are_gone_and_joins_none() {
     assert!(left(&bench, &jane).await.is_empty());
     let account = bench.backend.find(jane.identity()).await.unwrap().unwrap();
     assert_eq!(account.groups, ["c"], "a is the primary group");
-    assert_eq!(left(&bench, &member(json!({"groups": []}))).await, ["c"]);
+    assert_eq!(left(&bench, &member(json!({"groups": []}))).await, ["c", "a"]);
+    assert_eq!(primary(&bench).await, "nogroup");
+    assert!(left(&bench, &member(json!({"groups": []}))).await.is_empty());
+}
+
+async fn primary(bench: &Bench) -> String {
+    let jdoe = UserName::new("jdoe").unwrap();
+    bench.backend.primary_group(&jdoe).await.unwrap().unwrap().to_string()
+}
+
+fn trail(bench: &Bench) -> String {
+    std::fs::read_to_string(bench.audit_file()).unwrap()
 }
 
 #[tokio::test]
-async fn a_source_that_could_not_be_asked_and_a_token_without_the_claim_take_nobody_out() {
+async fn r34_a_primary_group_that_is_gone_is_left_at_the_login_for_one_that_the_account_has() {
     let bench = deployed().await;
-    let outage = member(json!({"groups": ["a"]})).with_gap();
-    assert!(left(&bench, &outage).await.is_empty());
-    assert!(left(&bench, &member(json!({}))).await.is_empty());
-    assert!(left(&bench, &member(json!({"groups": null}))).await.is_empty());
+    // `aa` would be the primary group of a new account, and is joined by the next deployment only.
+    assert_eq!(left(&bench, &member(json!({"groups": ["aa", "b", "c"]}))).await, ["a"]);
+    assert_eq!(primary(&bench).await, "nogroup");
+    assert!(trail(&bench).contains(r#""groups":"a""#), "{}", trail(&bench));
+    assert!(left(&bench, &member(json!({"groups": ["aa", "b", "c"]}))).await.is_empty(), "once");
+    let all = member(json!({"groups": ["aa", "b", "c"]}));
+    let done = bench.accounts.deploy(&all, Tier::Full, "r").await.unwrap();
+    let moved =
+        "User already existed and was added to groups aa and was removed from groups nogroup.";
+    assert_eq!((done.message.as_str(), primary(&bench).await.as_str()), (moved, "aa"));
+    assert_eq!(left(&bench, &member(json!({"groups": ["b", "c"]}))).await, ["aa"]);
+    assert_eq!(primary(&bench).await, "b");
+    let account = bench.backend.find(all.identity()).await.unwrap().unwrap();
+    assert_eq!(account.groups, ["c"], "b is the primary group alone");
 }
 
 #[tokio::test]
-async fn nothing_is_left_where_that_is_off() {
-    let bench = bench(friendly()).await;
-    bench.accounts.deploy(&member(json!({"groups": ["a", "b"]})), Tier::Full, "r").await.unwrap();
-    assert!(left(&bench, &member(json!({"groups": ["a"]}))).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_deployment_with_a_source_that_could_not_be_asked_takes_nobody_out() {
+async fn r34_a_deployment_replaces_a_primary_group_that_is_gone_and_says_so() {
     let bench = deployed().await;
-    let outage = member(json!({"groups": ["a", "new"]})).with_gap();
+    let jane = member(json!({"groups": ["b", "new"]}));
+    let done = bench.accounts.deploy(&jane, Tier::Full, "r").await.unwrap();
+    let told = "User already existed and was added to groups new and was removed from groups a,c.";
+    assert_eq!((done.message.as_str(), primary(&bench).await.as_str()), (told, "b"));
+    // Claims with a gap may lack what is claimed all the same.
+    let outage = member(json!({"groups": ["new"]})).with_gap();
     let done = bench.accounts.deploy(&outage, Tier::Full, "r").await.unwrap();
-    assert_eq!(done.message, "User already existed and was added to groups new.");
-    let account = bench.backend.find(outage.identity()).await.unwrap().unwrap();
-    assert_eq!(account.groups, ["b", "c", "new"]);
-    let whole = member(json!({"groups": ["a"]}));
-    bench.accounts.deploy(&whole, Tier::Full, "r").await.unwrap();
-    let account = bench.backend.find(whole.identity()).await.unwrap().unwrap();
-    assert!(account.groups.is_empty(), "{:?}", account.groups);
+    assert_eq!(
+        (done.message.as_str(), primary(&bench).await.as_str()),
+        ("User already existed.", "b")
+    );
+}
+
+#[tokio::test]
+async fn a_primary_group_that_the_host_does_not_allow_gives_way_to_the_fallback_group() {
+    let bench = deployed().await;
+    let group = GroupName::new("b").unwrap();
+    let refused = BackendError::GroupRefused { group, why: "local".to_owned() };
+    bench.backend.fail_next_of("set_primary_group", refused);
+    assert_eq!(left(&bench, &member(json!({"groups": ["b", "c"]}))).await, ["a"]);
+    assert_eq!(primary(&bench).await, "nogroup");
+    // What can't be done at all is no group that was left.
+    let bench = deployed().await;
+    bench.backend.fail_next_of("set_primary_group", BackendError::Busy);
+    let fewer = member(json!({"groups": ["c"]}));
+    assert_eq!(left(&bench, &fewer).await, ["b"]);
+    assert_eq!(primary(&bench).await, "a");
+    assert_eq!(left(&bench, &fewer).await, ["a"], "tried again");
+}
+
+/// Rules by which nobody gets an account who brings no group.
+fn no_fallback() -> GroupRules {
+    GroupRules { fallback_group: None, ..rules(friendly()).groups }
+}
+
+#[tokio::test]
+async fn r34_whoever_loses_all_groups_leaves_all_where_no_group_stands_in_for_them() {
+    let all = member(json!({"groups": ["a", "b", "c"]}));
+    let none = member(json!({"groups": []}));
+    let bench = bench_grouping(no_fallback()).await;
+    let refused = bench.accounts.deploy(&none, Tier::Full, "r").await.unwrap_err();
+    assert!(refused.to_string().contains("no usable group"), "{refused}");
+    assert_eq!(bench.backend.find(none.identity()).await.unwrap(), None);
+    bench.accounts.deploy(&all, Tier::Full, "r").await.unwrap();
+    let done = bench.accounts.deploy(&none, Tier::Full, "r").await.unwrap();
+    let told =
+        "User already existed and was added to groups nogroup and was removed from groups a,b,c.";
+    assert_eq!((done.message.as_str(), primary(&bench).await.as_str()), (told, "nogroup"));
+    assert!(bench.backend.find(all.identity()).await.unwrap().unwrap().groups.is_empty());
+
+    let bench = bench_grouping(no_fallback()).await;
+    bench.accounts.deploy(&all, Tier::Full, "r").await.unwrap();
+    assert_eq!(left(&bench, &none).await, ["b", "c", "a"]);
+    assert_eq!(primary(&bench).await, "nogroup");
+    assert!(left(&bench, &none).await.is_empty());
+    // A source that gave no answer takes nobody out here either.
+    let bench = bench_grouping(no_fallback()).await;
+    bench.accounts.deploy(&all, Tier::Full, "r").await.unwrap();
+    bench.accounts.deploy(&none.with_gap(), Tier::Full, "r").await.unwrap();
+    assert_eq!(primary(&bench).await, "a");
+}
+
+#[tokio::test]
+async fn a_pattern_that_needs_too_many_steps_takes_nobody_out_of_a_group() {
+    let pattern = feudal_plugins::pattern::Pattern::new(r"^[ab]$|(?:(a+)(?=a*)\1*)+c").unwrap();
+    let policy = Policy::Listed { entitlements: Vec::new(), groups: vec![pattern] };
+    let bench = bench_grouping(GroupRules { policy, ..no_fallback() }).await;
+    let all = member(json!({"groups": ["a", "b"]}));
+    bench.accounts.deploy(&all, Tier::Full, "r").await.unwrap();
+    let long = member(json!({"groups": ["a".repeat(200)]}));
+    assert!(left(&bench, &long).await.is_empty());
+    let refused = bench.accounts.deploy(&long, Tier::Full, "r").await.unwrap_err();
+    assert!(refused.to_string().contains("too many steps"), "{refused}");
+    let account = bench.backend.find(all.identity()).await.unwrap().unwrap();
+    assert_eq!((account.groups, primary(&bench).await), (vec!["b".to_owned()], "a".to_owned()));
 }

@@ -26,6 +26,7 @@ const LEFT_AT_ONCE: &str = "groups that are not claimed any more are left withou
 const KEEPS: &str = "who is refused further groups keeps the account that there is";
 const NOTHING_ASKED: &str = "nothing is asked for somebody who is suspended";
 const REQUEST_ENDS: &str = "a removal ends the request too";
+const GOES: &str = "a primary group that came with a claim goes with it";
 const TAKEN_OVER: &str = "an account that was made by hand meanwhile is taken over, not doubled";
 
 /// Reasons, and how many of the recorded cases diverge for each.
@@ -51,6 +52,7 @@ pub(super) const REASONS: &[(&str, usize)] = &[
     (KEEPS, 2),
     (NOTHING_ASKED, 6),
     (REQUEST_ENDS, 1),
+    (GOES, 1),
     (TAKEN_OVER, 1),
 ];
 
@@ -152,6 +154,12 @@ pub(super) fn reason(case: &Case, ours: &Outcome, recorded: &Outcome) -> Option<
     }
     if name.contains("group name") && recorded.error {
         return is(&ours.state, "deployed").then_some(GROUP);
+    }
+    let leaves = |it: &Outcome| {
+        it.message.as_deref().is_some_and(|it| it.contains("was removed from groups"))
+    };
+    if deploys && leaves(ours) && !leaves(recorded) {
+        return Some(GOES);
     }
     let other_name = ours.user.is_some() && recorded.user.as_deref() == Some("_");
     other_name.then_some(EMPTY_NAME)

@@ -72,6 +72,24 @@ async fn r40_a_group_does_not_come_in_as_the_primary_one_without_being_asked_for
     assert!(done.message.contains("submitted for approval"), "{done:?}");
     let asked = world.request(&jane).await.intent.groups;
     assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["another"]);
+    // The one that is gone goes all the same, for one that nobody is asked about.
+    let gone = "was added to groups nogroup and was removed from groups lab.";
+    assert!(done.message.contains(gone), "{done:?}");
+    assert_eq!(world.primary().await, "nogroup");
+    assert_eq!(world.deploy(&jane).await.unwrap().message, "User already existed.");
+    world.accept(&jane).await.unwrap();
+    world.deploy(&jane).await.unwrap();
+    assert_eq!(world.primary().await, "another");
+}
+
+#[tokio::test]
+async fn r40_a_group_that_the_account_has_becomes_the_primary_one_without_being_asked_for() {
+    let world = world(ALL).await;
+    world.told(&person("1", &["a", "b"])).await;
+    world.accept(&person("1", &["a", "b"])).await.unwrap();
+    let done = world.deploy(&person("1", &["b"])).await.unwrap();
+    assert_eq!(done.message, "User already existed and was removed from groups a.");
+    assert_eq!(world.primary().await, "b");
 }
 
 #[tokio::test]
@@ -93,6 +111,11 @@ async fn r40_a_node_that_lacks_the_account_makes_it_with_what_was_accepted_and_n
 }
 
 impl World {
+    async fn primary(&self) -> String {
+        let name = UserName::new("user1").unwrap();
+        self.bench.backend.primary_group(&name).await.unwrap().unwrap().to_string()
+    }
+
     /// An account with the groups b and c, and a request for d.
     async fn asking_for_d(&self) -> Verified {
         let jane = person("1", &["a", "b", "c"]);
