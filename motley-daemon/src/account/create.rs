@@ -145,6 +145,7 @@ impl Accounts {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {
                 if self.backend.naming() == Naming::Known {
+        self.claim_groups(wish, &intent.groups.supplementary).await?;
                     self.store.unpromise(wish.identity).await?;
                     return Ok(None);
                 }

@@ -7,7 +7,7 @@ use crate::{
 };
 use feudal_plugins::{BackendError, Claims, LoginInfo, Person, Tier, groups::Groups};
 use motley_proto::{
-    Identity, UserName,
+    GroupName, Identity, UserName,
     rest::{AccountState, StateAnswer},
 };
 
@@ -48,6 +48,9 @@ pub enum DeployError {
         message: String,
     },
     /// Account work failed.
+    /// Somebody else's account came into a group meanwhile that is made from another text there.
+    #[error("the local group {0} was made from another group of the provider just now; try again")]
+    GroupTaken(GroupName),
     #[error(transparent)]
     Account(#[from] AccountError),
 }

@@ -2,10 +2,7 @@
 
 use super::{AccountError, Accounts};
 use crate::{audit::Event, verified::Verified};
-use feudal_plugins::{
-    Claims,
-    groups::{claims_read, groups},
-};
+use feudal_plugins::{Claims, groups::claims_read};
 use motley_proto::GroupName;
 use std::collections::BTreeSet;
 
@@ -32,7 +29,9 @@ impl Accounts {
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
-        let Ok(wanted) = groups(&self.rules.groups, &claims) else { return Ok(Vec::new()) };
+        let Ok(wanted) = self.groups_of(&claims, &BTreeSet::new()).await? else {
+            return Ok(Vec::new());
+        };
         let identity = verified.identity();
         let _held = self.locks.hold(identity).await;
         let Some(account) = self.backend.find(identity).await? else { return Ok(Vec::new()) };
@@ -43,6 +42,8 @@ impl Accounts {
             .into_iter()
             .filter(has)
             .partition(|group| wanted.supplementary.contains(group) || *group == wanted.primary);
+        // What the account has is its text's from now on, if it is nobody else's.
+        self.note_groups(identity, &claims, &kept).await?;
         if lost.is_empty() {
             return Ok(lost);
         }

@@ -12,6 +12,7 @@ mod decide;
 mod deploy;
 mod deployment;
 mod equip;
+mod groups;
 mod idle;
 mod import;
 mod jobs;

@@ -129,5 +129,6 @@ pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {
             json(StatusCode::OK, &body)
         }
         DeployError::Account(error) => account_failed(error),
+        DeployError::GroupTaken(_) => failed(),
     }
 }
