@@ -121,7 +121,7 @@ pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {
     match error {
         DeployError::Rejected(why) => detail(
             StatusCode::UNAUTHORIZED,
-            format!("Reached state 'rejected': {}", escape(why, 500)),
+            format!("Reached state 'rejected': {}", escape(why, 2000)),
         ),
         DeployError::Waits { state, message } => {
             let credentials = serde_json::Map::new();
