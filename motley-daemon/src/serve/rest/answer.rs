@@ -125,10 +125,11 @@ pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {
         ),
         DeployError::Waits { state, message } => {
             let credentials = serde_json::Map::new();
-            let body = StateAnswer { state: *state, message: message.clone(), credentials };
+            let (state, message) = (*state, message.clone());
+            let body = StateAnswer { state, message, credentials, receipt: None };
             json(StatusCode::OK, &body)
         }
-        DeployError::Account(error) => account_failed(error),
         DeployError::GroupTaken(_) => failed(),
+        DeployError::Account(error) => account_failed(error),
     }
 }
