@@ -15,6 +15,7 @@ mod equip;
 mod groups;
 mod idle;
 mod import;
+mod interrupted;
 mod jobs;
 mod join;
 mod limit;
