@@ -124,6 +124,7 @@ mod tests {
                 message: String::new(),
                 name: Some(name.to_owned()),
                 request: None,
+                receipt: None,
             };
             let error = checked(&standing, "deploy").unwrap_err().to_string();
             assert!(!error.contains('\u{202e}'), "{error}");

@@ -11,7 +11,7 @@ use motley_proto::{
     Issuer, Secret,
     rest::{
         AccountState, Detail, FullStatus, GenerateOtp, Info, OpInfo, OwnRequest, Refusal,
-        StateAnswer,
+        StateAnswer, StateReceipt,
     },
     text::escape,
 };
@@ -51,6 +51,8 @@ pub(crate) struct Standing {
     pub(crate) name: Option<String>,
     /// What admins were asked for, if the service tells.
     pub(crate) request: Option<OwnRequest>,
+    /// What a suspension or its end did, if the service tells.
+    pub(crate) receipt: Option<StateReceipt>,
 }
 
 impl<'a> Service<'a> {
@@ -110,6 +112,7 @@ impl<'a> Service<'a> {
                 name: usable_name(&full.username).or_else(|| named_in(&full.message)),
                 message: full.message,
                 request: full.request,
+                receipt: None,
             }),
             _ => {
                 let answer = self.http.get(&self.url("/user/get_status"), Some(token))?;
@@ -198,7 +201,8 @@ fn find_and_keep(http: &Http, place: &Place) -> Result<String> {
 fn standing(answer: StateAnswer) -> Standing {
     let given = answer.credentials.get("ssh_user").and_then(Value::as_str).and_then(usable_name);
     let name = given.or_else(|| named_in(&answer.message));
-    Standing { state: answer.state, message: answer.message, name, request: None }
+    let StateAnswer { state, message, receipt, .. } = answer;
+    Standing { state, message, name, request: None, receipt }
 }
 
 fn usable_name(text: &str) -> Option<String> {

@@ -162,3 +162,22 @@ fn where_several_providers_can_share_groups_the_site_is_told() {
     assert!(!told("[authorisation.a]\nop_url = https://a.example\n", ""));
     assert!(!told(two, "[groups]\npolicy = listed\nsupported_entitlements = #a.example$\n"));
 }
+
+#[test]
+fn where_a_list_of_groups_is_open_at_one_end_the_site_is_told() {
+    let one = "[authorisation.a]\nop_url = https://a.example\nauthorise_all = yes\n";
+    let told = |adapter: &str| {
+        let (_, warnings) = read(one, adapter).unwrap();
+        let about = |warning: &&Warning| warning.what.contains("policy = listed without");
+        warnings.iter().find(about).map(ToString::to_string)
+    };
+    let listed = "[groups]\npolicy = listed\n";
+    let entitled = format!("{listed}supported_entitlements = #a.example$\n");
+    let open = told(&entitled).unwrap();
+    assert!(open.contains("supported_groups = ^$"), "{open}");
+    assert!(told(listed).is_some());
+    let plain = told(&format!("{listed}supported_groups = ^lab$\n")).unwrap();
+    assert!(plain.contains("supported_entitlements = ^$"), "{plain}");
+    assert_eq!(told(&format!("{entitled}supported_groups = ^$\n")), None);
+    assert_eq!(told("[groups]\nsupported_entitlements = #a.example$\n"), None, "not policy listed");
+}

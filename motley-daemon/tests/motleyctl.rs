@@ -5,10 +5,10 @@ use motley_daemon::{
     clock::SystemClock,
 };
 use motley_proto::{
-    Identity, Issuer, NodeName, Subject, UserName,
+    GroupName, Identity, Issuer, NodeName, Subject, UserName,
     admin::{
-        AccountPage, AccountRow, AdminAnswer, AdminRequest, Change, NodeOutcome, NodeRow, Receipt,
-        TrailCursor, TrailPage, TrailStart,
+        AccountPage, AccountRow, AdminAnswer, AdminRequest, Change, GroupPage, GroupRow,
+        NodeOutcome, NodeRow, Receipt, TrailCursor, TrailPage, TrailStart,
     },
     client::Connection,
     frame::Cap,
@@ -313,12 +313,53 @@ fn r39_a_trail_is_verified_without_the_daemon_and_a_tampered_line_is_named() {
 }
 
 #[test]
+fn groups_are_listed_with_what_they_are_made_from_and_released_by_name() {
+    let row = |name: &str| GroupRow {
+        name: GroupName::new(name).unwrap(),
+        text: format!("x.org:group:{name}"),
+        issuer: identity("7").issuer,
+        noted_at: 1_700_000_000,
+    };
+    let pages = || {
+        vec![
+            AdminAnswer::Groups(GroupPage { rows: vec![row("alpha")], more: true }),
+            AdminAnswer::Groups(GroupPage { rows: vec![row("beta")], more: false }),
+        ]
+    };
+    let daemon = Scripted::answering(pages());
+    let shown = daemon.run(&["groups", "list"]);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    let lines: Vec<String> = text(&shown.stdout).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for part in ["alpha", "x.org:group:alpha", "2023-11-14", "https://op.example/"] {
+        assert!(lines[1].contains(part), "{part}: {lines:?}");
+    }
+    let after = Some(GroupName::new("alpha").unwrap());
+    let asked = [AdminRequest::Groups { after: None }, AdminRequest::Groups { after }];
+    assert_eq!(daemon.asked(), asked);
+    let json = Scripted::answering(pages()).run(&["--json", "groups"]);
+    let rows: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows[1]["text"], "x.org:group:beta");
+    let release = &["groups", "release", "alpha"][..];
+    let daemon = Scripted::answering(vec![AdminAnswer::GroupReleased(row("alpha"))]);
+    let released = daemon.run(release);
+    assert_eq!(released.status.code(), Some(0));
+    assert!(text(&released.stdout).contains("x.org:group:alpha"), "{released:?}");
+    let name = GroupName::new("alpha").unwrap();
+    assert_eq!(daemon.asked(), [AdminRequest::ReleaseGroup { name }]);
+    let refused = Scripted::answering(vec![AdminAnswer::Refused("no".to_owned())]).run(release);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(run(&daemon.socket(), &["groups", "release", "sudo"], "").status.code(), Some(2));
+}
+
+#[test]
 fn completions_and_the_manual_page_need_no_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("none");
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&nowhere, &["completions", shell], "");
         assert!(script.status.success() && text(&script.stdout).contains("undeploy"), "{shell}");
+        assert!(text(&script.stdout).contains("release"), "{shell}");
     }
     let page = run(&nowhere, &["man"], "");
     assert!(text(&page.stdout).contains(".SH EXIT STATUS"));

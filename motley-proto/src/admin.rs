@@ -2,12 +2,14 @@
 //!
 //! Lists are paged: a page that is full names the place where the next one begins.
 
+mod group;
 mod import;
 mod node;
 mod people;
 mod token;
 mod trail;
 
+pub use group::{GroupPage, GroupRow};
 pub use import::{ImportOutcome, ImportPage, ImportRow, LeftRequest, LeftState, RequestOutcome};
 pub use node::{NodeOutcome, NodeRow};
 pub use people::{
@@ -29,7 +31,7 @@ use crate::{
     facts::ProviderStatus,
     identity::Identity,
     knock::{KnockPage, NotifyStatus},
-    names::{UserName, text_type},
+    names::{GroupName, UserName, text_type},
     node::NodeName,
     rest::AccountState,
     task::{HomeFate, SessionsEnded},
@@ -193,6 +195,16 @@ pub enum AdminRequest {
         /// Which.
         node: NodeName,
     },
+    /// Local groups, and the groups of providers that they are made from: one page.
+    Groups {
+        /// The last name of the page before; `None` for the first page.
+        after: Option<GroupName>,
+    },
+    /// Forget what a local group is made from, as when it was renamed at the provider.
+    ReleaseGroup {
+        /// Which.
+        name: GroupName,
+    },
     /// Requests that wait for an admin, and those that were rejected.
     Approvals {
         /// The last identity of the page before; `None` for the first page.
@@ -351,6 +363,10 @@ pub enum AdminAnswer {
     Notified(String),
     /// To [`AdminRequest::Nodes`] and [`AdminRequest::ForgetNode`]: those that are known now.
     Nodes(Vec<NodeRow>),
+    /// To [`AdminRequest::Groups`].
+    Groups(GroupPage),
+    /// To [`AdminRequest::ReleaseGroup`]: what was kept of it.
+    GroupReleased(GroupRow),
     /// To [`AdminRequest::Approvals`].
     Approvals(ApprovalPage),
     /// To [`AdminRequest::Approval`].

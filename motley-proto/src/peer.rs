@@ -107,6 +107,8 @@ impl WhoMay for AdminRequest {
             | AdminRequest::TestNotify
             | AdminRequest::Nodes
             | AdminRequest::ForgetNode { .. }
+            | AdminRequest::Groups { .. }
+            | AdminRequest::ReleaseGroup { .. }
             | AdminRequest::Approvals { .. }
             | AdminRequest::Approval { .. }
             | AdminRequest::Decide { .. } => Who::Admin,

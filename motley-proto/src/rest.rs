@@ -1,5 +1,9 @@
 //! Bodies of the REST interface, shared by the daemon that writes them and the client that reads.
 
+mod receipt;
+
+pub use receipt::{Ended, NodeReceipt, StateReceipt};
+
 use crate::code::Code;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -160,6 +164,9 @@ pub struct StateAnswer {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub credentials: serde_json::Map<String, serde_json::Value>,
+    /// What was done, if a suspension or its end was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<StateReceipt>,
 }
 
 /// `/user/status`.

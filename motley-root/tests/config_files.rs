@@ -12,7 +12,13 @@ fn text(file: &str) -> String {
 }
 
 fn site() -> SiteDefaults {
-    SiteDefaults { uid_min: 1000, uid_max: 60_000, home_mode: 0o700, skel: "/etc/skel".into() }
+    SiteDefaults {
+        uid_min: 1000,
+        uid_max: 60_000,
+        gids: 1000..=60_000,
+        home_mode: 0o700,
+        skel: "/etc/skel".into(),
+    }
 }
 
 fn known() -> BTreeSet<&'static str> {

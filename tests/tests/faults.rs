@@ -224,6 +224,23 @@ const FAULTS: &[(&str, &[&str])] = &[
         &["a_malformed_line_hides_no_other_and_keeps_its_name"],
     ),
     (
+        // Kept on purpose: a name that was not asked for would be a surprise, and pooled names are there.
+        "who gets no name is not told that this does not end, and what helps",
+        &["who_gets_no_name_is_told_for_ever_the_same_and_what_helps"],
+    ),
+    (
+        "an order in which the service dies stays half done",
+        &[
+            "r24_a_suspension_in_which_the_daemon_is_killed_is_complete_or_has_not_begun",
+            "r24_a_removal_in_which_the_daemon_is_killed_is_complete_or_has_not_begun",
+            "r24_an_acceptance_in_which_the_daemon_is_killed_is_complete_or_waits_again",
+        ],
+    ),
+    (
+        "a suspension over REST says that it is done while locking or ending sessions failed",
+        &["r28_a_suspension_that_is_not_complete_says_so_over_rest_and_is_retried"],
+    ),
+    (
         "one group or name that can't be made ends the whole deployment",
         &[
             "one_group_without_a_name_is_left_out_and_ends_nothing",
@@ -241,6 +258,20 @@ const FAULTS: &[(&str, &[&str])] = &[
             "groups_that_shortening_makes_one_are_told",
             "a_group_name_that_shortening_would_leave_a_character_too_long_is_no_group",
         ],
+    ),
+    (
+        "groups of different people become one local group, by masking or shortening",
+        &[
+            "r22_texts_that_become_one_name_are_told_apart",
+            "r22_another_group_of_the_same_local_name_does_not_let_in_among_its_people",
+            "r22_of_two_groups_that_are_made_at_once_one_gets_the_name",
+            "r22_a_login_leaves_a_group_that_is_made_from_another_text",
+            "r22_a_request_keeps_no_group_from_others_until_it_is_accepted",
+        ],
+    ),
+    (
+        "people of whom no entitlement is listed bring any plain group in, and nobody is told",
+        &["where_a_list_of_groups_is_open_at_one_end_the_site_is_told"],
     ),
     (
         "a long sub-group becomes membership in its parent",

@@ -3,11 +3,13 @@
 mod limits;
 mod mapping;
 mod mask;
+mod origin;
 mod select;
 
 pub use limits::GroupLimits;
 pub use mapping::{Mapping, MappingError};
 pub use mask::mask;
+pub use origin::{Barred, Origins};
 pub use select::{Asserted, Source, claims_read, select};
 
 use crate::{
@@ -15,12 +17,15 @@ use crate::{
     names::{Made, NoName, ShadowVariant, make},
     pattern::{Pattern, TooManySteps},
 };
-use motley_proto::{GroupName, names::NameError};
+use motley_proto::{GroupName, names::NameError, text::escape};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most supplementary groups of one account: a task that changes them all, and its answer, must fit
 /// into a frame of the task socket.
 pub const MAX_GROUPS: usize = 96;
+
+/// Characters of a text that are told.
+const SHOWN: usize = 200;
 
 /// Which of the asserted groups count.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +97,12 @@ pub enum DropReason {
     /// The back end will not have members of it.
     #[error("the back end refuses it")]
     Refused,
+    /// The local group of that name was made from another text, so it is other people's.
+    #[error(
+        "it makes `{0}`, which is the local group of `{1}`; if that group was renamed at the \
+         provider: motleyctl groups release {0}"
+    )]
+    Another(GroupName, String),
     /// The person brings more groups than an account can have here; the alphabetically first count.
     #[error("an account has at most {MAX_GROUPS} groups here")]
     TooMany,
@@ -190,6 +201,13 @@ impl GroupRules {
         Ok(Groups { primary, supplementary: Vec::new(), dropped: Vec::new() })
     }
 
+    /// The groups that the configuration names, as far as they can be named.
+    fn configured_groups(&self) -> BTreeSet<GroupName> {
+        let single = self.primary_group.iter().chain(&self.fallback_group);
+        let all = single.chain(&self.additional_groups);
+        all.filter_map(|text| group_name(text, self.shadow).ok()).collect()
+    }
+
     fn configured(&self, option: &'static str, value: &str) -> Result<GroupName, GroupError> {
         group_name(value, self.shadow).map_err(|reason| GroupError::Configured {
             option,
@@ -222,27 +240,28 @@ fn name_and_cut(text: &str, variant: ShadowVariant) -> Result<(GroupName, bool),
 /// # Errors
 /// When no primary group is left, or the configuration can't be applied.
 pub fn groups(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError> {
-    groups_without(rules, claims, &BTreeSet::new())
+    groups_without(rules, claims, &Barred::default())
 }
 
-/// As [`groups`], leaving out those that the back end refused.
+/// As [`groups`], leaving out those that the person does not get here.
 ///
 /// # Errors
 /// As [`groups`].
 pub fn groups_without(
     rules: &GroupRules,
     claims: &Claims,
-    refused: &BTreeSet<GroupName>,
+    barred: &Barred,
 ) -> Result<Groups, GroupError> {
     let mut asserted = select(rules, claims)?.names;
     asserted.sort();
     let mut chosen = Chosen::default();
     for text in asserted {
-        chosen.add(text, rules.shadow, refused);
+        chosen.add(text, rules.shadow, barred);
     }
-    let primary = primary_group(rules, chosen.first.as_ref(), refused)?;
+    let primary = primary_group(rules, chosen.first.as_ref(), &barred.refused)?;
+    let own = Barred { refused: barred.refused.clone(), others: BTreeMap::new() };
     for text in &rules.additional_groups {
-        chosen.add(text.clone(), rules.shadow, refused);
+        chosen.add(text.clone(), rules.shadow, &own);
     }
     chosen.named.entry(primary.clone()).or_default();
     let supplementary = chosen.named.into_keys().collect();
@@ -258,13 +277,17 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn add(&mut self, group: String, variant: ShadowVariant, refused: &BTreeSet<GroupName>) {
+    fn add(&mut self, group: String, variant: ShadowVariant, barred: &Barred) {
         let (name, shortened) = match name_and_cut(&group, variant) {
             Ok(made) => made,
             Err(reason) => return self.dropped.push(Dropped { group, reason }),
         };
-        if refused.contains(&name) {
+        if barred.refused.contains(&name) {
             return self.dropped.push(Dropped { group, reason: DropReason::Refused });
+        }
+        if let Some(text) = barred.others.get(&name) {
+            let reason = DropReason::Another(name, escape(text, SHOWN));
+            return self.dropped.push(Dropped { group, reason });
         }
         match self.named.get(&name) {
             Some(other) if shortened && *other != group => {

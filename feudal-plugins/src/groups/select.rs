@@ -6,7 +6,7 @@ use crate::{
     entitlement::Entitlement,
     pattern::{Pattern, TooManySteps},
 };
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the groups come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Asserted {
     pub entitlements: Vec<Entitlement>,
     /// Plain form of the group names, in the order of the claims, none twice.
     pub names: Vec<String>,
+    /// The texts that each plain name was made from.
+    pub texts: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Claims that hold entitlements; the first that is not empty counts.
@@ -46,18 +48,24 @@ pub fn claims_read() -> AnyOf {
 pub fn select(rules: &GroupRules, claims: &Claims) -> Result<Asserted, TooManySteps> {
     let entitlements = entitlements(rules, claims)?;
     if entitlements.is_empty() {
-        let names = plain_groups(rules, claims)?;
-        return Ok(Asserted { source: Source::Groups, entitlements, names });
+        let Names { order: names, texts } = plain_groups(rules, claims)?;
+        return Ok(Asserted { source: Source::Groups, entitlements, names, texts });
     }
     let mut names = Names::default();
     for entitlement in &entitlements {
-        let text = match &rules.method {
-            Method::Classic => classic(entitlement, rules.sub_groups),
-            Method::Regex(mapping) => mapping.apply(&entitlement.to_string())?,
-        };
-        names.add(mask(&text));
+        match &rules.method {
+            Method::Classic => {
+                let made = mask(&classic(entitlement, rules.sub_groups));
+                names.add(made, origin(entitlement, rules.sub_groups));
+            }
+            Method::Regex(mapping) => {
+                let text = mapping.apply(&entitlement.to_string())?;
+                names.add(mask(&text), text);
+            }
+        }
     }
-    Ok(Asserted { source: Source::Entitlements, entitlements, names: names.order })
+    let Names { order: names, texts } = names;
+    Ok(Asserted { source: Source::Entitlements, entitlements, names, texts })
 }
 
 fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>, TooManySteps> {
@@ -79,7 +87,7 @@ fn entitlements(rules: &GroupRules, claims: &Claims) -> Result<Vec<Entitlement>,
     Ok(kept)
 }
 
-fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Vec<String>, TooManySteps> {
+fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Names, TooManySteps> {
     let mut kept = Names::default();
     for group in claims.texts(GROUPS_CLAIM) {
         let keeps = match &rules.policy {
@@ -87,24 +95,26 @@ fn plain_groups(rules: &GroupRules, claims: &Claims) -> Result<Vec<String>, TooM
             Policy::Listed { groups, .. } => is_listed(groups, group)?,
         };
         if keeps {
-            kept.add(mask(group));
+            kept.add(mask(group), group.to_owned());
         }
     }
-    Ok(kept.order)
+    Ok(kept)
 }
 
 /// Names in the order in which they came, none twice.
 #[derive(Default)]
 struct Names {
     order: Vec<String>,
-    seen: HashSet<String>,
+    texts: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Names {
-    fn add(&mut self, name: String) {
-        if self.seen.insert(name.clone()) {
+    fn add(&mut self, name: String, text: String) {
+        let texts = self.texts.entry(name.clone()).or_default();
+        if texts.is_empty() {
             self.order.push(name);
         }
+        texts.insert(text);
     }
 }
 
@@ -132,4 +142,15 @@ fn classic(entitlement: &Entitlement, sub_groups: SubGroups) -> String {
         }
     }
     text
+}
+
+/// The parts that [`classic`] joins, told apart: a `_` of a name is not the start of a sub-group.
+fn origin(entitlement: &Entitlement, sub_groups: SubGroups) -> String {
+    let mut parts = vec![entitlement.delegated_namespace.as_str()];
+    parts.extend(entitlement.subnamespaces.iter().map(String::as_str));
+    parts.extend(["group", &entitlement.group]);
+    if sub_groups == SubGroups::Keep {
+        parts.extend(entitlement.subgroups.iter().map(String::as_str));
+    }
+    parts.join(":")
 }

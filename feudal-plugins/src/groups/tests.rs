@@ -1,5 +1,7 @@
 //! Groups of a person, seen from outside.
 
+mod origin;
+
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;
@@ -172,6 +174,7 @@ fn who_brings_no_group_and_may_not_have_the_fallback_group_gets_nogroup() {
     let mut rules = rules();
     rules.fallback_group = Some("guests".to_owned());
     let refused = [GroupName::new("guests").unwrap()].into();
-    let chosen = groups_without(&rules, &Claims::default(), &refused).unwrap();
+    let barred = Barred { refused, ..Barred::default() };
+    let chosen = groups_without(&rules, &Claims::default(), &barred).unwrap();
     assert_eq!(chosen.primary.as_str(), "nogroup");
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use motley_proto::{
     Issuer, Secret,
-    rest::{AccountState, OwnRequest},
+    rest::{AccountState, Ended, OwnRequest, StateReceipt},
     text::escape,
 };
 use serde::Serialize;
@@ -109,6 +109,9 @@ struct Told<'a> {
     message: &'a str,
     /// What admins were asked for, as long as they have not decided.
     request: Option<&'a OwnRequest>,
+    /// What a suspension or its end did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a StateReceipt>,
 }
 
 fn print(standing: &Standing) -> Result<()> {
@@ -117,6 +120,7 @@ fn print(standing: &Standing) -> Result<()> {
         username: standing.name.as_deref(),
         message: &standing.message,
         request: standing.request.as_ref(),
+        receipt: standing.receipt.as_ref(),
     };
     report::facts(&told, || text(standing, source::now_s()))?;
     Ok(())
@@ -125,13 +129,34 @@ fn print(standing: &Standing) -> Result<()> {
 fn text(standing: &Standing, now_s: f64) -> String {
     let name = standing.name.iter().map(|name| format!("username: {}\n", escape(name, 64)));
     let request = standing.request.iter().map(|request| request_text(request, now_s));
+    let receipt = standing.receipt.as_ref().map(receipt_text).unwrap_or_default();
     format!(
-        "state: {}\n{}{}message: {}\n",
+        "state: {}\n{}{}message: {}\n{receipt}",
         standing.state,
         name.collect::<String>(),
         request.collect::<String>(),
         escape(&standing.message, 500)
     )
+}
+
+/// One line about what ended on all nodes, and one about what is still to be done.
+fn receipt_text(receipt: &StateReceipt) -> String {
+    let all = || std::iter::once(&receipt.ended).chain(receipt.nodes.iter().map(|it| &it.ended));
+    let sum = |count: fn(&Ended) -> u32| all().map(|it| u64::from(count(it))).sum::<u64>();
+    let (sessions, processes) = (sum(|it| it.sessions), sum(|it| it.processes));
+    let remaining = match sum(|it| it.remaining) {
+        0 => String::new(),
+        remaining => format!(", {remaining} STILL RUN"),
+    };
+    let mut text = format!("ended: {sessions} sessions, {processes} processes{remaining}\n");
+    let behind = receipt.nodes.iter().filter(|it| !it.done).map(|it| format!("node {}", it.node));
+    let pending: Vec<String> = receipt.pending.iter().cloned().chain(behind).collect();
+    for (word, notes) in [("PENDING", pending), ("NOT DONE", receipt.not_done.clone())] {
+        if !notes.is_empty() {
+            text.push_str(&format!("{word}: {}\n", escape(&notes.join(", "), 500)));
+        }
+    }
+    text
 }
 
 fn request_text(request: &OwnRequest, now_s: f64) -> String {
@@ -158,5 +183,30 @@ fn show(standing: &Standing) -> Result<()> {
             Err(Error::Locked(standing.state, message()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use motley_proto::rest::NodeReceipt;
+
+    #[test]
+    fn what_ended_on_all_nodes_is_one_line_and_what_is_pending_another() {
+        let ended = Ended { sessions: 1, processes: 3, ..Ended::default() };
+        let mut receipt = StateReceipt { ended, ..StateReceipt::default() };
+        assert_eq!(receipt_text(&receipt), "ended: 1 sessions, 3 processes\n");
+        receipt.pending = vec!["lock the account\u{1b}[2J".to_owned()];
+        receipt.nodes = vec![NodeReceipt {
+            node: "login2".to_owned(),
+            done: false,
+            lives: true,
+            ended: Ended { remaining: 2, ..ended },
+        }];
+        assert_eq!(
+            receipt_text(&receipt),
+            "ended: 2 sessions, 6 processes, 2 STILL RUN\n\
+             PENDING: lock the account\\u{1b}[2J, node login2\n"
+        );
     }
 }

@@ -47,8 +47,12 @@ impl Accounts {
             }
         }
         let list = tried.join(", ");
+        // Nothing of this changes by itself: the names stay their owners', and the claims are what they
+        // are. Only the site can give names that do not depend on them.
         Err(DeployError::Rejected(format!(
-            "I cannot create usernames. The list of tried ones is: {list}."
+            "I cannot create usernames. The list of tried ones is: {list}. Trying again does not help; \
+             ask the administrators of this service, who can have names counted (pooled usernames), or \
+             your home organisation for another preferred_username."
         )))
     }
 
@@ -141,6 +145,7 @@ impl Accounts {
         if let (None, Some(range)) = (promise.uid, self.backend.numbers()) {
             intent.uid_floor = Some(self.store.next_uid_in(&range).await?);
         }
+        self.claim_groups(wish, &intent.groups.supplementary).await?;
         let done = match self.backend.deploy(&intent).await {
             Ok(done) => done,
             Err(BackendError::NameTaken(_) | BackendError::UidTaken(_)) => {

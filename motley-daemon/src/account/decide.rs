@@ -11,7 +11,7 @@ use crate::{
     notify::{Told, Verdict},
     store::{Approval, StoreError},
 };
-use feudal_plugins::{Tier, groups::groups};
+use feudal_plugins::Tier;
 use motley_proto::{
     GroupName, UserName,
     approval::{ApprovalKind, ApprovalReceipt, ApprovalRef, ApprovalStatus},
@@ -147,7 +147,9 @@ impl Accounts {
             return Err(DecisionError::NotAllowed("this identity is suspended".to_owned()));
         }
         let (_, claims) = recall(approval);
-        let today = groups(&self.rules.groups, &claims)
+        let today = self
+            .groups_of(&claims, &BTreeSet::new())
+            .await?
             .map_err(|error| DecisionError::NotAllowed(error.to_string()))?;
         let wanted: BTreeSet<GroupName> = today.supplementary.iter().cloned().collect();
         let intent = &approval.intent;

@@ -13,7 +13,7 @@ use crate::{
 };
 use feudal_plugins::{
     Account, BackendError, Claims, Intent, LoginInfo, Person, Shells, Tier,
-    groups::{GroupError, GroupRules, groups_without},
+    groups::{DropReason, GroupError, GroupRules, Groups},
     message,
     names::NameRules,
 };
@@ -66,7 +66,7 @@ impl Accounts {
             Err(DeployError::Waits { state, .. }) => state.as_str(),
             Ok(deployment) => deployment.state.as_str(),
             Err(DeployError::Rejected(_)) => AccountState::Rejected.as_str(),
-            Err(DeployError::Account(_)) => "failed",
+            Err(DeployError::GroupTaken(_) | DeployError::Account(_)) => "failed",
         };
         measure::deployment(outcome, begin.elapsed());
         done
@@ -96,7 +96,7 @@ impl Accounts {
         let mut refused = BTreeSet::new();
         loop {
             let rules = &self.rules.groups;
-            let (groups, lacks) = match groups_without(rules, &claims, &refused) {
+            let (groups, lacks) = match self.groups_of(&claims, &refused).await? {
                 Ok(groups) => (groups, None),
                 // Whoever has an account leaves all that motley had joined.
                 Err(error @ GroupError::NoPrimary) if !matches!(consent, Consent::Given(_)) => {
@@ -105,10 +105,7 @@ impl Accounts {
                 Err(error) => return Err(error.into()),
             };
             let fallback = rules.fallback(&refused)?;
-            for left_out in &groups.dropped {
-                let group = escape(&left_out.group, 100);
-                tracing::info!(request, group, reason = %left_out.reason, "a group is left out");
-            }
+            log_left_out(&groups, request);
             let (identity, person) = (verified.identity(), person.clone());
             let claims = &claims;
             let wish = Wish {
@@ -131,6 +128,10 @@ impl Accounts {
                 }))) if !refused.contains(&group) => {
                     tracing::warn!(request, %group, why, "the host does not allow this group");
                     refused.insert(group);
+                }
+                // What is on record by now is left out.
+                Err(DeployError::GroupTaken(group)) => {
+                    tracing::info!(request, %group, "another group came into this one's place");
                 }
                 done => return done,
             }
@@ -279,6 +280,7 @@ impl Accounts {
         if !wish.verified.is_whole() {
             self.keep_groups(&mut intent.groups, &account).await?;
         }
+        self.claim_groups(wish, &intent.groups.supplementary).await?;
         let done = self.backend.deploy(&intent).await?;
         self.follow_shell(&done.account, wish, limited).await;
         if applied != Some(wish.tier) && (applied.is_none() || follows) {
@@ -323,6 +325,19 @@ impl Accounts {
             shell,
             home_base: self.rules.home_base.clone(),
             uid_floor: None,
+        }
+    }
+}
+
+/// A group that is other people's is worth a look of the admin's.
+fn log_left_out(groups: &Groups, request: &str) {
+    for left_out in &groups.dropped {
+        let (group, reason) = (escape(&left_out.group, 100), &left_out.reason);
+        match reason {
+            DropReason::Another(..) => {
+                tracing::warn!(request, group, %reason, "a group is left out");
+            }
+            _ => tracing::info!(request, group, %reason, "a group is left out"),
         }
     }
 }

@@ -32,6 +32,7 @@ impl Deployment {
             state: self.state,
             message: self.message.clone(),
             credentials: info.credentials(&self.name),
+            receipt: None,
         }
     }
 }
@@ -50,6 +51,9 @@ pub enum DeployError {
         /// The sentence for the person.
         message: String,
     },
+    /// Somebody else's account came into a group meanwhile that is made from another text there.
+    #[error("the local group {0} was made from another group of the provider just now; try again")]
+    GroupTaken(GroupName),
     /// Account work failed.
     #[error(transparent)]
     Account(#[from] AccountError),

@@ -24,7 +24,9 @@ impl Accounts {
         let mut groups = self.joined_by_us(&account).await?;
         // Without those that the host has just refused.
         let may_be = |group: &&GroupName| wish.groups.supplementary.contains(group);
-        groups.extend(approval.intent.groups.iter().filter(may_be).cloned());
+        let accepted: Vec<&GroupName> = approval.intent.groups.iter().filter(may_be).collect();
+        self.claim_groups(wish, accepted.iter().copied()).await?;
+        groups.extend(accepted.into_iter().cloned());
         groups.retain(|group| Some(group) != primary.as_ref());
         let groups: Vec<GroupName> = groups.into_iter().collect();
         let done = self.backend.set_groups(wish.identity, &account.name, &groups).await;

@@ -35,7 +35,8 @@ impl Accounts {
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
-        let wanted = match groups_left(&self.rules.groups, &claims) {
+        let wanted = self.groups_of(&claims, &BTreeSet::new()).await?;
+        let wanted = match or_those_of_nobody(wanted, &self.rules.groups) {
             Ok(wanted) => wanted,
             // It says nothing about the person: who is in and who is out is the admin's to mend.
             Err(error) => {
@@ -51,6 +52,8 @@ impl Accounts {
         let has = |group: &GroupName| account.groups.iter().any(|has| has == group.as_str());
         let (kept, lost): (Vec<GroupName>, Vec<GroupName>) =
             managed.into_iter().filter(has).partition(|group| wanted.contains(group));
+        // What the account has is its text's from now on, if it is nobody else's.
+        self.note_groups(identity, &claims, &kept).await?;
         let everybodys = self.groups_of_everybody()?;
         let primary = self.backend.managed_primary(&account.name).await?;
         let primary = primary.filter(|it| !wanted.contains(it) && !everybodys.contains(it));
@@ -120,7 +123,8 @@ impl Accounts {
 
     /// The groups of those of whom no group is asserted.
     fn groups_of_everybody(&self) -> Result<Groups, AccountError> {
-        Ok(groups_left(&self.rules.groups, &Claims::default()).map_err(unusable)?)
+        let rules = &self.rules.groups;
+        Ok(or_those_of_nobody(groups(rules, &Claims::default()), rules).map_err(unusable)?)
     }
 
     /// What an admin had accepted does not outlast the claim.
@@ -139,9 +143,12 @@ impl Accounts {
     }
 }
 
-/// The groups that the claims assert. Where all are gone and no group stands in for them, none is left.
-fn groups_left(rules: &GroupRules, claims: &Claims) -> Result<Groups, GroupError> {
-    match groups(rules, claims) {
+/// Where all groups are gone and none stands in for them, none is left.
+fn or_those_of_nobody(
+    asserted: Result<Groups, GroupError>,
+    rules: &GroupRules,
+) -> Result<Groups, GroupError> {
+    match asserted {
         Err(GroupError::NoPrimary) => rules.of_nobody(),
         groups => groups,
     }

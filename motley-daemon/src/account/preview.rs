@@ -2,12 +2,9 @@
 
 use super::{AccountError, Accounts};
 use crate::verified::Verified;
-use feudal_plugins::{
-    Claims, Naming, Person,
-    groups::{Groups, groups},
-    names::candidates,
-};
+use feudal_plugins::{Claims, Naming, Person, groups::Groups, names::candidates};
 use motley_proto::UserName;
+use std::collections::BTreeSet;
 
 /// Most candidates that are told, and most that are tried.
 const SHOWN_CANDIDATES: usize = 20;
@@ -33,7 +30,8 @@ impl Accounts {
         let from = verified.sources();
         let claims =
             Claims::merge(from.userinfo.as_ref(), from.introspection.as_ref(), from.token.as_ref());
-        let groups = groups(&self.rules.groups, &claims).map_err(|error| error.to_string());
+        let groups =
+            self.groups_of(&claims, &BTreeSet::new()).await?.map_err(|error| error.to_string());
         let primary = groups.as_ref().map_or("", |groups| groups.primary.as_str()).to_owned();
         let record = self.store.account_of(verified.identity()).await?;
         let held = match self.backend.find(verified.identity()).await? {

@@ -42,6 +42,7 @@ impl Standing {
                 _ => message::status(self.name()),
             },
             credentials: serde_json::Map::new(),
+            receipt: None,
         }
     }
 }

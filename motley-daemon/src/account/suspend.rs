@@ -19,14 +19,21 @@ use motley_proto::{
 /// Why nothing was changed.
 pub type SuspendError = AccountError;
 
-/// The sentence of the REST interface about what was, or was not, done.
-pub(crate) fn answer(receipt: &Receipt, change: Change, changed: bool) -> StateAnswer {
-    let message = if changed {
-        message::changed(change, &receipt.identity)
-    } else {
-        message::not_possible(change, &receipt.identity, receipt.state)
-    };
-    StateAnswer { state: receipt.state, message, credentials: serde_json::Map::new() }
+/// What the REST interface says of an order that was carried out: the established sentence, and beside it
+/// what of it is done. A suspension holds by its mark, whatever is still pending.
+fn carried_out(receipt: &Receipt, change: Change, changed: bool) -> StateAnswer {
+    let mut answer = not_possible(&receipt.identity, change, receipt.state);
+    if changed {
+        answer.message = message::changed(change, &receipt.identity);
+    }
+    answer.receipt = Some(receipt.into());
+    answer
+}
+
+/// The same of one that this state does not allow.
+fn not_possible(identity: &Identity, change: Change, state: AccountState) -> StateAnswer {
+    let message = message::not_possible(change, identity, state);
+    StateAnswer { state, message, credentials: serde_json::Map::new(), receipt: None }
 }
 
 impl Accounts {
@@ -44,7 +51,7 @@ impl Accounts {
         match self.standing(identity).await {
             Ok(Standing { state: AccountState::Deployed | AccountState::Limited, .. }) => {}
             Ok(other) => {
-                return Ok(answer(&unchanged(identity, other.state), Change::Suspend, false));
+                return Ok(not_possible(identity, Change::Suspend, other.state));
             }
             // Nobody knows whether there is an account; the mark holds in either case.
             Err(AccountError::Backend(error)) => {
@@ -53,7 +60,7 @@ impl Accounts {
             Err(error) => return Err(error),
         }
         let receipt = self.suspend(identity, by, request).await?;
-        Ok(answer(&receipt, Change::Suspend, true))
+        Ok(carried_out(&receipt, Change::Suspend, true))
     }
 
     /// Resumes the account of an identity, over REST: only from `suspended`.
@@ -68,12 +75,12 @@ impl Accounts {
     ) -> Result<StateAnswer, SuspendError> {
         let state = self.standing(identity).await?.state;
         if state != AccountState::Suspended {
-            return Ok(answer(&unchanged(identity, state), Change::Resume, false));
+            return Ok(not_possible(identity, Change::Resume, state));
         }
         let receipt = self.resume(identity, by, request).await?;
         // A date of expiry that the host's admin set stays, and the account suspended with it.
         let resumed = receipt.state != AccountState::Suspended;
-        Ok(answer(&receipt, Change::Resume, resumed))
+        Ok(carried_out(&receipt, Change::Resume, resumed))
     }
 
     /// Suspends an identity, with or without an account: from now on it gets nothing.

@@ -13,10 +13,7 @@ use crate::{
     store::{Approval, Known, StoreError},
     verified::{ClaimMap, ClaimSources, Verified},
 };
-use feudal_plugins::{
-    Account, Claims, Person, Tier,
-    groups::{Groups, groups},
-};
+use feudal_plugins::{Account, Claims, Person, Tier, groups::Groups};
 use motley_proto::{
     GroupName, Identity,
     admin::{LeftRequest, LeftState, RequestOutcome},
@@ -75,7 +72,7 @@ impl Accounts {
         let (verified, claims) = stand_in(left);
         let primary = match &left.primary_group {
             Some(primary) => primary.clone(),
-            None => match groups(&self.rules.groups, &claims) {
+            None => match self.groups_of(&claims, &BTreeSet::new()).await? {
                 Ok(groups) => groups.primary,
                 Err(error) => return conflict(&error.to_string()),
             },

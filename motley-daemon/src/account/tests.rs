@@ -1,6 +1,7 @@
 //! Deployment, suspension and repair over the in-memory back end.
 
 mod greeting;
+mod groups;
 mod idle;
 mod importing;
 mod known;

@@ -215,6 +215,7 @@ fn build(
     if let (Some(ops), Some(rules)) = (&ops, &rules) {
         check_tiers(ops, &rules.backend, &mut found);
         warn_about_shared_groups(ops, &rules.groups, &mut found);
+        warn_about_open_lists(&rules.groups, &mut found);
     }
     if let Some(rules) = &rules {
         let options = Path::new(pam_module::OPTIONS);
@@ -255,11 +256,33 @@ fn warn_about_shared_groups(ops: &[OpConfig], groups: &GroupRules, found: &mut F
     if ops.len() > 1 && matches!((&groups.policy, &groups.method), (Policy::All, Method::Classic)) {
         let what =
             "several providers can put people into the same groups, whoever vouches for them";
-        let cure = "write policy = listed with supported_entitlements that end in #AUTHORITY, or tell \
-                    authorities apart by method = regex";
+        let cure = "write policy = listed with supported_entitlements that end in #AUTHORITY and with \
+                    supported_groups, or tell authorities apart by method = regex";
         let finding = Finding::new(FindingKind::Doubtful, FEUDAL_ADAPTER.name, what, cure);
         found.warn(finding.section("groups"));
     }
+}
+
+/// An empty list of policy `listed` keeps everything, and the plain claim counts where no entitlement
+/// passes: who is on no list of entitlements comes in by it.
+fn warn_about_open_lists(groups: &GroupRules, found: &mut Findings) {
+    let Policy::Listed { entitlements, groups } = &groups.policy else { return };
+    let (option, what, cure) = match (entitlements.is_empty(), groups.is_empty()) {
+        (_, true) => (
+            "supported_groups",
+            "policy = listed without supported_groups takes any group of the claim groups, of people \
+             of whom no entitlement is listed",
+            "list the groups; supported_groups = ^$ takes none of that claim",
+        ),
+        (true, false) => (
+            "supported_entitlements",
+            "policy = listed without supported_entitlements takes any entitlement",
+            "list the entitlements; supported_entitlements = ^$ takes none",
+        ),
+        (false, false) => return,
+    };
+    let finding = Finding::new(FindingKind::Doubtful, FEUDAL_ADAPTER.name, what, cure);
+    found.warn(finding.section("groups").option(option));
 }
 
 /// Only a mistake in the option table leads here; a wrong file has been reported before.

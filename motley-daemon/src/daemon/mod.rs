@@ -134,6 +134,7 @@ fn keep_fresh(verifier: &Arc<TokenVerifier>) -> JoinHandle<()> {
 /// of the store hold before it, and logins do not wait for sessions to end.
 async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
     let mut timer = tokio::time::interval(RECONCILE_EVERY);
+    let mut is_settled = false;
     loop {
         tokio::select! {
             _ = timer.tick() => {}
@@ -143,6 +144,12 @@ async fn keep_house(parts: Live<Parts>, mut stop: watch::Receiver<bool>) {
         match parts.accounts.reconcile().await {
             Ok(lines) => lines.iter().for_each(|line| tracing::info!(done = line, "reconciled")),
             Err(error) => tracing::error!(%error, "reconcile"),
+        }
+        if !is_settled {
+            let settled = parts.accounts.settle_accepted().await;
+            is_settled = settled
+                .inspect_err(|error| tracing::error!(%error, "requests that were accepted"))
+                .is_ok();
         }
         if let Err(error) = parts.accounts.tidy_approvals().await {
             tracing::error!(%error, "requests for approval");

@@ -3,6 +3,7 @@
 pub(super) mod approvals;
 mod changes;
 mod code;
+mod groups;
 mod knocks;
 mod nodes;
 mod people;
@@ -140,6 +141,8 @@ impl Admin {
             AdminRequest::TestNotify => self.test_notify(peer).await,
             AdminRequest::Nodes => self.nodes().await,
             AdminRequest::ForgetNode { node } => self.forget_node(&node, peer).await,
+            AdminRequest::Groups { after } => self.groups(after.as_ref()).await,
+            AdminRequest::ReleaseGroup { name } => self.release_group(&name, peer).await,
             AdminRequest::Approvals { after } => self.approvals(after.as_ref()).await,
             AdminRequest::Approval { id } => self.approval(&id).await,
             AdminRequest::Decide { decision, reference, reason } => {

@@ -124,6 +124,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "mails about requests", include_str!("../../migrations/0010_mails_about_requests.sql")),
     (11, "jobs of lower shells", include_str!("../../migrations/0011_jobs_of_lower_shells.sql")),
     (12, "tier of nodes", include_str!("../../migrations/0012_tier_of_nodes.sql")),
+    (13, "texts of groups", include_str!("../../migrations/0013_texts_of_groups.sql")),
 ];
 
 /// The migrations as this database reads them.

@@ -11,6 +11,7 @@ mod clock;
 mod code;
 mod engine;
 mod former;
+mod group;
 mod knock;
 mod mark;
 mod node;
@@ -34,6 +35,7 @@ pub use approval::{
 };
 pub use code::{CodeKind, SealedCode};
 pub use engine::Engine;
+pub use group::GroupText;
 pub use knock::MAX_KNOCKS;
 pub use mark::Ended;
 pub use node::{CarriedOut, DEAD_AFTER, LowerJobs};

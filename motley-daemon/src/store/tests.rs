@@ -1,5 +1,6 @@
 //! The promises of the store: names, uids, suspensions and one-time passwords, on both databases.
 
+mod groups;
 mod killed;
 mod nodes;
 mod offline;

@@ -4,6 +4,7 @@
 #[path = "../../../feudal-plugins/tests/behaviour/mod.rs"]
 mod behaviour;
 
+mod entries;
 mod figures;
 mod full_access;
 mod groups;

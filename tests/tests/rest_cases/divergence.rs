@@ -6,7 +6,7 @@ use motley_tests::op::TokenKind;
 use serde_json::json;
 
 use super::case::{Recorded, State};
-use super::matching::{ANY_BOOL, ANY_NUMBER, ANY_TEXT, ANY_TEXTS};
+use super::matching::{ANY_BOOL, ANY_COUNT, ANY_NUMBER, ANY_TEXT, ANY_TEXTS};
 use super::story::Story;
 use super::view::{
     View, allow, as_acted_on, as_let_in, fault_of, forbidden, refused_token, too_few_vos,
@@ -389,6 +389,28 @@ const RULES: &[Rule] = &[
         instead: |_, mut recorded| {
             recorded.body["otp_expires_at"] = ANY_NUMBER.into();
             recorded.body["otp_lifetime"] = ANY_NUMBER.into();
+            Answer::Fixed(recorded)
+        },
+        mend: None,
+    },
+    Rule {
+        reason: "what a suspension or its end did is told, in a member that old clients ignore",
+        applies: |view, recorded| {
+            let message = recorded.body["message"].as_str().unwrap_or_default();
+            let changes = ["/user/suspend", "/admin/suspend", "/admin/resume"];
+            changes.contains(&view.case.route())
+                && (message.ends_with(" was suspended.") || message.ends_with(" was resumed."))
+        },
+        instead: |_, mut recorded| {
+            let ended = ["sessions", "processes", "remaining", "jobs_held"];
+            let ended = ended.map(|name| (name.to_owned(), ANY_COUNT.into()));
+            recorded.body["receipt"] = json!({
+                "one_time_passwords": ANY_COUNT,
+                "ended": serde_json::Map::from_iter(ended),
+                "pending": [],
+                "not_done": [],
+                "nodes": [],
+            });
             Answer::Fixed(recorded)
         },
         mend: None,

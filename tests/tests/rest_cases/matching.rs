@@ -13,6 +13,8 @@ pub(crate) const ANY_TEXT: &str = "<text>";
 pub(crate) const ANY_TEXTS: &str = "<texts>";
 /// Stands for any positive number.
 pub(crate) const ANY_NUMBER: &str = "<number>";
+/// Stands for any number.
+pub(crate) const ANY_COUNT: &str = "<count>";
 /// Stands for true or false.
 pub(crate) const ANY_BOOL: &str = "<bool>";
 /// Name of the only member that stands for a page with this title.
@@ -55,6 +57,7 @@ fn fits(expected: &Value, actual: &Value) -> bool {
         (Value::String(kind), Value::Number(number)) if kind == ANY_NUMBER => {
             number.as_u64().is_some_and(|number| number > 0)
         }
+        (Value::String(kind), Value::Number(_)) if kind == ANY_COUNT => true,
         (Value::String(kind), Value::Bool(_)) => kind == ANY_BOOL,
         (Value::String(expected), Value::String(actual)) => {
             expected == actual

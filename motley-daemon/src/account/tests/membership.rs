@@ -4,7 +4,7 @@ use super::*;
 use crate::{clock::SystemClock, config::LifecycleConfig};
 use motley_proto::GroupName;
 
-async fn checking() -> Bench {
+pub(super) async fn checking() -> Bench {
     let config = LifecycleConfig { check_groups: true, ..LifecycleConfig::default() };
     let lifecycle = Lifecycle { config, ..Lifecycle::default() };
     bench_living(friendly(), Arc::new(SystemClock), None, lifecycle).await

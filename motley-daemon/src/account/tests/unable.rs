@@ -45,3 +45,26 @@ async fn a_limit_that_the_back_end_can_not_show_is_a_mark_that_settles() {
     assert!(receipt.not_done[0].starts_with("set the shell: "), "{receipt:?}");
     assert!(!unfinished(&bench, jane.identity()).await);
 }
+
+#[tokio::test]
+async fn who_gets_no_name_is_told_for_ever_the_same_and_what_helps() {
+    let bench = bench(friendly()).await;
+    bench.backend.occupy("jdoe");
+    let with = |claims: serde_json::Value| {
+        let sources = ClaimSources { userinfo: claims.as_object().cloned(), ..Default::default() };
+        Verified::attest(person("1", "jdoe").identity().clone(), sources, None)
+    };
+    let taken = with(json!({"sub": "1", "preferred_username": "jdoe"}));
+    let (mut none, asked) = (with(json!({"sub": "1"})), [taken.clone(), taken]);
+    for who in asked.iter().chain([&none]) {
+        let refused = bench.accounts.deploy(who, Tier::Full, "r").await.unwrap_err().to_string();
+        assert!(refused.starts_with("I cannot create usernames."), "{refused}");
+        for cure in ["Trying again does not help", "pooled", "preferred_username"] {
+            assert!(refused.contains(cure), "{cure}: {refused}");
+        }
+    }
+    assert_eq!(bench.accounts.store().accounts().await.unwrap(), [], "nothing is promised");
+    let counted = super::bench(pooled()).await;
+    none = with(json!({"sub": "1"}));
+    assert!(counted.accounts.deploy(&none, Tier::Full, "r").await.is_ok(), "the cure works");
+}

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use motley_daemon::check_config::CheckConfig;
 use motley_proto::{
-    Identity, Issuer, NodeName, Subject, UserName,
+    GroupName, Identity, Issuer, NodeName, Subject, UserName,
     admin::{Reason, Target},
     approval::{ApprovalId, ApprovalRef, ApprovalRefError},
     rest::AccountState,
@@ -60,6 +60,12 @@ pub(crate) enum Verb {
     Notify(Notify),
     /// Login nodes that share the database: list, forget. Alone it lists.
     Nodes(Nodes),
+    /// Local groups, and the groups of providers that they are made from: list, release. Alone it lists.
+    ///
+    /// Two groups of a provider may become one local name, by shortening or by characters that no
+    /// group can have here. The first one has the local group; who asserts another is left out of it,
+    /// and the log says so.
+    Groups(Groups),
     /// The audit trail: tail, verify, rotate.
     Audit(Audit),
     /// Finish or take back whatever a crash left behind.
@@ -307,6 +313,24 @@ pub(crate) enum NodesVerb {
     Forget {
         /// Its name.
         node: NodeName,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Groups {
+    #[command(subcommand)]
+    pub(crate) verb: Option<GroupsVerb>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum GroupsVerb {
+    /// Each local group with the group that it is made from, and whose provider named it first.
+    List,
+    /// Forget what a local group is made from, as when that group was renamed at the provider: the
+    /// next one that becomes this name has it. Who is in the group stays in it until then.
+    Release {
+        /// Name of the local group.
+        name: GroupName,
     },
 }
 

@@ -4,6 +4,7 @@ mod approvals;
 mod ask;
 mod audit;
 mod cli;
+mod groups;
 mod import;
 mod knocks;
 mod manual;
@@ -85,6 +86,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             None | Some(NodesVerb::List) => nodes::list(&daemon, output),
             Some(NodesVerb::Forget { node }) => nodes::forget(&daemon, output, node),
         },
+        Verb::Groups(groups) => groups::run(&daemon, output, groups),
         Verb::Audit(audit) => audit::run(&daemon, output, audit),
         Verb::Completions { shell } => manual::completions(shell),
         Verb::Man => manual::page(),

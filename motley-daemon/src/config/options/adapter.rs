@@ -175,7 +175,13 @@ const GROUPS: &[OptionSpec] = &[
         "",
         "Patterns of policy listed for entitlements, one in each line. None: all count.",
     ),
-    OptionSpec::new("supported_groups", Kind::Text, "", "The same for the plain groups claim."),
+    OptionSpec::new(
+        "supported_groups",
+        Kind::Text,
+        "",
+        "The same for the plain groups claim, which counts for everybody of whom no entitlement counts. \
+         None: all of them do; ^$ takes none.",
+    ),
 ];
 
 const LOGIN_INFO: &[OptionSpec] = &[

@@ -121,13 +121,15 @@ pub(super) fn not_deployed(error: &DeployError) -> Response<Body> {
     match error {
         DeployError::Rejected(why) => detail(
             StatusCode::UNAUTHORIZED,
-            format!("Reached state 'rejected': {}", escape(why, 500)),
+            format!("Reached state 'rejected': {}", escape(why, 2000)),
         ),
         DeployError::Waits { state, message } => {
             let credentials = serde_json::Map::new();
-            let body = StateAnswer { state: *state, message: message.clone(), credentials };
+            let (state, message) = (*state, message.clone());
+            let body = StateAnswer { state, message, credentials, receipt: None };
             json(StatusCode::OK, &body)
         }
+        DeployError::GroupTaken(_) => failed(),
         DeployError::Account(error) => account_failed(error),
     }
 }

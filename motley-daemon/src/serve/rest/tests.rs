@@ -13,7 +13,8 @@ use axum::{
     body::Body,
     http::{Request, Response, StatusCode},
 };
-use feudal_plugins::{Tier, message::Change};
+use feudal_plugins::{Backend, BackendError, Tier, message::Change};
+use motley_proto::rest::AccountState;
 use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 
@@ -52,6 +53,45 @@ async fn r28_an_admin_who_is_suspended_can_resume_nobody_least_of_all_himself() 
     bench.accounts.resume(carol.identity(), HOST, "r").await.unwrap();
     assert_eq!(status(&rest, &carol, "dave", Change::Resume).await, StatusCode::OK);
     assert!(!bench.accounts.is_suspended(dave.identity()).await.unwrap());
+}
+
+#[tokio::test]
+async fn r28_a_suspension_that_is_not_complete_says_so_over_rest_and_is_retried() {
+    let (rest, bench) = rest().await;
+    let (carol, dave) = (person("carol", "carol"), person("dave", "dave"));
+    let name = bench.accounts.deploy(&dave, Tier::Full, "r").await.unwrap().name;
+    bench.backend.open_sessions(&name, 2);
+    let hidden = BackendError::Unavailable {
+        what: "ldap://inside.example: refused".to_owned(),
+        cure: "start it".to_owned(),
+    };
+    bench.backend.fail_next(hidden);
+    let told = async |change| match change_as_admin(&rest, &carol, ("dave", ISSUER), change).await {
+        Ok(answer) | Err(answer) => json_of(answer).await,
+    };
+    let body = told(Change::Suspend).await;
+    // What is established stays as it is: the person is out by the mark.
+    assert_eq!(body["state"], "suspended", "{body}");
+    assert!(body["message"].as_str().unwrap().ends_with("was suspended."), "{body}");
+    let receipt = &body["receipt"];
+    assert_eq!(receipt["pending"], serde_json::json!(["lock the account"]), "{body}");
+    assert_eq!(receipt["ended"]["sessions"], 2, "{body}");
+    assert!(!body.to_string().contains("inside.example"), "{body}");
+    assert!(bench.accounts.is_suspended(dave.identity()).await.unwrap());
+    assert_eq!(bench.accounts.reconcile().await.unwrap().len(), 1, "it is retried");
+    let locked = bench.backend.find(dave.identity()).await.unwrap().unwrap();
+    assert_eq!(locked.state, AccountState::Suspended);
+    let again = told(Change::Suspend).await;
+    assert!(again.get("receipt").is_none(), "nothing was done: {again}");
+    bench.backend.fail_next(BackendError::Busy);
+    let shut = told(Change::Resume).await;
+    assert_eq!(shut["state"], "suspended", "{shut}");
+    assert_eq!(shut["receipt"]["pending"], serde_json::json!(["resume the account"]), "{shut}");
+    let open = told(Change::Resume).await;
+    assert_eq!(
+        (&open["state"], &open["receipt"]["pending"]),
+        (&"deployed".into(), &Value::Array(vec![]))
+    );
 }
 
 #[tokio::test]

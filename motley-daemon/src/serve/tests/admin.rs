@@ -13,7 +13,7 @@ use crate::{
 };
 use feudal_plugins::{BackendError, Tier};
 use motley_proto::{
-    Identity, Issuer, Secret, Subject, Uid, UserName,
+    GroupName, Identity, Issuer, Secret, Subject, Uid, UserName,
     admin::{
         AccountQuery, AdminAnswer, AdminRequest, Change, HeldToken, Reason, Target, TrailFilter,
         TrailStart,
@@ -85,6 +85,10 @@ impl Desk {
 
 fn identity(subject: &str) -> Identity {
     Identity::new(Issuer::new("https://op.example").unwrap(), Subject::new(subject).unwrap())
+}
+
+fn group(name: &str) -> GroupName {
+    GroupName::new(name).unwrap()
 }
 
 fn named(name: &str) -> Target {
@@ -162,6 +166,42 @@ async fn r39_who_asks_for_a_change_and_why_is_written_down_before_it_is_told() {
         assert!(line.contains(what), "{what}: {asked:?}");
     }
     assert_eq!(asked.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r39_groups_come_in_pages_that_fit_into_frames_and_a_release_is_written_down() {
+    let desk = desk().await;
+    let store = desk.bench.accounts.store();
+    let long = "\u{202e}".repeat(5000);
+    let texts = (0..250).map(|n| (group(&format!("g{n:03}")), format!("g{n:03}.{long}")));
+    let issuer = Issuer::new(format!("https://op.example/{}", "x".repeat(200))).unwrap();
+    store.note_group_texts(&texts.collect(), &issuer, SystemClock.now()).await.unwrap();
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let AdminAnswer::Groups(page) = desk.ask(AdminRequest::Groups { after }).await else {
+            panic!()
+        };
+        seen.extend(page.rows);
+        after = seen.last().map(|row| row.name.clone());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 250);
+    assert!(seen.iter().all(|row| !row.text.contains('\u{202e}')), "nothing acts on a terminal");
+    let released = desk.ask(AdminRequest::ReleaseGroup { name: group("g007") }).await;
+    assert!(
+        matches!(&released, AdminAnswer::GroupReleased(row) if *row == seen[7]),
+        "{released:?}"
+    );
+    let again = desk.ask(AdminRequest::ReleaseGroup { name: group("g007") }).await;
+    assert!(matches!(&again, AdminAnswer::Refused(why) if why.contains("g007")), "{again:?}");
+    let asked = desk.trail("admin_asked").await;
+    assert!(
+        asked.len() == 1 && asked[0].contains("release group g007, made from g007."),
+        "{asked:?}"
+    );
+    assert_eq!(store.group_text(&group("g007")).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Where we differ from the recorded cases on purpose, and why.
 
-use super::play::{Case, Outcome};
+use super::{
+    left::Left,
+    play::{Case, Outcome},
+};
 
 const NO_VERB: &str =
     "approvals are decided by motleyctl, and words that mean nothing are no verbs";
@@ -13,7 +16,7 @@ const OWN_NAME: &str =
     "an account is addressed by the name that it has, not by what that name would be made into";
 const COMMENT: &str = "the identity in the comment field ends at the first comma";
 const NOLOGIN: &str = "nologin limits an account wherever it lies";
-const SSH_KEYS: &str = "ssh keys are not handled, and nobody is told that they were";
+const SSH_KEYS: &str = "keys come with verified claims, where they are switched on, and no sentence says that they came";
 const GROUP: &str = "a group that can't be named is left out and keeps nobody out";
 const EMPTY_NAME: &str = "a name of which nothing is left is passed over for the next";
 const QUESTIONS: &str = "nobody is asked for a name";
@@ -163,4 +166,78 @@ pub(super) fn reason(case: &Case, ours: &Outcome, recorded: &Outcome) -> Option<
     }
     let other_name = ours.user.is_some() && recorded.user.as_deref() == Some("_");
     other_name.then_some(EMPTY_NAME)
+}
+
+const SYSTEM_GROUP: &str = "groups of the system are out of reach for a provider";
+const LIMITS: &str = "a limit is given and lifted whatever else the account is";
+
+pub(super) const ACCOUNT_REASONS: &[&str] = &[
+    COMMENT,
+    OWN_NAME,
+    TIER,
+    LIMITS,
+    NOLOGIN,
+    SSH_KEYS,
+    GROUP,
+    SYSTEM_GROUP,
+    EMPTY_NAME,
+    QUESTIONS,
+    LEFT_AT_ONCE,
+    TAKEN_OVER,
+];
+
+/// Why what is left of the account may differ from what was recorded.
+pub(super) fn reason_of_account(
+    case: &Case,
+    ours: &Option<Left>,
+    recorded: &Option<Left>,
+) -> Option<&'static str> {
+    let ran = |text: &str| {
+        case.setup().any(|(_, what)| what.as_str().is_some_and(|command| command.contains(text)))
+    };
+    let name = case.name();
+    if ran("usermod -c") {
+        return ours.as_ref().is_some_and(|it| it.name == "jdoe").then_some(COMMENT);
+    }
+    if case.0["input"].get("credentials").is_some() {
+        return ours.is_some().then_some(SSH_KEYS);
+    }
+    if case.config().contains("interactive = yes") {
+        return ours.is_some().then_some(QUESTIONS);
+    }
+    let (Some(ours), Some(recorded)) = (ours, recorded) else {
+        let is_left_out = ours.as_ref().is_some_and(|it| it.groups.contains("nogroup"));
+        return (name.contains("group name") && is_left_out).then_some(GROUP);
+    };
+    let same_but_for = |change: fn(&mut Left, &Left)| {
+        let mut same = ours.clone();
+        change(&mut same, recorded);
+        same == *recorded
+    };
+    let shell = same_but_for(|ours, recorded| ours.shell.clone_from(&recorded.shell));
+    let groups = same_but_for(|ours, recorded| ours.groups.clone_from(&recorded.groups));
+    if ran("john.doe") || name.contains("two dots") {
+        return (ours.name == recorded.name).then_some(OWN_NAME);
+    }
+    match case.action() {
+        "deploy" | "deployed" if recorded.name == "_" => Some(EMPTY_NAME),
+        "deploy" | "deployed" if shell && ran_tier(case) => Some(TIER),
+        "limited" if shell && ours.shell.ends_with("/nologin") => Some(LIMITS),
+        "unlimit" if shell && ran("/usr/sbin/nologin") => Some(NOLOGIN),
+        "unlimit" if shell => Some(LIMITS),
+        "deploy" | "deployed" if groups && name.contains("group is") => {
+            ["sudo", "root"].iter().all(|it| !ours.groups.contains(*it)).then_some(SYSTEM_GROUP)
+        }
+        "deploy" | "deployed" if groups && name.contains("membership change accepted") => {
+            ours.groups.is_subset(&recorded.groups).then_some(LEFT_AT_ONCE)
+        }
+        "accepted" if groups && name.contains("account created by hand") => {
+            ours.groups.is_superset(&recorded.groups).then_some(TAKEN_OVER)
+        }
+        _ => None,
+    }
+}
+
+fn ran_tier(case: &Case) -> bool {
+    case.setup().any(|(step, _)| step == "tier")
 }

@@ -1,6 +1,6 @@
 //! Plays one recorded case: set-up, action, and what is to be seen afterwards.
 
-use super::super::*;
+use super::{super::*, left::Left};
 use crate::{
     chance::SystemChance,
     config::{Owners, Source, validate},
@@ -108,9 +108,11 @@ impl Case {
         self.0["input"]["userinfo"].as_object().cloned().unwrap_or_default()
     }
 
-    pub(super) async fn play(&self) -> Outcome {
+    /// Yields what is told and what is left of the account. The latter is `None` where the service does
+    /// not start, and makes nothing.
+    pub(super) async fn play(&self) -> (Outcome, Option<Option<Left>>) {
         let Some(stage) = Stage::build(self).await else {
-            return Outcome { error: true, ..Outcome::default() };
+            return (Outcome { error: true, ..Outcome::default() }, None);
         };
         for (step, what) in self.setup() {
             stage.set_up(step, what).await;
@@ -121,7 +123,17 @@ impl Case {
             outcome.state_after = Some(after.state.as_str().to_owned());
             outcome.message_after = Some(after.message);
         }
-        outcome
+        // Under another spelling of the issuer nobody may have an account; the set-up's is looked at then.
+        let who = verified(self.userinfo()).map(|person| person.identity().clone());
+        let left = match who {
+            Some(who) => Left::found(&stage.backend, &who).await,
+            None => None,
+        };
+        let left = match left {
+            Some(left) => Some(left),
+            None => Left::found(&stage.backend, &stage.identity).await,
+        };
+        (outcome, Some(left))
     }
 }
 

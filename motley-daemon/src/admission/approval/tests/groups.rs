@@ -314,3 +314,26 @@ async fn r40_who_asked_is_told_what_was_decided_at_a_verified_address_only() {
     assert_eq!(told[1].subject, "Your request on 'ssh.example' was rejected");
     assert!(told.iter().all(|it| it.addressee.as_deref() == Some("jane@example.org")));
 }
+
+#[tokio::test]
+async fn r22_a_request_keeps_no_group_from_others_until_it_is_accepted() {
+    let world = world(ALL).await;
+    let (jane, kim) = (person("1", &["a.b", "lab"]), person("2", &["a-b", "lab"]));
+    world.told(&jane).await;
+    let kept = |name: &str| {
+        let (store, name) = (world.bench.accounts.store().clone(), GroupName::new(name).unwrap());
+        async move { store.group_text(&name).await.unwrap().map(|it| it.text) }
+    };
+    assert_eq!(kept("a-b").await, None, "who only asks has nothing");
+    world.told(&kim).await;
+    world.accept(&kim).await.unwrap();
+    assert_eq!(kept("a-b").await.as_deref(), Some("a-b"));
+    // Meanwhile the group became another one's: the request of before does not let in.
+    let refused = world.accept(&jane).await.unwrap_err().to_string();
+    assert!(refused.contains("ask again"), "{refused}");
+    world.told(&jane).await;
+    let asked = world.request(&jane).await.intent.groups;
+    assert_eq!(asked.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lab"]);
+    world.accept(&jane).await.unwrap();
+    assert!(world.groups(&jane).await.is_empty(), "lab is the primary group");
+}

@@ -153,3 +153,39 @@ async fn what_can_not_be_taken_over_is_told_with_the_reason() {
         }
     }
 }
+
+#[tokio::test]
+async fn r24_what_a_process_died_over_is_settled_at_the_start_of_the_next_one() {
+    let world = world(ALL).await;
+    let (jane, kim) = (person("1", &["a"]), person("2", &["a"]));
+    let store = world.bench.accounts.store().clone();
+    let change = |from, to| {
+        let store = store.clone();
+        async move {
+            let seen = store.approvals_after(None, Timestamp(0), 9).await.unwrap();
+            for it in seen {
+                let times = (Timestamp(1), it.expires_at);
+                store.decide(&it.reference, (from, to), "an admin", times).await.unwrap();
+            }
+        }
+    };
+    world.told(&jane).await;
+    let request = world.request(&jane).await;
+    world.accept(&jane).await.unwrap();
+    // Jane's account came about, and the process died before it could note that.
+    let again = (ApprovalStatus::Accepted, ApprovalStatus::Accepting);
+    let times = (Timestamp(1), request.expires_at);
+    assert!(store.decide(&request.reference, again, "an admin", times).await.unwrap());
+    // Kim's did not.
+    world.told(&kim).await;
+    change(ApprovalStatus::Pending, ApprovalStatus::Accepting).await;
+    world.bench.accounts.settle_accepted().await.unwrap();
+    assert_eq!(world.request(&jane).await.status, ApprovalStatus::Accepted);
+    let waits = world.request(&kim).await;
+    assert_eq!(waits.status, ApprovalStatus::Pending);
+    assert!(waits.last_error.is_some_and(|why| why.contains("stopped")));
+    assert_eq!(world.state(&kim).await, AccountState::Pending);
+    world.accept(&kim).await.unwrap();
+    world.bench.accounts.settle_accepted().await.unwrap();
+    assert_eq!(world.state(&kim).await, AccountState::Deployed);
+}

@@ -64,6 +64,7 @@ fn nobody(change: &str, subject: &str, issuer: &str) -> Answer {
             quote_plus(issuer),
         ),
         credentials: serde_json::Map::new(),
+        receipt: None,
     };
     answer::json(StatusCode::OK, &body)
 }

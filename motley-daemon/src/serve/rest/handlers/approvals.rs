@@ -211,7 +211,8 @@ async fn decide(
         Ok(receipt) => {
             let credentials = serde_json::Map::new();
             let (state, message) = (receipt.state, receipt.message);
-            Ok(answer::json(StatusCode::OK, &StateAnswer { state, message, credentials }))
+            let body = StateAnswer { state, message, credentials, receipt: None };
+            Ok(answer::json(StatusCode::OK, &body))
         }
         Err(error) => Err(refused(&error)),
     }

@@ -131,7 +131,7 @@ pub(in crate::serve::rest) async fn status(
             .open_request(identity)
             .await
             .map_err(|e| answer::account_failed(&e))?;
-        let StateAnswer { state, message, credentials } = standing.answer();
+        let StateAnswer { state, message, credentials, .. } = standing.answer();
         let op = rest.admission.op_of(&verified);
         let explained = op.map(|op| policy::explain(&op.policy, &verified));
         let status = FullStatus {
