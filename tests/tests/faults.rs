@@ -267,6 +267,7 @@ const FAULTS: &[(&str, &[&str])] = &[
             "r22_of_two_groups_that_are_made_at_once_one_gets_the_name",
             "r22_a_login_leaves_a_group_that_is_made_from_another_text",
             "r22_a_request_keeps_no_group_from_others_until_it_is_accepted",
+            "r22_a_group_that_becomes_the_name_of_another_lets_in_once_the_admin_has_released_it",
         ],
     ),
     (

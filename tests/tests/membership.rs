@@ -2,8 +2,8 @@
 //! those of the system are out of reach.
 
 use anyhow::Result;
-use motley_tests::op::{Endpoint, Fault};
-use motley_tests::sandbox::{PamStack, Sandbox, World, check_run};
+use motley_tests::op::{Endpoint, Fault, User};
+use motley_tests::sandbox::{PamStack, Sandbox, World, built, check_run};
 use motley_tests::sandbox_test;
 use serde_json::json;
 use std::process::Command;
@@ -12,13 +12,25 @@ const ADAPTER: &str = "[ldf_adapter]\nbackend = local_unix\nprimary_group = motl
     [backend.local_unix]\nhome_base = /home\nshell = /bin/bash\n";
 
 fn token(world: &World, groups: &[&str]) -> String {
-    let token = world.op.token("alice").userinfo_claim("eduperson_entitlement", json!([]));
+    token_of(world, "alice", groups)
+}
+
+fn token_of(world: &World, who: &str, groups: &[&str]) -> String {
+    let token = world.op.token(who).userinfo_claim("eduperson_entitlement", json!([]));
     token.userinfo_claim("groups", json!(groups)).sign()
 }
 
 fn groups() -> Result<String> {
-    let output = Command::new("id").args(["-Gn", "alice"]).output()?;
+    groups_of("alice")
+}
+
+fn groups_of(name: &str) -> Result<String> {
+    let output = Command::new("id").args(["-Gn", name]).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn ctl(words: &[&str]) -> Result<String> {
+    check_run(&built("motleyctl")?.to_string_lossy(), words)
 }
 
 fn world(sb: &Sandbox) -> Result<World> {
@@ -130,6 +142,30 @@ sandbox_test! {
         assert!(outcome.is_success() && !outcome.stdout.contains("removed from"), "{}", outcome.stdout);
         world.deploy(&token(&world, &["lab-b"]))?;
         assert_eq!(groups()?.trim(), "lab-a lab-b");
+        Ok(())
+    }
+}
+
+sandbox_test! {
+    fn r22_a_group_that_becomes_the_name_of_another_lets_in_once_the_admin_has_released_it(sb) {
+        let world = world(sb)?;
+        world.op.add_user(User::new("mallory"));
+        world.deploy(&token(&world, &["vo.lab"]))?;
+        let other = token_of(&world, "mallory", &["VO-lab"]);
+        let mallory = world.deploy(&other)?;
+        assert_eq!((groups()?.trim(), groups_of(&mallory)?.trim()), ("motleyusers vo-lab", "motleyusers"));
+        let log = world.daemon.log(sb);
+        assert!(log.contains("WARN") && log.contains("motleyctl groups release vo-lab"), "{log}");
+        let listed = ctl(&["groups"])?;
+        assert!(listed.contains("vo-lab") && listed.contains("vo.lab"), "{listed}");
+        // It was renamed at the provider: who still asserts the former text leaves at the login.
+        ctl(&["groups", "release", "vo-lab"])?;
+        assert!(ctl(&["audit", "tail", "--event", "admin_asked"])?.contains("release group vo-lab"));
+        world.deploy(&other)?;
+        assert_eq!(groups_of(&mallory)?.trim(), "motleyusers vo-lab");
+        let outcome = world.paste(sb, "alice", &token(&world, &["vo.lab"]))?;
+        assert!(outcome.is_success(), "{}", outcome.stdout);
+        assert_eq!(groups()?.trim(), "motleyusers");
         Ok(())
     }
 }
