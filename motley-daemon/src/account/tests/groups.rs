@@ -50,7 +50,7 @@ async fn a_group_that_was_renamed_at_the_provider_is_the_new_ones_after_its_rele
     assert_eq!(deploy(&bench, &member("1", &["a.b"])).await, ["a-b"]);
     assert_eq!(deploy(&bench, &member("2", &["a-b"])).await, ["nogroup"]);
     assert!(bench.accounts.store().release_group(&group("a-b")).await.unwrap());
-    assert_eq!(deploy(&bench, &member("2", &["a-b"])).await[1..], ["a-b"]);
+    assert_eq!(deploy(&bench, &member("2", &["a-b"])).await, ["a-b"]);
     let kept = bench.accounts.store().group_text(&group("a-b")).await.unwrap().unwrap();
     assert_eq!(kept.text, "a-b");
 }

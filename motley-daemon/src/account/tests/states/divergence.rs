@@ -183,6 +183,7 @@ pub(super) const ACCOUNT_REASONS: &[&str] = &[
     EMPTY_NAME,
     QUESTIONS,
     LEFT_AT_ONCE,
+    GOES,
     TAKEN_OVER,
 ];
 
@@ -230,6 +231,9 @@ pub(super) fn reason_of_account(
         }
         "deploy" | "deployed" if groups && name.contains("membership change accepted") => {
             ours.groups.is_subset(&recorded.groups).then_some(LEFT_AT_ONCE)
+        }
+        "deploy" | "deployed" if groups && !case.0["input"].to_string().contains("\"wlcg\"") => {
+            (!ours.groups.contains("wlcg")).then_some(GOES)
         }
         "accepted" if groups && name.contains("account created by hand") => {
             ours.groups.is_superset(&recorded.groups).then_some(TAKEN_OVER)
