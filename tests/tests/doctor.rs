@@ -278,3 +278,19 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn the_doctor_sees_a_service_that_takes_no_provider(sb) {
+        let ca = motley_tests::op::TestCa::new()?;
+        let op = motley_tests::op::TestOp::builder(&ca).start()?;
+        let root = Root::start(sb)?;
+        let daemon = Daemon::with_defaults().ca(ca.path()).start(sb)?;
+        let sshd = Sshd::new(sb).pam(PamStack::shipped()).start()?;
+        let world = World { ca, op, root, daemon, sshd };
+        let outcome = examine(sb, &world, &world.op.token("alice").sign(), &[])?;
+        assert!(!outcome.is_success(), "{}", outcome.stdout);
+        assert_check(&outcome, "providers", "warn", "the service takes none");
+        assert_check(&outcome, "account", "fail", "HTTP 401");
+        Ok(())
+    }
+}
