@@ -192,6 +192,23 @@ sandbox_test! {
 }
 
 sandbox_test! {
+    fn the_doctor_sees_a_long_token_that_no_way_is_left_for(sb) {
+        let world = World::with(sb, "authorise_all = yes", PamStack::shipped(), |daemon| {
+            daemon.option("login", "chunked_prompts = no").section("[mapper.otp]\nuse_otp = no")
+        })?;
+        let long = world.op.token("alice").size(2289).sign();
+        let outcome = examine(sb, &world, &long, &[])?;
+        assert_eq!(outcome.code, Some(10), "{}", outcome.stdout);
+        assert_check(&outcome, "length", "fail", "does not support one-time passwords");
+        let refused = world.op.token("alice").size(2289).sign_with_foreign_key();
+        let outcome = examine(sb, &world, &refused, &[])?;
+        assert_eq!(outcome.code, Some(4), "the token is the cause: {}", outcome.stdout);
+        assert_check(&outcome, "length", "skip", "makes no one-time password for this token");
+        Ok(())
+    }
+}
+
+sandbox_test! {
     fn the_doctor_sees_a_long_token_go_in_pieces(sb) {
         let world = World::start(sb)?;
         let long = world.op.token("alice").size(2289).sign();
