@@ -152,4 +152,39 @@ fn the_picture_is_shown_on_a_terminal_only() {
     let ended = terminal.wait(crate::desk::PATIENCE).unwrap();
     assert!(ended.stdout.contains('█'), "{}", ended.stdout);
     assert!(ended.stdout.contains("waiting for the browser"), "{}", ended.stdout);
+    let mut words = desk.bare(&["login", desk.op.issuer(), "--device", "--no-qr"]);
+    words.env("TERM", "xterm");
+    let mut terminal = motley_tests::sandbox::Terminal::start(&words).unwrap();
+    let ended = terminal.wait(crate::desk::PATIENCE).unwrap();
+    assert!(ended.is_success(), "{}", ended.stdout);
+    assert!(ended.stdout.contains("and enter the code:"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains('█'), "{}", ended.stdout);
+}
+
+#[test]
+fn a_login_may_name_client_secret_and_scopes_on_its_line() {
+    let desk = Desk::new();
+    desk.op.sign_in(Some("alice"));
+    desk.op.add_client("desk", Some("a secret: with/signs"));
+    let secret = desk.home().join("secret");
+    std::fs::write(&secret, "a secret: with/signs\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let issuer = desk.op.issuer();
+    let own = ["--client-id", "desk", "--client-secret-file", secret];
+    let more = ["--scope", "openid", "--store", "file"];
+    let line = [&["login", issuer, "--device", "--json"], &own[..], &more].concat();
+    let login = desk.run(&line).json();
+    assert_eq!(
+        (&login["client_id"], &login["scopes"]),
+        (&json!("desk"), &json!(["openid", "offline_access"]))
+    );
+    assert_eq!(desk.run(&["token", issuer]).code, Some(0));
+    std::fs::write(secret, "another\n").unwrap();
+    let wrong = desk.run(&line);
+    assert_eq!(wrong.code, Some(3), "{wrong:?}");
+    assert!(wrong.err.contains("invalid_client"), "{wrong:?}");
+    std::fs::remove_file(secret).unwrap();
+    let missing = desk.run(&line);
+    assert!(missing.code != Some(0) && missing.err.contains(secret), "{missing:?}");
+    assert!(desk.files_with("a secret: with/signs").is_empty());
 }

@@ -65,3 +65,23 @@ sandbox_test! {
         Ok(())
     }
 }
+
+sandbox_test! {
+    fn a_login_for_an_audience_has_its_first_token_for_it(sb) {
+        let rules = "authorise_all = yes\naudience = https://node.example";
+        let world = World::with(sb, rules, PamStack::shipped(), |daemon| daemon)?;
+        world.op.sign_in(Some("alice"));
+        let issuer = world.op.issuer();
+        for (own, more) in [(&["--audience", "https://node.example"][..], 0), (&[], 1)] {
+            let words = [&["login", issuer, "--device", "--store", "file"], own].concat();
+            let login = Mccli::new(words)?.ca(world.ca.path()).run(sb)?;
+            ensure!(login.is_success(), "{}", login.stderr);
+            let asked = world.op.count(Endpoint::Token);
+            let outcome = ssh(sb, &world, "id -un")?;
+            assert_eq!(outcome.stdout, "alice\n", "{own:?}: {}", outcome.stderr);
+            assert_eq!(world.op.count(Endpoint::Token), asked + more, "{own:?}");
+            ensure!(Mccli::new(["logout"])?.ca(world.ca.path()).run(sb)?.is_success());
+        }
+        Ok(())
+    }
+}

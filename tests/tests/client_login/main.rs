@@ -5,5 +5,6 @@ mod desk;
 mod device;
 mod keeping;
 mod machine;
+mod offer;
 mod refresh;
 mod stores;

@@ -47,7 +47,7 @@ pub(super) fn examine(
         it.add(Check::skip("account", "there is no service"));
         return None;
     };
-    it.add(length(options, destination, facts, &token));
+    it.add(length(options, destination, (service, facts), &token));
     it.about("your account");
     account(it, service, &token)
 }
@@ -105,7 +105,7 @@ fn fit(token: &Token, needs: &dyn Requirements, asked: bool) -> Check {
 fn length(
     options: &Options,
     destination: Option<&Destination>,
-    facts: &Facts,
+    (service, facts): (&Service<'_>, &Facts),
     token: &Token,
 ) -> Check {
     let prefixes = destination.is_none_or(|it| it.settings.prefixes_prompts);
@@ -114,10 +114,18 @@ fn length(
     match credential::choose(length, chunks, options.otp.unwrap_or_default()) {
         Ok(Way::Whole) => Check::ok("length", format!("{length} bytes fit through ssh's prompt")),
         Ok(Way::Chunks) => Check::ok("length", format!("{length} bytes go through ssh in pieces")),
-        Ok(Way::OneTimePassword) => Check::ok(
-            "length",
-            format!("{length} bytes; a one-time password of the service goes through ssh"),
-        ),
+        // Nothing else than making one tells whether the service has them.
+        Ok(Way::OneTimePassword) => match credential::one_time_password(service, &token.secret) {
+            Ok(_) => Check::ok(
+                "length",
+                format!("{length} bytes; a one-time password of the service goes through ssh"),
+            ),
+            Err(error @ Error::TokenTooLong(_)) => Check::fail("length", &error),
+            Err(_) => Check::skip(
+                "length",
+                format!("{length} bytes; the service makes no one-time password for this token"),
+            ),
+        },
         Err(error) => Check::fail("length", &error),
     }
 }
