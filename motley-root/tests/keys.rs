@@ -24,7 +24,7 @@ fn ready() -> Accounts {
 }
 
 fn set_keys(accounts: &Accounts, keys: &[&str]) -> TaskAnswer {
-    let keys = keys.iter().map(|key| SshKey::new(*key).unwrap()).collect();
+    let keys = keys.iter().map(|key| SshKey::new(key).unwrap()).collect();
     accounts.carry_out(&Task::SetKeys { identity: identity("jdoe"), name: user("jdoe"), keys })
 }
 

@@ -154,6 +154,19 @@ impl Backend for Measured<dyn Backend> {
         measure("primary_group", self.0.primary_group(name)).await
     }
 
+    async fn managed_primary(&self, name: &UserName) -> Result<Option<GroupName>, BackendError> {
+        measure("managed_primary", self.0.managed_primary(name)).await
+    }
+
+    async fn set_primary_group(
+        &self,
+        identity: &Identity,
+        name: &UserName,
+        group: &GroupName,
+    ) -> Result<(), BackendError> {
+        measure("set_primary_group", self.0.set_primary_group(identity, name, group)).await
+    }
+
     fn can_remove(&self) -> Result<(), BackendError> {
         self.0.can_remove()
     }

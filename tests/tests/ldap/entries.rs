@@ -60,8 +60,12 @@ impl Entries {
                 all.values().filter(is_in).filter_map(|it| it.get("uid")?.first().cloned()),
             );
             if dn.starts_with("uid=") {
-                let lock =
-                    LOCKS.into_iter().filter_map(|it| Some((it, attributes.get(it)?.clone())));
+                let lock = LOCKS.into_iter().filter_map(|it| {
+                    let mut values = attributes.get(it)?.clone();
+                    // That the primary group is ours to take away is noted beside the locks.
+                    values.retain(|value| !value.starts_with("motley:primary:"));
+                    (!values.is_empty()).then_some((it, values))
+                });
                 let (owner, shell) = (one("gecos"), one("loginShell"));
                 people.insert(dn.clone(), Entry { owner, shell, lock: lock.collect() });
             } else if !listed.is_empty() {

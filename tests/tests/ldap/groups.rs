@@ -117,7 +117,7 @@ directory_test! {
         let done = ldap.deploy(&without).await.unwrap();
         assert_eq!(done.message(), "User already existed and was removed from groups people.");
         let gid = value(&slapd, &group_dn("wlcg"), "gidNumber").unwrap();
-        assert_eq!(values(&slapd, &dn("jdoe"), "gidNumber"), [gid.clone()]);
+        assert_eq!(values(&slapd, &dn("jdoe"), "gidNumber"), [gid.as_str()]);
         assert_eq!(values(&slapd, &dn("jdoe"), "description"), [format!("motley:primary:{gid}")]);
         assert!(values(&slapd, &group_dn("wlcg"), "memberUid").is_empty());
         // Who brings none at last is in the group that grants nothing.

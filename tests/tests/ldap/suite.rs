@@ -151,7 +151,7 @@ impl Rig for Directory {
         }
         let gid = self.next.fetch_add(1, Ordering::Relaxed);
         self.slapd.change(&group_ldif(group.as_str(), gid, "")).unwrap();
-        let head = format!("dn: {}\nchangetype: modify\n", dn(name.as_str()));
+        let head = format!("dn: {}\nchangetype: modify\n", self.dn(name));
         self.slapd.change(&format!("{head}replace: gidNumber\ngidNumber: {gid}\n")).unwrap();
         true
     }

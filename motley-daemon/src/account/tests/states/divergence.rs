@@ -55,7 +55,7 @@ pub(super) const REASONS: &[(&str, usize)] = &[
     (KEEPS, 2),
     (NOTHING_ASKED, 6),
     (REQUEST_ENDS, 1),
-    (GOES, 1),
+    (GOES, 4),
     (TAKEN_OVER, 1),
 ];
 
@@ -232,7 +232,7 @@ pub(super) fn reason_of_account(
         "deploy" | "deployed" if groups && name.contains("membership change accepted") => {
             ours.groups.is_subset(&recorded.groups).then_some(LEFT_AT_ONCE)
         }
-        "deploy" | "deployed" if groups && !case.0["input"].to_string().contains("\"wlcg\"") => {
+        "deploy" | "deployed" if groups && loses_the_primary_group(&name) => {
             (!ours.groups.contains("wlcg")).then_some(GOES)
         }
         "accepted" if groups && name.contains("account created by hand") => {
@@ -240,6 +240,13 @@ pub(super) fn reason_of_account(
         }
         _ => None,
     }
+}
+
+/// True for cases in which the claims have all groups but the one that became the primary group.
+fn loses_the_primary_group(name: &str) -> bool {
+    ["with another group", "other group only", "no groups any more"]
+        .iter()
+        .any(|it| name.contains(it))
 }
 
 fn ran_tier(case: &Case) -> bool {
