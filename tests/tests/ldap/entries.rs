@@ -89,13 +89,6 @@ impl Entries {
         same
     }
 
-    /// True when all but one group have the same members.
-    pub(crate) fn lacks_one_group_of(&self, other: &Self) -> bool {
-        let lacking = other.members.iter().filter(|(dn, who)| self.members.get(*dn) != Some(who));
-        lacking.count() == 1
-            && self.members.iter().all(|(dn, who)| other.members.get(dn) == Some(who))
-    }
-
     /// The same without shells.
     pub(crate) fn without_shells(&self) -> Self {
         let mut same = self.clone();
