@@ -257,7 +257,7 @@ pub struct Receipt {
     /// What became of the home, if the account was taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<HomeFate>,
-    /// What could not be done yet and is retried.
+    /// What could not be done yet. Of a suspension it is retried; a resumption has to be ordered again.
     pub pending: Vec<String>,
     /// What the back end has no means of doing, so nobody retries it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

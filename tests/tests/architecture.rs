@@ -287,3 +287,30 @@ fn the_security_page_names_a_proof_only_where_there_is_a_test() {
     }
     assert_eq!(rows, 48);
 }
+
+/// Names of the functions in the block that begins with this line at the left margin.
+fn functions(text: &str, begin: &str) -> BTreeSet<String> {
+    let block = text.lines().skip_while(|line| !line.starts_with(begin));
+    let block = block.skip(1).take_while(|line| !line.starts_with('}'));
+    let name = |line: &str| {
+        let line = line.strip_prefix("    ")?;
+        let rest = line.strip_prefix("async fn ").or_else(|| line.strip_prefix("fn "))?;
+        Some(rest.split(['(', '<']).next()?.to_owned())
+    };
+    block.filter_map(name).collect()
+}
+
+#[test]
+fn what_measures_a_back_end_forwards_all_that_it_can_and_takes_no_default_for_it() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let measured = read("motley-daemon/src/daemon/measured.rs");
+    for (file, of) in [("backend", "Backend"), ("host", "Host")] {
+        let all = functions(
+            &read(&format!("feudal-plugins/src/{file}.rs")),
+            &format!("pub trait {of}: "),
+        );
+        let forwarded = functions(&measured, &format!("impl {of} for Measured"));
+        assert!(all.len() > 5, "{all:?}");
+        assert_eq!(forwarded, all, "{of}");
+    }
+}

@@ -63,6 +63,10 @@ impl Backend for Measured<dyn Backend> {
         self.0.numbers()
     }
 
+    fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
     async fn prepared_name(
         &self,
         identity: &Identity,

@@ -86,7 +86,8 @@ sandbox_test! {
         for (verb, after) in [("suspend", "suspended"), ("resume", "deployed")] {
             let words = [&["--json", "admin", verb, HOST, "--yes"][..], &person].concat();
             let shown = told(&place.run_as(&carol, &words)?, 0)?;
-            assert_eq!(super::place::names(&shown), ["message", "request", "state", "username"]);
+            assert_eq!(super::place::names(&shown), ["message", "receipt", "request", "state", "username"]);
+            assert_eq!(shown["receipt"]["pending"], json!([]), "{shown}");
             assert_eq!((&shown["state"], &shown["request"]), (&json!(after), &Value::Null), "{shown}");
         }
         assert_eq!(place.run_as(&alice, &["ssh", HOST, "id -un"])?.stdout, "alice\n");
